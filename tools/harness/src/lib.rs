@@ -1,0 +1,29 @@
+//! What a fuzzer may feed: one function per target, shared by libFuzzer and the replay test.
+//!
+//! For: `./dev fuzz` (in `fuzz/`, with libFuzzer) and `./dev test` (every kept input, on stable).
+//!
+//! Never: a target that needs more than bytes, or one that reaches for clock, disk or dice. The
+//! same input has to give the same run.
+
+mod codec;
+mod transport;
+
+pub use codec::{addresses, bigsize, features, message, message_of, tlv_stream};
+pub use transport::{acts, half_open, record_stream, transport_state};
+
+/// A target: panics when `data` shows a bug.
+pub type Target = fn(&[u8]);
+
+/// Every target by the name of its binary in `fuzz/` and of its folder in `fuzz/corpus/`.
+pub const TARGETS: &[(&str, Target)] = &[
+    ("acts", acts),
+    ("addresses", addresses),
+    ("bigsize", bigsize),
+    ("features", features),
+    ("half_open", half_open),
+    ("message", message),
+    ("message_of", message_of),
+    ("record_stream", record_stream),
+    ("tlv_stream", tlv_stream),
+    ("transport_state", transport_state),
+];
