@@ -68,7 +68,8 @@ impl Hostname {
     fn judge(bytes: &[u8]) -> Result<&str, Broke> {
         let fine = |byte: &u8| byte.is_ascii_alphanumeric() || b".-_".contains(byte);
         if bytes.len() > HOSTNAME_BYTES_MAX {
-            return Err(Broke::Trailing { bytes: bytes.len() - HOSTNAME_BYTES_MAX });
+            let (bytes, max) = (bytes.len(), HOSTNAME_BYTES_MAX);
+            return Err(Broke::LongHostname { bytes, max });
         }
         if let Some(at) = bytes.iter().position(|byte| !fine(byte)) {
             return Err(Broke::NotInHostname { byte: bytes[at], at });

@@ -28,6 +28,7 @@ macro_rules! messages {
         )*
 
         $crate::declare::all_messages! { $( $number $Name $bolt, )* }
+        $crate::declare::dispatch! { $( $number $Name, )* }
     };
 }
 
@@ -96,7 +97,7 @@ macro_rules! body {
 macro_rules! all_messages {
     ($( $number:literal $Name:ident $bolt:literal, )*) => {
         /// Any message.
-        #[derive(Clone, Debug, PartialEq, Eq)]
+        #[derive(Clone, PartialEq, Eq)]
         pub enum Message {
             $( #[doc = concat!("`", $bolt, "`")] $Name($Name), )*
             /// An odd message that the table does not name, for whoever subscribes.
@@ -136,6 +137,28 @@ macro_rules! all_messages {
                     _ => None,
                 }
             }
+        }
+    };
+}
+
+/// What `Message` does with whichever message it is.
+macro_rules! dispatch {
+    ($( $number:literal $Name:ident, )*) => {
+        impl Message {
+            /// The unknown records of a message that may have some.
+            pub fn unknown_records(&mut self) -> Option<&mut $crate::tlv::Unknown> {
+                match self {
+                    $( Self::$Name(message) => message.extension.unknown_mut(), )*
+                    Self::Unknown(_) => None,
+                }
+            }
+
+            pub(crate) fn body(&self) -> &dyn core::fmt::Debug {
+                match self {
+                    $( Self::$Name(message) => message, )*
+                    Self::Unknown(unnamed) => unnamed,
+                }
+            }
 
             pub(crate) fn body_size(&self) -> usize {
                 match self {
@@ -161,4 +184,4 @@ macro_rules! all_messages {
     };
 }
 
-pub(crate) use {all_messages, body, messages};
+pub(crate) use {all_messages, body, dispatch, messages};

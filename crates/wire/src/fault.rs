@@ -14,6 +14,11 @@ pub enum Fault {
     },
     /// More bytes than a Lightning message may have.
     TooLong(TooLong),
+    /// Bytes for a message that has a row in the table: it is made from its own value.
+    Named {
+        /// The type.
+        message_type: u16,
+    },
     /// BOLT 1: "upon receiving a message of _even_, unknown type: MUST close the connection."
     UnknownEven {
         /// The type we do not know.
@@ -78,6 +83,13 @@ pub enum Broke {
         /// Its type.
         record: u64,
     },
+    /// An unknown record under a number that belongs to the BOLTs.
+    ReservedTlv {
+        /// Its type.
+        record: u64,
+        /// The first number that is free.
+        min: u64,
+    },
     /// 33 bytes that are no compressed point on the curve.
     NotOnCurve {
         /// The bytes.
@@ -94,6 +106,13 @@ pub enum Broke {
         valid: usize,
         /// Bytes in all.
         of: usize,
+    },
+    /// A host name that is too long.
+    LongHostname {
+        /// Its bytes.
+        bytes: usize,
+        /// At most so many.
+        max: usize,
     },
     /// A byte that may not stand in a host name.
     NotInHostname {
@@ -128,7 +147,7 @@ pub enum Broke {
     },
 }
 
-/// The type word and at most this much more make up a message (BOLT 8).
+/// No message is longer, its type included (BOLT 8).
 pub const MESSAGE_BYTES_MAX: usize = 65_535;
 
 impl fmt::Display for Fault {
@@ -136,6 +155,9 @@ impl fmt::Display for Fault {
         match self {
             Self::NoType { have } => write!(f, "no message type: 2 bytes needed, {have} there"),
             Self::TooLong(fault) => fmt::Display::fmt(fault, f),
+            Self::Named { message_type } => {
+                write!(f, "message type {message_type} has a value of its own")
+            }
             Self::UnknownEven { message_type } => {
                 write!(f, "unknown even message type {message_type}")
             }
@@ -155,6 +177,9 @@ impl fmt::Display for Broke {
             Self::TlvOrder { after, got } => write!(f, "record {got} after record {after}"),
             Self::TlvTwice { record } => write!(f, "record {record} twice"),
             Self::UnknownEvenTlv { record } => write!(f, "unknown even record {record}"),
+            Self::ReservedTlv { record, min } => {
+                write!(f, "record {record} belongs to the BOLTs, others begin at {min}")
+            }
             Self::NotOnCurve { bytes } => {
                 write!(f, "{} is no point on the curve", Hex(bytes.as_slice()))
             }
@@ -162,6 +187,9 @@ impl fmt::Display for Broke {
                 write!(f, "{half} of the signature is not below the curve order")
             }
             Self::NotUtf8 { valid, of } => write!(f, "not UTF-8 after {valid} of {of} bytes"),
+            Self::LongHostname { bytes, max } => {
+                write!(f, "host name of {bytes} bytes, at most {max}")
+            }
             Self::NotInHostname { byte, at } => {
                 write!(f, "byte 0x{byte:02x} at {at} may not stand in a host name")
             }

@@ -63,7 +63,7 @@ features! {
     /// Commits to a closing script when the channel opens.
     4 UpfrontShutdownScript "option_upfront_shutdown_script" [Init Node] needs [];
     /// The peer has gossip worth asking for.
-    6 GossipQueries "gossip_queries" [Init Node] needs [];
+    6 GossipQueries "gossip_queries" [] needs [];
     /// Assumed.
     8 VarOnion "var_onion_optin" [Assumed] needs [];
     /// Gossip queries can ask for timestamps and checksums.
@@ -149,11 +149,23 @@ impl fmt::Display for FeatureFault {
 
 impl core::error::Error for FeatureFault {}
 
-/// A set of feature bits, kept to the byte as it was read.
-#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// A set of feature bits, kept to the byte as it was read. Two sets are equal when their bits are,
+/// however many zeros stand before them.
+#[derive(Clone, Default)]
 pub struct Features {
     be: Vec<u8>,
 }
+
+impl PartialEq for Features {
+    fn eq(&self, other: &Self) -> bool {
+        self.trimmed() == other.trimmed()
+    }
+}
+
+impl Eq for Features {}
+
+/// So many features are named before the rest is only counted.
+pub const SHOWN_FEATURES_MAX: usize = 64;
 
 impl Features {
     /// No feature.
@@ -241,6 +253,11 @@ impl Features {
         Self { be: be.to_vec() }
     }
 
+    fn trimmed(&self) -> &[u8] {
+        let zeros = self.be.iter().take_while(|byte| **byte == 0).count();
+        &self.be[zeros..]
+    }
+
     fn with_bit(mut self, bit: usize) -> Self {
         let len = bit / 8 + 1;
         if self.be.len() < len {
@@ -262,6 +279,9 @@ impl fmt::Debug for Features {
 impl fmt::Display for Features {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (at, bit) in self.bits().enumerate() {
+            if at == SHOWN_FEATURES_MAX {
+                return write!(f, " …+{}", self.bits().count() - at);
+            }
             let space = if at == 0 { "" } else { " " };
             let required = if bit.is_multiple_of(2) { "!" } else { "" };
             match Feature::ALL.iter().find(|feature| **feature as usize == bit & !1) {

@@ -2,12 +2,11 @@
 //!
 //! *What it is for.* Every message that crosses a Lightning connection is declared once, in
 //! `table.rs`; from there come its value, its codec, its debug text and a generator for tests.
-//! Amounts, ids, keys and flags have a type each, and what is read is checked while it is read:
-//! a value that exists is a value that fits.
+//! Amounts, ids, keys and flags have a type each, and what is read is checked while it is read.
 //!
 //! *What it never does.* It opens no socket, keeps no state between messages, knows no rule of the
-//! channel protocol, and holds no secret. No bytes make it panic, and reading a message allocates
-//! at most twice the message and 4 KiB.
+//! channel protocol, and holds no secret of ours. No bytes make it panic, and reading a message
+//! allocates at most twice the message and 4 KiB.
 //!
 //! ```
 //! use wire::{Message, Ping, amount::ByteCount};
@@ -36,10 +35,11 @@ mod message;
 mod planted;
 pub mod reader;
 mod table;
+pub mod tick;
 pub mod tlv;
 
 pub use bitcoin::Network;
 pub use fault::{Broke, Fault, MESSAGE_BYTES_MAX, TooLong};
 pub use hex::Hex;
-pub use message::{Body, TYPE_BYTES, Unnamed};
+pub use message::{Body, SHOWN_CHARS_MAX, TYPE_BYTES, Unnamed};
 pub use table::*;

@@ -13,12 +13,19 @@ use crate::{
     reader::Reader,
 };
 
-/// Appends bytes behind their length of two bytes. Messages that would not fit are refused before
-/// anything is written, so the length always does.
+/// Appends bytes behind their length of two bytes.
 #[inline]
 pub(crate) fn write_prefixed(bytes: &[u8], to: &mut Vec<u8>) {
-    to.extend_from_slice(&(bytes.len() as u16).to_be_bytes());
+    write_count(bytes.len(), to);
     to.extend_from_slice(bytes);
+}
+
+/// Appends a length or number of two bytes. `encode` refuses a message that is too long before
+/// anything of it is written; whoever writes a part by hand has to look at its size first.
+#[inline]
+fn write_count(count: usize, to: &mut Vec<u8>) {
+    let count = u16::try_from(count).expect("no list in a message has more than 65,535 bytes");
+    to.extend_from_slice(&count.to_be_bytes());
 }
 
 /// Bytes that mean nothing to this crate.
@@ -169,7 +176,7 @@ impl Field for Vec<Signature> {
     }
 
     fn write(&self, to: &mut Vec<u8>) {
-        to.extend_from_slice(&(self.len() as u16).to_be_bytes());
+        write_count(self.len(), to);
         self.iter().for_each(|signature| to.extend_from_slice(signature.bytes()));
     }
 
@@ -224,7 +231,7 @@ impl Field for ScidList {
     }
 
     fn write(&self, to: &mut Vec<u8>) {
-        to.extend_from_slice(&((1 + self.0.len() * 8) as u16).to_be_bytes());
+        write_count(1 + self.0.len() * 8, to);
         to.push(UNCOMPRESSED);
         self.0.iter().for_each(|scid| to.extend_from_slice(&scid.0.to_be_bytes()));
     }
@@ -240,9 +247,15 @@ impl Field for ScidList {
 
 /// `query_flags`: one BigSize for each asked channel. Held as it was read: a flag of one byte
 /// would otherwise take eight.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct QueryFlags {
     raw: Vec<u8>,
+}
+
+impl fmt::Debug for QueryFlags {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
 }
 
 impl QueryFlags {
@@ -358,5 +371,12 @@ impl Value for ChecksumList {
 
 /// Rows of eight bytes to the end of the record.
 fn read_rows<T: Fixed>(from: &mut Reader<'_>) -> Result<Vec<T>, Broke> {
-    from.whole::<8>()?.iter().map(|row| T::read(&mut Reader::new(row))).collect()
+    let rows = from.whole::<8>()?;
+    // Not collected: behind a `Result` the number of rows is forgotten, and the list would grow by
+    // doubling.
+    let mut list = Vec::with_capacity(rows.len());
+    for row in rows {
+        list.push(T::read(&mut Reader::new(row))?);
+    }
+    Ok(list)
 }

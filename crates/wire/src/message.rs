@@ -1,6 +1,6 @@
 //! BOLT 1 framing: a type of two bytes, then what the table says.
 
-use core::fmt;
+use core::fmt::{self, Write as _};
 
 use crate::{
     amount::ByteCount,
@@ -68,6 +68,37 @@ fn sized(body: usize) -> Result<usize, TooLong> {
     }
 }
 
+/// A message is shown up to so many characters: a peer chooses how long it is, and logs are read.
+pub const SHOWN_CHARS_MAX: usize = 4_000;
+
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut cut = Cut { to: f, left: SHOWN_CHARS_MAX };
+        match write!(cut, "{:?}", self.body()) {
+            Err(fmt::Error) if cut.left == 0 => cut.to.write_str("…"),
+            other => other,
+        }
+    }
+}
+
+/// Stops after so many characters.
+struct Cut<'a, 'b> {
+    to: &'a mut fmt::Formatter<'b>,
+    left: usize,
+}
+
+impl fmt::Write for Cut<'_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let (end, more) = match text.char_indices().nth(self.left) {
+            Some((end, _)) => (end, true),
+            None => (text.len(), false),
+        };
+        self.left -= text[..end].chars().count();
+        self.to.write_str(&text[..end])?;
+        if more { Err(fmt::Error) } else { Ok(()) }
+    }
+}
+
 impl Message {
     /// Reads a whole message, as the transport delivers it.
     pub fn decode(bytes: &[u8]) -> Result<Self, Fault> {
@@ -98,7 +129,10 @@ impl Unnamed {
     /// A message of a type that the table does not name; an even one is refused, since the other
     /// side would have to know it.
     pub fn new(message_type: u16, payload: Vec<u8>) -> Result<Self, Fault> {
-        if message_type.is_multiple_of(2) || named(message_type) {
+        if named(message_type) {
+            return Err(Fault::Named { message_type });
+        }
+        if message_type.is_multiple_of(2) {
             return Err(Fault::UnknownEven { message_type });
         }
         Ok(Self { message_type, payload })

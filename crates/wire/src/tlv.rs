@@ -75,6 +75,11 @@ pub fn read_value<V: Value>(value: &[u8]) -> Result<V, Broke> {
     Ok(read)
 }
 
+fn record_bytes(record: Record<'_>) -> usize {
+    let len = record.value.len();
+    bigsize::size(record.number) + bigsize::size(len as u64) + len
+}
+
 /// What may follow the fields of a message.
 pub trait Extension: Sized {
     /// Reads to the end of the message. `known` takes a record, or says that it does not know it.
@@ -88,6 +93,8 @@ pub trait Extension: Sized {
     fn write_rest(&self, at: usize, to: &mut Vec<u8>);
     /// Bytes without the known records.
     fn size(&self) -> usize;
+    /// The unknown records in it, where there can be some.
+    fn unknown_mut(&mut self) -> Option<&mut Unknown>;
     /// Any such value, for tests.
     fn generate(dice: &mut Dice) -> Self;
 }
@@ -95,7 +102,8 @@ pub trait Extension: Sized {
 /// The odd records of a stream that its message does not name, kept for whoever subscribes.
 ///
 /// They are held as one run of bytes, so that a message full of tiny records costs no more memory
-/// than it has bytes.
+/// than it has bytes. To find one takes as long as there are others before it; to insert one, as
+/// long as there are others.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Unknown {
     raw: Vec<u8>,
@@ -107,7 +115,8 @@ impl Unknown {
 
     /// The record of this number.
     pub fn find(&self, number: u64) -> Option<&[u8]> {
-        self.iter().find(|record| record.number == number).map(|record| record.value)
+        let record = self.iter().find(|record| record.number >= number)?;
+        (record.number == number).then_some(record.value)
     }
 
     /// All records in order.
@@ -117,15 +126,19 @@ impl Unknown {
     }
 
     /// Adds a record, or replaces it. An even one is refused: the other side would have to
-    /// understand it, so it needs a row in the message table.
+    /// understand it. One that belongs to the BOLTs is refused too. Both need a line in the table.
     pub fn insert(&mut self, number: u64, value: &[u8]) -> Result<(), Broke> {
         if number.is_multiple_of(2) {
             return Err(Broke::UnknownEvenTlv { record: number });
         }
-        let mut raw = Vec::with_capacity(self.raw.len() + value.len() + 18);
+        if number < CUSTOM_RECORD_MIN {
+            return Err(Broke::ReservedTlv { record: number, min: CUSTOM_RECORD_MIN });
+        }
+        let record = Record { number, value };
+        let mut raw = Vec::with_capacity(self.raw.len() + record_bytes(record));
         let mut at = 0;
         self.write_before(&mut at, number, &mut raw);
-        push_record(Record { number, value }, &mut raw);
+        push_record(record, &mut raw);
         self.write_rest(at, &mut raw);
         self.raw = raw;
         Ok(())
@@ -152,8 +165,7 @@ impl Extension for Unknown {
         from: &mut Reader<'_>,
         mut known: impl FnMut(Record<'_>) -> Result<bool, E>,
     ) -> Result<Self, E> {
-        let stream = Reader::new(from.rest());
-        let mut records = Records::new(stream);
+        let mut records = Records::new(Reader::new(from.rest()));
         let mut raw = Vec::new();
         while let Some(record) = records.next_record()? {
             if known(record)? {
@@ -163,7 +175,7 @@ impl Extension for Unknown {
                 return Err(Broke::UnknownEvenTlv { record: record.number }.into());
             }
             if raw.capacity() == 0 {
-                raw.reserve_exact(stream.len());
+                raw.reserve_exact(record_bytes(record) + records.left.len());
             }
             push_record(record, &mut raw);
         }
@@ -172,23 +184,18 @@ impl Extension for Unknown {
 
     #[inline]
     fn write_before(&self, at: &mut usize, number: u64, to: &mut Vec<u8>) {
-        if *at == self.raw.len() {
-            return;
-        }
-        let mut left = Reader::new(&self.raw[*at..]);
-        while !left.is_empty() {
-            let start = self.raw.len() - left.len();
-            let mut records = Records::new(left);
-            let record = records.next_record().expect("held records are well formed");
-            left = records.left;
+        while *at < self.raw.len() {
+            let mut left = Records::new(Reader::new(&self.raw[*at..]));
+            let record = left.next_record().expect("held records are well formed");
+            let next = self.raw.len() - left.left.len();
             match record {
                 Some(record) if record.number < number => {
-                    *at = self.raw.len() - left.len();
-                    to.extend_from_slice(&self.raw[start..*at]);
+                    to.extend_from_slice(&self.raw[*at..next]);
                 }
-                Some(record) if record.number == number => *at = self.raw.len() - left.len(),
+                Some(record) if record.number == number => {}
                 _ => return,
             }
+            *at = next;
         }
     }
 
@@ -202,6 +209,10 @@ impl Extension for Unknown {
     #[inline]
     fn size(&self) -> usize {
         self.raw.len()
+    }
+
+    fn unknown_mut(&mut self) -> Option<&mut Unknown> {
+        Some(self)
     }
 
     fn generate(dice: &mut Dice) -> Self {
@@ -249,6 +260,10 @@ impl Extension for Excess {
     #[inline]
     fn size(&self) -> usize {
         self.0.len()
+    }
+
+    fn unknown_mut(&mut self) -> Option<&mut Unknown> {
+        None
     }
 
     fn generate(dice: &mut Dice) -> Self {

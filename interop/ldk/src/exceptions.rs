@@ -89,7 +89,8 @@ pub const REWRITES: &[Rewrite] = &[
         quote: "BOLT 1: \"otherwise, if `type` is odd: MUST discard the next `length` bytes.\" We \
                 keep them for whoever subscribes.",
         apply: |message| {
-            extension(message).is_some_and(|unknown| std::mem::take(unknown) != Unknown::NONE)
+            let unknown = message.unknown_records();
+            unknown.is_some_and(|unknown| std::mem::take(unknown) != Unknown::NONE)
         },
     },
     Rewrite {
@@ -154,44 +155,3 @@ pub const REWRITES: &[Rewrite] = &[
         },
     },
 ];
-
-/// The unknown records of a message that may have some.
-fn extension(message: &mut Message) -> Option<&mut Unknown> {
-    Some(match message {
-        Message::Warning(m) => &mut m.extension,
-        Message::PeerStorage(m) => &mut m.extension,
-        Message::PeerStorageRetrieval(m) => &mut m.extension,
-        Message::Init(m) => &mut m.extension,
-        Message::Error(m) => &mut m.extension,
-        Message::Ping(m) => &mut m.extension,
-        Message::Pong(m) => &mut m.extension,
-        Message::OpenChannel(m) => &mut m.extension,
-        Message::AcceptChannel(m) => &mut m.extension,
-        Message::FundingCreated(m) => &mut m.extension,
-        Message::FundingSigned(m) => &mut m.extension,
-        Message::ChannelReady(m) => &mut m.extension,
-        Message::Shutdown(m) => &mut m.extension,
-        Message::ClosingSigned(m) => &mut m.extension,
-        Message::ClosingComplete(m) => &mut m.extension,
-        Message::ClosingSig(m) => &mut m.extension,
-        Message::Stfu(m) => &mut m.extension,
-        Message::UpdateAddHtlc(m) => &mut m.extension,
-        Message::UpdateFulfillHtlc(m) => &mut m.extension,
-        Message::UpdateFailHtlc(m) => &mut m.extension,
-        Message::CommitmentSigned(m) => &mut m.extension,
-        Message::RevokeAndAck(m) => &mut m.extension,
-        Message::UpdateFee(m) => &mut m.extension,
-        Message::UpdateFailMalformedHtlc(m) => &mut m.extension,
-        Message::ChannelReestablish(m) => &mut m.extension,
-        Message::AnnouncementSignatures(m) => &mut m.extension,
-        Message::QueryShortChannelIds(m) => &mut m.extension,
-        Message::ReplyShortChannelIdsEnd(m) => &mut m.extension,
-        Message::QueryChannelRange(m) => &mut m.extension,
-        Message::ReplyChannelRange(m) => &mut m.extension,
-        Message::GossipTimestampFilter(m) => &mut m.extension,
-        Message::ChannelAnnouncement(_)
-        | Message::NodeAnnouncement(_)
-        | Message::ChannelUpdate(_)
-        | Message::Unknown(_) => return None,
-    })
-}

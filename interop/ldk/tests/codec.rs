@@ -6,7 +6,7 @@ use interop_ldk::{
     codec::{BOTH_KNOW, Pairing},
     exceptions::{REWRITES, VERDICTS},
 };
-use wire::{Fault, Message, dice::Dice};
+use wire::{Fault, Message, custom, dice::Dice};
 
 /// Generated and mutated messages, over all types.
 const MESSAGES: usize = 100_000;
@@ -135,7 +135,8 @@ fn same_verdict_and_same_bytes() {
 
 #[test]
 fn every_type_of_our_table_is_compared() {
-    let ours: BTreeMap<u16, &str> = Message::ALL.iter().copied().collect();
+    let bolts = Message::ALL.iter().copied().filter(|(number, _)| *number < custom::CUSTOM_MIN);
+    let ours: BTreeMap<u16, &str> = bolts.collect();
     let theirs: BTreeMap<u16, &str> =
         BOTH_KNOW.iter().map(|ldk| (ldk.message_type, ldk.name)).collect();
     assert_eq!(ours, theirs);

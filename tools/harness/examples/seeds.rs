@@ -24,7 +24,7 @@ fn main() -> io::Result<()> {
         keep("message_of", &format!("row-{chosen}"), &bytes)?;
     }
     let mut stream = Unknown::NONE;
-    for (number, value) in [(1, &b""[..]), (0xfd, b"three"), (1 << 33 | 1, b"nine")] {
+    for (number, value) in [(0x1_0001, &b""[..]), (1 << 32 | 1, b"five"), (1 << 33 | 1, b"nine")] {
         stream.insert(number, value).expect("odd");
         let mut bytes = Vec::new();
         bigsize::write(number, &mut bytes);

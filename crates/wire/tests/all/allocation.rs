@@ -74,6 +74,34 @@ fn of_the_fullest_messages() {
     assert!(Message::decode(&init).is_ok());
 }
 
+/// Each list one item longer than a doubling would be content with, and an unknown record behind.
+#[test]
+fn of_lists_that_would_just_not_fit() {
+    let reply = |first: usize, second: usize| {
+        let mut bytes = [&[1, 8][..], &[0; 32], &[0; 8], &[1], &[0, 1, 0]].concat();
+        for (record, zero, rows) in [(1, 1, first), (3, 0, second)] {
+            bytes.push(record);
+            wire::bigsize::write((zero + rows * 8) as u64, &mut bytes);
+            bytes.resize(bytes.len() + zero + rows * 8, 0);
+        }
+        [&bytes[..], &[5, 0]].concat()
+    };
+    for rows in [513, 1_025, 2_049, 4_001] {
+        for bytes in [reply(rows, rows), reply(rows, 0), reply(0, rows)] {
+            stays_within_bounds(&bytes);
+            assert!(Message::decode(&bytes).is_ok(), "{rows} rows");
+        }
+    }
+    for items in [257_usize, 513, 1_000] {
+        let mut init = vec![0, 16, 0, 0, 0, 0, 1, 0xfd];
+        init.extend_from_slice(&((items * 32) as u16).to_be_bytes());
+        init.resize(init.len() + items * 32, 7);
+        init.extend_from_slice(&[5, 0]);
+        stays_within_bounds(&init);
+        assert!(Message::decode(&init).is_ok());
+    }
+}
+
 /// A length field may promise what it likes.
 #[test]
 fn of_lengths_that_lie() {

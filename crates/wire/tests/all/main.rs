@@ -2,9 +2,11 @@
 
 mod allocation;
 mod features;
+mod layouts;
 mod messages;
 mod refusals;
 mod support;
+mod values;
 mod vectors_bigsize;
 mod vectors_message;
 mod vectors_tlv;
