@@ -64,3 +64,12 @@ show_log() {
     say "    … all of it: $LOG"
   fi
 }
+
+# Is `$1` one of the lines of `$2`? A name of several lines is none of them.
+is_line() {
+  local line
+  while IFS= read -r line; do
+    [[ $line != "$1" ]] || return 0
+  done <<<"$2"
+  return 1
+}

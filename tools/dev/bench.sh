@@ -7,10 +7,11 @@ handshake|.|leyden-noise
 codec|interop/ldk|'
 
 dev_bench() {
+  (($# == 0)) || [[ -n $1 ]] || wrong './dev bench takes a name, or nothing'
   (($# <= 1)) || wrong "./dev bench takes one name, not '$*'"
   local wanted=${1:-} name folder package names status=0
   names=$(cut -d '|' -f 1 <<<"$BENCHES")
-  [[ -z $wanted ]] || grep -qxF -- "$wanted" <<<"$names" ||
+  [[ -z $wanted ]] || is_line "$wanted" "$names" ||
     wrong "no bench is called '$wanted' (there are: ${names//$'\n'/ })"
   need_system
   need_rust

@@ -17,7 +17,7 @@ dev_fuzz() {
         ;;
       -*) wrong "./dev fuzz does not know '$1'" ;;
       *)
-        fuzz_targets | grep -qxF -- "$1" ||
+        is_line "$1" "$(fuzz_targets)" ||
           wrong "no fuzz target is called '$1' (./dev fuzz lists them)"
         targets+=("$1")
         ;;

@@ -1,4 +1,4 @@
-//! Bugs planted on purpose, one line each at its site, to prove that the tests see them. One is
+//! Bugs planted on purpose, a line each at its sites, to prove that the tests see them. One is
 //! chosen by the environment variable `LEYDEN_PLANT`; with none chosen the crate works as ever.
 
 use std::sync::LazyLock;

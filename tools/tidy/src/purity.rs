@@ -15,6 +15,7 @@ const WORLD: &[(&str, &str)] = &[
     ("fs", "save by an effect"),
     ("io", "take and give bytes"),
     ("net", "send by an effect; addresses as types are in core::net"),
+    ("os", "what one system has, the shell uses"),
     ("process", "answer with a fault"),
     ("thread", "a core is owned by one thread"),
     ("time", "take a Tick; a span as a type is in core::time"),
@@ -26,6 +27,9 @@ const NAMES: &[(&str, &str)] = &[
     ("SystemTime", "take a Tick"),
     ("OsRng", "take a Dice"),
     ("thread_rng", "take a Dice"),
+    ("RandomState", "take a Dice"),
+    ("DefaultHasher", "its hashes differ from run to run"),
+    ("hash_map", "BTreeMap has an order that replays"),
     ("HashMap", "BTreeMap has an order that replays"),
     ("HashSet", "BTreeSet has an order that replays"),
 ];

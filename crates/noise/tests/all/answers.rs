@@ -175,6 +175,24 @@ fn a_connection_opens_before_the_key_holder_has_verified_it() {
 }
 
 #[test]
+fn a_handshake_that_has_failed_wants_nothing_done() {
+    // Everything due is still in the queue when the fault comes; none of it may be done.
+    let mut core = responder_in("verifying");
+    let claimed_by_another = Answer::Verified { remote: identity([9; 32]).public() };
+    assert!(core.handle_answer(claimed_by_another).is_err());
+    assert!(core.poll().is_none(), "the keys of a connection from nobody knows whom");
+
+    let mut core = Responder::new();
+    core.handle_bytes(&bytes(ACT1)).unwrap();
+    assert!(core.handle_answer(Answer::Refused(Fault::Denied)).is_err());
+    assert!(core.poll().is_none());
+
+    let mut core = Initiator::new(responder_id());
+    assert!(core.handle_answer(Answer::Refused(Fault::Denied)).is_err());
+    assert!(core.poll().is_none());
+}
+
+#[test]
 fn another_identity_than_the_claimed_one_ends_it() {
     let mut core = responder_in("verifying");
     let verified = identity(RESPONDER_KEY).public();

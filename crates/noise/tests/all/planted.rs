@@ -2,7 +2,23 @@
 
 use std::process::Command;
 
-const PLANTS: [&str; 2] = ["lazy-rotation-on-export", "one-chaining-key"];
+/// Each plant, and the tests that are there to see it.
+const PLANTS: [(&str, [&str; 2]); 2] = [
+    (
+        "lazy-rotation-on-export",
+        [
+            "rotation::no_state_ever_shows_a_due_rotation",
+            "handover::moving_at_a_position_changes_no_byte",
+        ],
+    ),
+    (
+        "one-chaining-key",
+        [
+            "rotation::directions_rotate_independently",
+            "rotation::random_traffic_agrees_with_the_model",
+        ],
+    ),
+];
 
 #[test]
 fn without_a_plant_everything_passes() {
@@ -12,10 +28,13 @@ fn without_a_plant_everything_passes() {
 
 #[test]
 fn every_planted_bug_is_seen() {
-    for plant in PLANTS {
+    for (plant, tests) in PLANTS {
         let (passed, failed) = run(Some(plant));
         println!("plant {plant} is seen by {failed:#?}");
-        assert!(!passed && !failed.is_empty(), "no test sees {plant}");
+        assert!(!passed, "no test sees {plant}");
+        for test in tests {
+            assert!(failed.iter().any(|name| name == test), "{test} does not see {plant}");
+        }
     }
 }
 
