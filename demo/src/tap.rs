@@ -38,6 +38,11 @@ impl Tap {
         self.there.lock().expect("no thread panics with it")[from..to].to_vec()
     }
 
+    /// What the called one said, from one byte to another.
+    pub fn back(&self, from: usize, to: usize) -> Vec<u8> {
+        self.back.lock().expect("no thread panics with it")[from..to].to_vec()
+    }
+
     /// All bytes of both directions.
     pub fn everything(&self) -> Vec<u8> {
         let there = self.there.lock().expect("no thread panics with it");
