@@ -1,0 +1,37 @@
+//! What a connection may take, wait for and keep.
+
+use wire::tick::Millis;
+
+/// From the first byte of the handshake to its last.
+pub const HANDSHAKE_MAX: Millis = Millis(10_000);
+/// From the end of the handshake to the peer's `init`.
+pub const INIT_MAX: Millis = Millis(10_000);
+/// A peer that has been silent for so long is sent a ping.
+pub const PING_AFTER: Millis = Millis(30_000);
+/// A ping must be answered in this time. A peer busy with a flood of ours may need most of it.
+pub const PONG_MAX: Millis = Millis(30_000);
+/// A message must be complete this long after its first byte.
+pub const MESSAGE_MAX: Millis = Millis(30_000);
+/// A connection quiet for so long keeps its keys in their short form.
+pub const COOL_AFTER: Millis = Millis(5_000);
+
+/// Messages kept for a subscriber that has not acknowledged them; then no more are read.
+pub const INBOX_MESSAGES_MAX: usize = 1_024;
+/// Bytes of them, likewise.
+pub const INBOX_BYTES_MAX: usize = 1 << 20;
+/// Bytes that the socket has not taken yet; more are refused to whoever sends.
+pub const UNSENT_BYTES_MAX: usize = 4 << 20;
+/// Ciphertext kept for a client that has not acknowledged it; then no more is read.
+pub const TUNNEL_BYTES_MAX: usize = 256 << 10;
+
+/// Bytes a peer may send at once.
+pub const BURST_BYTES_MAX: u64 = 8 << 20;
+/// Bytes it may send in a second on end.
+pub const RATE_BYTES_PER_S_MAX: u64 = 1 << 20;
+/// Messages a peer may send at once.
+pub const BURST_MESSAGES_MAX: u64 = 20_000;
+/// Messages it may send in a second on end.
+pub const RATE_MESSAGES_PER_S_MAX: u64 = 2_000;
+
+const _: () = assert!(INBOX_BYTES_MAX > 2 * noise::MESSAGE_BYTES_MAX, "two messages must fit");
+const _: () = assert!(BURST_BYTES_MAX > noise::WIRE_BYTES_MAX as u64, "a message must pass");

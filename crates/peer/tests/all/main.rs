@@ -1,0 +1,7 @@
+//! One binary for all tests of `peer`.
+
+mod faults;
+mod life;
+mod pair;
+mod routing;
+mod tunnel;
