@@ -1,0 +1,130 @@
+//! All that can be asked of a signer, and all it can answer. Data only: this is the contract that
+//! crosses a bus. [`Ask::encode`] and its like make bytes of it.
+
+use std::fmt::{self, Debug, Display};
+
+use noise::PublicKey;
+use static_assertions::assert_not_impl_any;
+
+use crate::message::MessageSignature;
+
+assert_not_impl_any!(Answer: Clone, Copy, Debug, Display);
+
+/// Names a connection on the link that asks about it. The socket side counts them up; another
+/// link's connection of the same number is another connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnectionId(pub u64);
+
+/// A question to the signer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ask {
+    /// Which node are you?
+    NodeId,
+    /// One step of a connection's handshake.
+    Handshake {
+        /// Whose.
+        connection: ConnectionId,
+        /// The step.
+        ask: noise::Ask,
+    },
+    /// The connection is gone: wipe what is kept of its handshake. It cannot begin another one.
+    Forget {
+        /// Which one.
+        connection: ConnectionId,
+    },
+    /// Sign a message for people, see [`MessageSignature`].
+    SignMessage {
+        /// At most [`MESSAGE_BYTES_MAX`](crate::MESSAGE_BYTES_MAX) bytes.
+        message: Vec<u8>,
+    },
+}
+
+/// What a signer answers. It may hold secrets, so it can be neither copied nor printed.
+pub enum Answer {
+    /// To [`Ask::NodeId`].
+    NodeId {
+        /// The node's id.
+        node: PublicKey,
+    },
+    /// To [`Ask::Handshake`]; a no of the handshake itself is in here too.
+    Handshake {
+        /// Whose.
+        connection: ConnectionId,
+        /// For the socket side's core.
+        answer: noise::Answer,
+    },
+    /// To [`Ask::Forget`].
+    Forgotten {
+        /// Which one.
+        connection: ConnectionId,
+    },
+    /// To [`Ask::SignMessage`].
+    Signed {
+        /// Its text is what other nodes take.
+        signature: MessageSignature,
+    },
+    /// To any question: no, and why. Nothing changed.
+    Refused(Refusal),
+}
+
+/// Why a signer does not do what it is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// As many handshakes are under way as there may be; one ends with an answer, a
+    /// [`Ask::Forget`] or its time.
+    Busy {
+        /// The connection that has to wait.
+        connection: ConnectionId,
+        /// Handshakes under way.
+        have: usize,
+        /// The most there may be.
+        max: usize,
+    },
+    /// The message is too long to be signed.
+    MessageTooLong {
+        /// Its bytes.
+        got: usize,
+        /// The most there may be.
+        max: usize,
+    },
+}
+
+impl Ask {
+    /// The question's name, for permissions, faults and logs.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Ask::NodeId => "node id",
+            Ask::Handshake { ask, .. } => ask.name(),
+            Ask::Forget { .. } => "forget",
+            Ask::SignMessage { .. } => "sign message",
+        }
+    }
+}
+
+impl Answer {
+    /// The answer's name, for faults and logs.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Answer::NodeId { .. } => "node id",
+            Answer::Handshake { answer, .. } => answer.name(),
+            Answer::Forgotten { .. } => "forgotten",
+            Answer::Signed { .. } => "signed",
+            Answer::Refused(_) => "refused",
+        }
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+impl Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Refusal::Busy { connection: ConnectionId(number), have, max } => {
+                write!(f, "connection {number}: {have} handshakes under way, {max} at most")
+            }
+            Refusal::MessageTooLong { got, max } => {
+                write!(f, "a message of {got} bytes to sign, {max} at most")
+            }
+        }
+    }
+}

@@ -1,0 +1,498 @@
+//! Questions and answers as bytes, for a link to a signer in another process.
+//!
+//! `version (1 byte, 1) | kind (BigSize) | TLV stream`, the stream with the rules of BOLT 1:
+//! records in order and once, lengths minimal; an unknown odd record is skipped, an unknown even
+//! one refused. Numbers are big-endian and of the length given; what is greater is cut to what
+//! fits. `c` is record 0, the connection, 8 bytes.
+//!
+//! | kind of ask | name | records |
+//! |---|---|---|
+//! | 1 | node id | |
+//! | 2 | dial | c, 2: remote (33) |
+//! | 3 | finish | c, 2: act two (50) |
+//! | 4 | respond | c, 2: act one (50) |
+//! | 5 | verify | c, 2: act three (66) |
+//! | 6 | forget | c |
+//! | 7 | sign message | 2: message |
+//!
+//! | kind of answer | name | records |
+//! |---|---|---|
+//! | 1 | node id | 2: node (33) |
+//! | 2 | dialed | c, 2: act one (50) |
+//! | 3 | finished | c, 2: act three (66), 4: `noise::TransportState` (135) |
+//! | 4 | responded | c, 2: act two (50), 4: `noise::HalfOpen` (129) |
+//! | 5 | verified | c, 2: remote (33) |
+//! | 6 | forgotten | c |
+//! | 7 | signed | 2: signature (65) |
+//! | 8 | busy | c, 2: have (4), 4: max (4) |
+//! | 9 | message too long | 2: got (4), 4: max (4) |
+//! | 10 | denied | c |
+//! | 11 | point | c, 2: act, 1 to 3 (1), 4: prefix (1) |
+//! | 12 | mac | c, 2: act one, act two, key in act three, act three: 0 to 3 (1) |
+//! | 13 | not now | c, 2: state, 0 to 3 of [`STATES`] (1), 4: ask, 0 to 3 of [`STEPS`] (1) |
+//! | 14 | identity as ephemeral | c |
+//!
+//! Kinds 10 to 14 are the faults with which a key holder can refuse a step. All others are of the
+//! socket side; should one stand in an answer, it arrives as `Denied`.
+
+use std::fmt::{self, Debug, Display};
+
+use noise::{Act, Act1, Act2, Act3, Fault, HalfOpen, PublicKey, Sealed, TransportState};
+use static_assertions::assert_not_impl_any;
+use wire::bigsize;
+use wire::fault::Broke;
+use wire::key::Point;
+use wire::reader::Reader;
+use wire::tlv::Records;
+use zeroize::Zeroize;
+
+use crate::api::{Answer, Ask, ConnectionId, Refusal};
+use crate::fault::SignatureFault;
+use crate::message::{MESSAGE_BYTES_MAX, MessageSignature};
+use crate::secret::burning;
+
+assert_not_impl_any!(Frame: Clone, Copy, Debug, Display);
+
+/// The layout that is written, and the only one that is read.
+pub const CODEC_VERSION: u8 = 1;
+/// The longest encoded question: the longest message, and what is around it.
+pub const ASK_BYTES_MAX: usize = 2 + 4 + MESSAGE_BYTES_MAX;
+/// The longest encoded answer, with room for records of later versions.
+pub const ANSWER_BYTES_MAX: usize = 512;
+
+/// The states of an exchange, as `noise::Fault::NotNow` calls them.
+const STATES: [&str; 4] = ["fresh", "dialing", "responding", "spent"];
+/// The steps of a handshake, as `noise::Ask::name` calls them.
+const STEPS: [&str; 4] = ["dial", "finish", "respond", "verify"];
+const ACTS: [Act; 3] = [Act::One, Act::Two, Act::Three];
+const SEALED: [Sealed; 4] =
+    [Sealed::ActOne, Sealed::ActTwo, Sealed::ActThreeKey, Sealed::ActThreeEnd];
+
+/// The record of the connection.
+const C: u64 = 0;
+
+/// An encoded answer. It may hold secrets, and is wiped when dropped.
+pub struct Frame(Vec<u8>);
+
+/// Why bytes are no question, or no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Malformed {
+    /// There are more bytes than any may have.
+    TooLong {
+        /// Bytes there are.
+        got: usize,
+        /// The most there may be.
+        max: usize,
+    },
+    /// The layout has an unknown version.
+    Version {
+        /// The version.
+        got: u8,
+        /// The one we know.
+        want: u8,
+    },
+    /// A kind that we do not know.
+    Kind {
+        /// Its number.
+        got: u64,
+    },
+    /// What stands before the records, or the records' order and lengths, are wrong.
+    Frame(Broke),
+    /// A record is not there.
+    Missing {
+        /// The kind.
+        kind: u64,
+        /// The record.
+        record: u64,
+    },
+    /// A record's value is wrong.
+    Record {
+        /// The kind.
+        kind: u64,
+        /// The record.
+        record: u64,
+        /// What is wrong.
+        flaw: RecordFlaw,
+    },
+}
+
+/// What is wrong with a record's value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RecordFlaw {
+    /// Its length, or its point.
+    Broke(Broke),
+    /// An act or a handshake's state.
+    Noise(Fault),
+    /// A message's signature.
+    Signature(SignatureFault),
+    /// A number beyond the end of its table.
+    Choice {
+        /// The number.
+        got: u8,
+        /// The least there is.
+        min: u8,
+        /// The greatest there is.
+        max: u8,
+    },
+}
+
+impl Ask {
+    /// The bytes of this question.
+    pub fn encode(&self) -> Vec<u8> {
+        let message = if let Ask::SignMessage { message } = self { message.len() } else { 0 };
+        let to = Writer(Vec::with_capacity(96 + message));
+        let to = match self {
+            Ask::NodeId => to.kind(1),
+            Ask::Handshake { connection, ask } => match ask {
+                noise::Ask::Dial { remote } => {
+                    to.kind(2).connection(*connection).record(2, &remote.serialize())
+                }
+                noise::Ask::Finish { act2 } => {
+                    to.kind(3).connection(*connection).record(2, act2.bytes())
+                }
+                noise::Ask::Respond { act1 } => {
+                    to.kind(4).connection(*connection).record(2, act1.bytes())
+                }
+                noise::Ask::Verify { act3 } => {
+                    to.kind(5).connection(*connection).record(2, act3.bytes())
+                }
+            },
+            Ask::Forget { connection } => to.kind(6).connection(*connection),
+            Ask::SignMessage { message } => to.kind(7).record(2, message),
+        };
+        to.0
+    }
+
+    /// Reads what [`Ask::encode`] wrote.
+    pub fn decode(bytes: &[u8]) -> Result<Ask, Malformed> {
+        let from = open(bytes, ASK_BYTES_MAX)?;
+        let handshake =
+            |from: &Read<'_>, ask| Ok(Ask::Handshake { connection: from.connection()?, ask });
+        match from.kind {
+            1 => from.only(&[]).map(|_| Ask::NodeId),
+            2 => {
+                let from = from.only(&[C, 2])?;
+                handshake(&from, noise::Ask::Dial { remote: from.point(2)? })
+            }
+            3 => {
+                let from = from.only(&[C, 2])?;
+                handshake(&from, noise::Ask::Finish { act2: from.noise(2, Act2::parse)? })
+            }
+            4 => {
+                let from = from.only(&[C, 2])?;
+                handshake(&from, noise::Ask::Respond { act1: from.noise(2, Act1::parse)? })
+            }
+            5 => {
+                let from = from.only(&[C, 2])?;
+                handshake(&from, noise::Ask::Verify { act3: from.noise(2, Act3::parse)? })
+            }
+            6 => Ok(Ask::Forget { connection: from.only(&[C])?.connection()? }),
+            7 => Ok(Ask::SignMessage { message: from.only(&[2])?.bytes(2)?.to_vec() }),
+            got => Err(Malformed::Kind { got }),
+        }
+    }
+}
+
+impl Answer {
+    /// The bytes of this answer, whose secrets are moved there.
+    pub fn encode(self) -> Frame {
+        burning(|| self.write())
+    }
+
+    fn write(self) -> Frame {
+        // Growing would leave secrets behind.
+        let to = Writer(Vec::with_capacity(ANSWER_BYTES_MAX));
+        let room = to.0.capacity();
+        let to = match self {
+            Answer::NodeId { node } => to.kind(1).record(2, &node.serialize()),
+            Answer::Handshake { connection, answer } => encode_step(to, connection, answer),
+            Answer::Forgotten { connection } => to.kind(6).connection(connection),
+            Answer::Signed { signature } => to.kind(7).record(2, signature.bytes()),
+            Answer::Refused(Refusal::Busy { connection, have, max }) => {
+                to.kind(8).connection(connection).number(2, have).number(4, max)
+            }
+            Answer::Refused(Refusal::MessageTooLong { got, max }) => {
+                to.kind(9).number(2, got).number(4, max)
+            }
+        };
+        assert_eq!(to.0.capacity(), room, "every answer fits");
+        Frame(to.0)
+    }
+
+    /// Reads what [`Answer::encode`] wrote. The bytes are zeros afterwards, whatever the outcome.
+    pub fn decode(bytes: &mut [u8]) -> Result<Answer, Malformed> {
+        let answer = burning(|| Answer::read(bytes));
+        bytes.zeroize();
+        answer
+    }
+
+    fn read(bytes: &[u8]) -> Result<Answer, Malformed> {
+        let from = open(bytes, ANSWER_BYTES_MAX)?;
+        match from.kind {
+            1 => Ok(Answer::NodeId { node: from.only(&[2])?.point(2)? }),
+            6 => Ok(Answer::Forgotten { connection: from.only(&[C])?.connection()? }),
+            7 => {
+                let from = from.only(&[2])?;
+                let signature = MessageSignature::from_bytes(from.array(2)?)
+                    .map_err(|fault| from.flaw(2, RecordFlaw::Signature(fault)))?;
+                Ok(Answer::Signed { signature })
+            }
+            8 => {
+                let from = from.only(&[C, 2, 4])?;
+                let (connection, have) = (from.connection()?, from.number(2)?);
+                Ok(Answer::Refused(Refusal::Busy { connection, have, max: from.number(4)? }))
+            }
+            9 => {
+                let from = from.only(&[2, 4])?;
+                let (got, max) = (from.number(2)?, from.number(4)?);
+                Ok(Answer::Refused(Refusal::MessageTooLong { got, max }))
+            }
+            _ => {
+                let (connection, answer) = read_step(from)?;
+                Ok(Answer::Handshake { connection, answer })
+            }
+        }
+    }
+}
+
+fn encode_step(to: Writer, connection: ConnectionId, answer: noise::Answer) -> Writer {
+    match answer {
+        noise::Answer::Dialed { act1 } => to.kind(2).connection(connection).record(2, act1.bytes()),
+        noise::Answer::Finished { act3, transport } => {
+            let to = to.kind(3).connection(connection).record(2, act3.bytes());
+            to.record(4, transport.export().as_bytes())
+        }
+        noise::Answer::Responded { act2, half_open } => {
+            let to = to.kind(4).connection(connection).record(2, act2.bytes());
+            to.record(4, half_open.export().as_bytes())
+        }
+        noise::Answer::Verified { remote } => {
+            to.kind(5).connection(connection).record(2, &remote.serialize())
+        }
+        noise::Answer::Refused(fault) => encode_fault(to, connection, fault),
+    }
+}
+
+fn encode_fault(to: Writer, connection: ConnectionId, fault: Fault) -> Writer {
+    let to_kind = |kind| to.kind(kind).connection(connection);
+    if let Fault::Point { act, prefix } = fault
+        && let Some(act) = place(&ACTS, act)
+    {
+        return to_kind(11).record(2, &[act + 1]).record(4, &[prefix]);
+    }
+    if let Fault::Mac { sealed } = fault
+        && let Some(sealed) = place(&SEALED, sealed)
+    {
+        return to_kind(12).record(2, &[sealed]);
+    }
+    if let Fault::NotNow { state, ask } = fault
+        && let (Some(state), Some(ask)) = (place(&STATES, state), place(&STEPS, ask))
+    {
+        return to_kind(13).record(2, &[state]).record(4, &[ask]);
+    }
+    to_kind(if fault == Fault::IdentityAsEphemeral { 14 } else { 10 })
+}
+
+fn read_step(from: Read<'_>) -> Result<(ConnectionId, noise::Answer), Malformed> {
+    use noise::Answer::{Dialed, Finished, Refused, Responded, Verified};
+    let known: &[u64] = match from.kind {
+        2 | 5 | 12 => &[C, 2],
+        3 | 4 | 11 | 13 => &[C, 2, 4],
+        10 | 14 => &[C],
+        got => return Err(Malformed::Kind { got }),
+    };
+    let from = from.only(known)?;
+    let connection = from.connection()?;
+    let answer = match from.kind {
+        2 => Dialed { act1: from.noise(2, Act1::parse)? },
+        3 => Finished {
+            act3: from.noise(2, Act3::parse)?,
+            transport: from.secret(4, TransportState::import)?,
+        },
+        4 => Responded {
+            act2: from.noise(2, Act2::parse)?,
+            half_open: from.secret(4, HalfOpen::import)?,
+        },
+        5 => Verified { remote: from.point(2)? },
+        11 => {
+            let [prefix] = *from.array(4)?;
+            Refused(Fault::Point { act: from.choice(2, 1, &ACTS)?, prefix })
+        }
+        12 => Refused(Fault::Mac { sealed: from.choice(2, 0, &SEALED)? }),
+        13 => {
+            let (state, ask) = (from.choice(2, 0, &STATES)?, from.choice(4, 0, &STEPS)?);
+            Refused(Fault::NotNow { state, ask })
+        }
+        14 => Refused(Fault::IdentityAsEphemeral),
+        _ => Refused(Fault::Denied),
+    };
+    Ok((connection, answer))
+}
+
+fn place<T: PartialEq>(table: &[T], value: T) -> Option<u8> {
+    table.iter().position(|listed| *listed == value).and_then(|at| u8::try_from(at).ok())
+}
+
+impl Frame {
+    /// The bytes, to be carried over a link that is itself protected.
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Drop for Frame {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+/// Appends, from the kind to the last record.
+struct Writer(Vec<u8>);
+
+impl Writer {
+    fn kind(mut self, kind: u64) -> Writer {
+        self.0.push(CODEC_VERSION);
+        bigsize::write(kind, &mut self.0);
+        self
+    }
+
+    fn record(mut self, number: u64, value: &[u8]) -> Writer {
+        bigsize::write(number, &mut self.0);
+        bigsize::write(value.len() as u64, &mut self.0);
+        self.0.extend_from_slice(value);
+        self
+    }
+
+    fn connection(self, ConnectionId(number): ConnectionId) -> Writer {
+        self.record(C, &number.to_be_bytes())
+    }
+
+    fn number(self, record: u64, value: usize) -> Writer {
+        self.record(record, &u32::try_from(value).unwrap_or(u32::MAX).to_be_bytes())
+    }
+}
+
+/// What stands behind a version and a kind.
+struct Read<'a> {
+    kind: u64,
+    stream: Reader<'a>,
+}
+
+fn open(bytes: &[u8], max: usize) -> Result<Read<'_>, Malformed> {
+    if bytes.len() > max {
+        return Err(Malformed::TooLong { got: bytes.len(), max });
+    }
+    let mut stream = Reader::new(bytes);
+    let [version] = *stream.array().map_err(Malformed::Frame)?;
+    if version != CODEC_VERSION {
+        return Err(Malformed::Version { got: version, want: CODEC_VERSION });
+    }
+    let kind = bigsize::read(&mut stream).map_err(Malformed::Frame)?;
+    Ok(Read { kind, stream })
+}
+
+impl<'a> Read<'a> {
+    /// Checks the whole stream: its form, and that no even record is in it but those `known`.
+    fn only(self, known: &[u64]) -> Result<Read<'a>, Malformed> {
+        let mut records = Records::new(self.stream);
+        while let Some(record) = records.next_record().map_err(Malformed::Frame)? {
+            if record.number.is_multiple_of(2) && !known.contains(&record.number) {
+                return Err(Malformed::Frame(Broke::UnknownEvenTlv { record: record.number }));
+            }
+        }
+        Ok(self)
+    }
+
+    fn bytes(&self, number: u64) -> Result<&'a [u8], Malformed> {
+        let mut records = Records::new(self.stream);
+        while let Some(record) = records.next_record().map_err(Malformed::Frame)? {
+            if record.number == number {
+                return Ok(record.value);
+            }
+        }
+        Err(Malformed::Missing { kind: self.kind, record: number })
+    }
+
+    fn array<const N: usize>(&self, number: u64) -> Result<&'a [u8; N], Malformed> {
+        let mut value = Reader::new(self.bytes(number)?);
+        let array = value.array().and_then(|array| value.end().map(|()| array));
+        array.map_err(|broke| self.flaw(number, RecordFlaw::Broke(broke)))
+    }
+
+    fn connection(&self) -> Result<ConnectionId, Malformed> {
+        self.array(C).map(|bytes| ConnectionId(u64::from_be_bytes(*bytes)))
+    }
+
+    fn number(&self, number: u64) -> Result<usize, Malformed> {
+        let value = u32::from_be_bytes(*self.array(number)?);
+        Ok(usize::try_from(value).expect("no machine of ours counts to less"))
+    }
+
+    fn point(&self, number: u64) -> Result<PublicKey, Malformed> {
+        Point::parse(self.array(number)?)
+            .map(|point| *point.key())
+            .map_err(|broke| self.flaw(number, RecordFlaw::Broke(broke)))
+    }
+
+    fn noise<T, const N: usize>(
+        &self,
+        number: u64,
+        parse: impl FnOnce([u8; N]) -> Result<T, Fault>,
+    ) -> Result<T, Malformed> {
+        parse(*self.array(number)?).map_err(|fault| self.flaw(number, RecordFlaw::Noise(fault)))
+    }
+
+    /// Read from where it stands, so that no second copy is made.
+    fn secret<T>(
+        &self,
+        number: u64,
+        import: impl FnOnce(&[u8]) -> Result<T, Fault>,
+    ) -> Result<T, Malformed> {
+        import(self.bytes(number)?).map_err(|fault| self.flaw(number, RecordFlaw::Noise(fault)))
+    }
+
+    fn choice<T: Copy>(&self, number: u64, min: u8, table: &[T]) -> Result<T, Malformed> {
+        let [got] = *self.array(number)?;
+        let found = got.checked_sub(min).and_then(|at| table.get(usize::from(at)));
+        let max = u8::try_from(table.len()).expect("tables are short") - 1 + min;
+        found.copied().ok_or_else(|| self.flaw(number, RecordFlaw::Choice { got, min, max }))
+    }
+
+    fn flaw(&self, record: u64, flaw: RecordFlaw) -> Malformed {
+        Malformed::Record { kind: self.kind, record, flaw }
+    }
+}
+
+impl std::error::Error for Malformed {}
+
+impl Display for Malformed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Malformed::TooLong { got, max } => write!(f, "{got} bytes, {max} at most"),
+            Malformed::Version { got, want } => {
+                write!(f, "layout version {got}, only {want} is known")
+            }
+            Malformed::Kind { got } => write!(f, "kind {got} is unknown"),
+            Malformed::Frame(broke) => Display::fmt(broke, f),
+            Malformed::Missing { kind, record } => {
+                write!(f, "kind {kind} without record {record}")
+            }
+            Malformed::Record { kind, record, flaw } => {
+                write!(f, "kind {kind}, record {record}: {flaw}")
+            }
+        }
+    }
+}
+
+impl Display for RecordFlaw {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RecordFlaw::Broke(broke) => Display::fmt(broke, f),
+            RecordFlaw::Noise(fault) => Display::fmt(fault, f),
+            RecordFlaw::Signature(fault) => Display::fmt(fault, f),
+            RecordFlaw::Choice { got, min, max } => {
+                write!(f, "{got}, at least {min} and at most {max}")
+            }
+        }
+    }
+}

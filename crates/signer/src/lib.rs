@@ -1,0 +1,49 @@
+//! The keys of one node: its seed, its handshakes, the messages it signs.
+//!
+//! **What it is for.** Whoever holds the identity key answers those who hold the sockets. A
+//! [`Seed`] is written down as words and kept at rest as a [`SealedSeed`]; it derives a [`NodeKey`]
+//! for each node; a [`Signer`] answers [`Ask`]s as that node, in the same process or across a link.
+//!
+//! **What it never does.** It opens no file or socket, reads no clock and draws no random number:
+//! entropy, salt, nonce and ephemeral keys are handed in. It offers no bare ECDH and signs nothing
+//! but prefixed messages. Nothing of a handshake can be written to a disk. No secret can be cloned,
+//! copied or printed, and each is wiped when it is dropped.
+//!
+//! ```
+//! use signer::{NodeIndex, Seed, Signer};
+//! use wire::Network;
+//!
+//! let words = "abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon \
+//!              abandon about";
+//! let seed = Seed::from_words(words)?;
+//! let signer = Signer::new(seed.node_key(Network::Regtest, NodeIndex::FIRST));
+//! assert!(signer.node_id().to_string().starts_with("03d109254b90c06a"));
+//! # Ok::<(), signer::WordsFault>(())
+//! ```
+
+mod api;
+mod codec;
+mod derive;
+mod fault;
+mod file;
+mod handshakes;
+mod message;
+mod secret;
+mod seed;
+mod signer;
+mod zbase32;
+
+pub use api::{Answer, Ask, ConnectionId, Refusal};
+pub use codec::{ANSWER_BYTES_MAX, ASK_BYTES_MAX, CODEC_VERSION, Frame, Malformed, RecordFlaw};
+pub use derive::{NODE_INDEX_MAX, NodeIndex, NodeKey, PURPOSE};
+pub use fault::{
+    CostFault, IndexFault, PassphraseFault, SeedFault, SeedFileFault, SignatureFault, WordsFault,
+};
+pub use file::{
+    Cost, FILE_BYTES, FILE_MAGIC, FILE_VERSION, FileKey, LANES, MEMORY_KIB_MAX, MEMORY_KIB_MIN,
+    NONCE_BYTES, PASSES_MAX, PASSES_MIN, PASSPHRASE_BYTES_MAX, Passphrase, SALT_BYTES, SealedSeed,
+};
+pub use handshakes::{HANDSHAKE_MS_MAX, HANDSHAKES_MAX, LinkId};
+pub use message::{MESSAGE_BYTES_MAX, MessageSignature, SIGNATURE_BYTES, SIGNATURE_CHARS};
+pub use seed::{ENTROPY_BYTES, SHORT_ENTROPY_BYTES, Seed, Words};
+pub use signer::Signer;

@@ -1,0 +1,89 @@
+//! The signer of one node.
+
+use std::fmt::{Debug, Display};
+
+use noise::{EphemeralKey, PublicKey};
+use static_assertions::assert_not_impl_any;
+use wire::tick::Tick;
+
+use crate::api::{Answer, Ask, Refusal};
+use crate::derive::NodeKey;
+use crate::handshakes::{Handshakes, LinkId};
+use crate::message::MESSAGE_BYTES_MAX;
+
+assert_not_impl_any!(Signer: Clone, Copy, Debug, Display);
+
+/// Answers as one node. All it remembers are handshakes, and those for some seconds only: a signer
+/// that restarts refuses the rest of what was under way, and the sockets dial again.
+pub struct Signer {
+    key: NodeKey,
+    handshakes: Handshakes,
+    now: Tick,
+}
+
+impl Signer {
+    /// A signer that answers as `key`. The seed is not needed for it any more.
+    pub fn new(key: NodeKey) -> Signer {
+        Signer { key, handshakes: Handshakes::default(), now: Tick(0) }
+    }
+
+    /// The node's id.
+    pub fn node_id(&self) -> PublicKey {
+        self.key.id()
+    }
+
+    /// Answers a question that came over `link`. `ephemeral` is drawn with strong randomness, and
+    /// only if the question begins a handshake.
+    pub fn answer(
+        &mut self,
+        link: LinkId,
+        ask: Ask,
+        now: Tick,
+        ephemeral: impl FnOnce() -> EphemeralKey,
+    ) -> Answer {
+        self.expire(now);
+        match ask {
+            Ask::NodeId => Answer::NodeId { node: self.key.id() },
+            Ask::Handshake { connection, ask } => {
+                let (place, key) = ((link, connection), self.key.identity());
+                match self.handshakes.answer(place, ask, key, self.now, ephemeral) {
+                    Ok(answer) => Answer::Handshake { connection, answer },
+                    Err(refusal) => Answer::Refused(refusal),
+                }
+            }
+            Ask::Forget { connection } => {
+                self.handshakes.forget((link, connection));
+                Answer::Forgotten { connection }
+            }
+            Ask::SignMessage { message } if message.len() > MESSAGE_BYTES_MAX => {
+                let (got, max) = (message.len(), MESSAGE_BYTES_MAX);
+                Answer::Refused(Refusal::MessageTooLong { got, max })
+            }
+            Ask::SignMessage { message } => {
+                Answer::Signed { signature: self.key.sign_message(&message) }
+            }
+        }
+    }
+
+    /// Wipes every handshake whose time is over. The shell calls it at [`Signer::next_expiry`].
+    pub fn expire(&mut self, now: Tick) {
+        // A clock that went back would prolong secrets' lives.
+        self.now = self.now.max(now);
+        self.handshakes.expire(self.now);
+    }
+
+    /// When [`Signer::expire`] has something to do; nothing if no handshake is under way.
+    pub fn next_expiry(&self) -> Option<Tick> {
+        self.handshakes.next_expiry()
+    }
+
+    /// A link is gone: wipes all handshakes of its connections.
+    pub fn unlink(&mut self, link: LinkId) {
+        self.handshakes.unlink(link);
+    }
+
+    /// How many handshakes are under way.
+    pub fn handshakes(&self) -> usize {
+        self.handshakes.under_way()
+    }
+}

@@ -1,0 +1,15 @@
+//! All integration tests of `signer`, in one binary: one link, one allocator that watches.
+
+// clippy knows tests by their attribute, and not the functions that serve them.
+#![allow(clippy::unwrap_used)]
+
+mod codec;
+mod derivation;
+mod files;
+mod handshakes;
+mod memory;
+mod messages;
+mod parties;
+mod seeds;
+mod vectors;
+mod wiped;
