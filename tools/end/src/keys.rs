@@ -1,40 +1,48 @@
-//! The one who has the key, in a thread of its own.
+//! The one who has the key, in a thread of its own. Only bytes go there and come back: the same
+//! that will go to a signer in another process, or on a phone.
 
 use std::{
     sync::mpsc::{Receiver, Sender, channel},
     thread,
+    time::Instant,
 };
 
-use noise::{EphemeralKey, Exchange, IdentityKey, PublicKey};
+use noise::{EphemeralKey, Fault, PublicKey};
+use signer::{Answer, Ask, ConnectionId, Frame, LinkId, NodeIndex, NodeKey, Seed, Signer};
+use wire::{Network, tick::Tick};
 
-use crate::{Answer, Ask};
+type Question = (Vec<u8>, Sender<Frame>);
 
-type Question = (Ask, Sender<Answer>);
-
-/// Reaches the thread that has a node's key. Only questions go there and only answers come back.
+/// Reaches the thread that has a node's key.
 #[derive(Clone)]
 pub struct KeyHolder {
     node: PublicKey,
-    calls: Sender<Receiver<Question>>,
-}
-
-/// The questions about one connection.
-pub struct Call {
     questions: Sender<Question>,
 }
 
+/// The questions about one connection.
+pub struct Call<'a> {
+    holder: &'a KeyHolder,
+    connection: ConnectionId,
+}
+
 impl KeyHolder {
-    /// Draws a key that nobody else has and starts the thread that keeps it.
+    /// Draws a seed that nobody else has and starts the thread that keeps its key.
     pub fn start() -> Self {
-        let key = draw(IdentityKey::take);
-        let node = key.public();
-        let (calls, incoming) = channel::<Receiver<Question>>();
-        thread::spawn(move || {
-            for call in incoming {
-                answer_call(&call, &key);
+        let seed = loop {
+            if let Ok(seed) = Seed::take(&mut drawn()) {
+                break seed;
             }
-        });
-        Self { node, calls }
+        };
+        Self::with(seed.node_key(Network::Regtest, NodeIndex::FIRST))
+    }
+
+    /// Starts the thread that keeps this key.
+    pub fn with(key: NodeKey) -> Self {
+        let node = key.id();
+        let (questions, incoming) = channel();
+        thread::spawn(move || answer_all(&incoming, Signer::new(key)));
+        Self { node, questions }
     }
 
     /// The id of the node.
@@ -42,39 +50,72 @@ impl KeyHolder {
         self.node
     }
 
-    /// Opens the line for one handshake.
-    pub fn call(&self) -> Call {
-        let (questions, incoming) = channel();
-        self.calls.send(incoming).expect("the key holder's thread lives as long as `self`");
-        Call { questions }
+    /// Opens the line for one handshake, under a number that was not used before.
+    pub fn call(&self) -> Call<'_> {
+        let connection = ConnectionId(u64::from_be_bytes(drawn()));
+        Call { holder: self, connection }
     }
-}
 
-impl Call {
-    /// Asks, and waits for the answer.
-    pub fn ask(&mut self, ask: Ask) -> Answer {
+    /// The text of a signature under a message for people.
+    pub fn sign(&self, message: &[u8]) -> String {
+        let answer = self.ask(&Ask::SignMessage { message: message.to_vec() });
+        let Answer::Signed { signature } = answer else {
+            panic!("a message of {} bytes is {}", message.len(), answer.name())
+        };
+        signature.to_string()
+    }
+
+    fn ask(&self, ask: &Ask) -> Answer {
         let (answers, answer) = channel();
-        self.questions.send((ask, answers)).expect("the key holder's thread waits for questions");
-        answer.recv().expect("the key holder's thread answers each question")
+        self.questions.send((ask.encode(), answers)).expect("the key holder's thread waits");
+        let frame = answer.recv().expect("the key holder's thread answers each question");
+        let mut bytes = frame.bytes().to_vec();
+        Answer::decode(&mut bytes).expect("a signer's answers can be read")
     }
 }
 
-fn answer_call(questions: &Receiver<Question>, key: &IdentityKey) {
-    let mut exchange = Exchange::new();
-    for (ask, answers) in questions {
-        let answer = exchange.answer(ask, key, || draw(EphemeralKey::take));
+impl Call<'_> {
+    /// Asks, and waits for the answer.
+    pub fn ask(&mut self, ask: noise::Ask) -> noise::Answer {
+        let connection = self.connection;
+        let answer = self.holder.ask(&Ask::Handshake { connection, ask });
+        if let Answer::Handshake { connection: about, answer } = answer
+            && about == connection
+        {
+            return answer;
+        }
+        noise::Answer::Refused(Fault::Denied)
+    }
+}
+
+impl Drop for Call<'_> {
+    fn drop(&mut self) {
+        self.holder.ask(&Ask::Forget { connection: self.connection });
+    }
+}
+
+fn answer_all(questions: &Receiver<Question>, mut signer: Signer) {
+    let start = Instant::now();
+    for (bytes, answers) in questions {
+        let now = Tick(start.elapsed().as_millis() as u64);
+        let ask = Ask::decode(&bytes).expect("only `KeyHolder` writes to this channel");
+        let answer = signer.answer(LinkId(0), ask, now, ephemeral);
         // Who asked may have given up meanwhile; then nobody wants the answer.
-        answers.send(answer).ok();
+        answers.send(answer.encode()).ok();
     }
 }
 
-/// Draws 32 bytes until they are a key, which they almost always are.
-fn draw<K>(take: impl Fn(&mut [u8; 32]) -> Result<K, noise::Fault>) -> K {
+fn ephemeral() -> EphemeralKey {
     loop {
-        let mut bytes = [0; 32];
-        getrandom::fill(&mut bytes).expect("every system we run on has a source of randomness");
-        if let Ok(key) = take(&mut bytes) {
+        // Zero, or at least the order of the curve: about once in 2^127 draws.
+        if let Ok(key) = EphemeralKey::take(&mut drawn()) {
             return key;
         }
     }
+}
+
+fn drawn<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).expect("every system we run on has a source of randomness");
+    bytes
 }

@@ -5,7 +5,7 @@
 
 mod keys;
 
-pub use keys::KeyHolder;
+pub use keys::{Call, KeyHolder};
 
 use std::{
     error::Error,
@@ -16,8 +16,8 @@ use std::{
 };
 
 use noise::{
-    Answer, Ask, Effect, Initiator, PublicKey, Reader, Responder, STATE_BYTES, SecretBytes,
-    Transport, TransportState,
+    Effect, Initiator, PublicKey, Reader, Responder, STATE_BYTES, SecretBytes, Transport,
+    TransportState,
 };
 use wire::Message;
 
