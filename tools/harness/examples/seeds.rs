@@ -3,6 +3,7 @@
 
 use std::{fs, io, path::Path};
 
+use signer::{Answer, Ask, ConnectionId, NodeKey};
 use wire::{
     Message,
     address::Addresses,
@@ -50,7 +51,21 @@ fn main() -> io::Result<()> {
         keep("transport_state", &format!("rn-{}", rn[1]), &state)?;
     }
     let secrets: Vec<u8> = (1..=128).collect();
-    keep("half_open", "plausible", &[&[1][..], &secrets].concat())
+    keep("half_open", "plausible", &[&[1][..], &secrets].concat())?;
+    keys()
+}
+
+fn keys() -> io::Result<()> {
+    let connection = ConnectionId(7);
+    keep("signer_ask", "node-id", &Ask::NodeId.encode())?;
+    keep("signer_ask", "forget", &Ask::Forget { connection }.encode())?;
+    keep("signer_ask", "sign", &Ask::SignMessage { message: b"hello".to_vec() }.encode())?;
+    let key = NodeKey::take(&mut [1; 32]).expect("small repeated bytes are a key");
+    let signature = key.sign_message(b"hello");
+    keep("seed_file", "signature", signature.to_string().as_bytes())?;
+    keep("seed_file", "magic", signer::FILE_MAGIC)?;
+    keep("signer_answer", "signed", Answer::Signed { signature }.encode().bytes())?;
+    keep("signer_answer", "node-id", Answer::NodeId { node: key.id() }.encode().bytes())
 }
 
 fn keep(target: &str, name: &str, input: &[u8]) -> io::Result<()> {

@@ -6,9 +6,11 @@
 //! same input has to give the same run.
 
 mod codec;
+mod keys;
 mod transport;
 
 pub use codec::{addresses, bigsize, features, message, message_of, tlv_stream};
+pub use keys::{seed_file, signer_answer, signer_ask};
 pub use transport::{acts, half_open, record_stream, transport_state};
 
 /// A target: panics when `data` shows a bug.
@@ -24,6 +26,9 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("message", message),
     ("message_of", message_of),
     ("record_stream", record_stream),
+    ("seed_file", seed_file),
+    ("signer_answer", signer_answer),
+    ("signer_ask", signer_ask),
     ("tlv_stream", tlv_stream),
     ("transport_state", transport_state),
 ];
