@@ -96,7 +96,8 @@ macro_rules! numbers {
 
 /// Declares ids, hashes and other bytes of a fixed length.
 ///
-/// `shown` prints the bytes; `hidden` prints only the name, for what must not reach a log.
+/// `shown` prints the bytes; `hidden` prints only the name, for what must not reach a log; `own` is
+/// printed by code of its own.
 macro_rules! bytes {
     ($( $(#[$doc:meta])* $Name:ident($N:literal) $show:ident; )*) => { $(
         $(#[$doc])*
@@ -141,6 +142,7 @@ macro_rules! bytes {
             }
         }
     };
+    (@own $Name:ident) => {};
     (@hidden $Name:ident) => {
         impl core::fmt::Debug for $Name {
             fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {

@@ -6,7 +6,7 @@ use crate::{
     bigsize,
     dice::Dice,
     fault::Broke,
-    field::{Field, Fixed, Value},
+    field::{Field, Fixed, Value, bytes},
     hex::Hex,
     id::{ChainHash, Scid, UpdateChecksums, UpdateTimestamps},
     key::Signature,
@@ -118,9 +118,11 @@ impl Value for Script {
     }
 }
 
-/// A node's name for people: 32 bytes, "a valid UTF-8 string, with any trailing-bytes equal to 0".
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Alias(pub [u8; 32]);
+bytes! {
+    /// A node's name for people: 32 bytes, "a valid UTF-8 string, with any trailing-bytes equal to
+    /// 0".
+    Alias(32) own;
+}
 
 impl Alias {
     /// The name without the padding. Signed gossip is kept and passed on as it came, so text that
@@ -139,29 +141,6 @@ impl fmt::Debug for Alias {
         }
     }
 }
-
-impl Field for Alias {
-    #[inline]
-    fn read(from: &mut Reader<'_>) -> Result<Self, Broke> {
-        Ok(Self(*from.array()?))
-    }
-
-    #[inline]
-    fn write(&self, to: &mut Vec<u8>) {
-        to.extend_from_slice(&self.0);
-    }
-
-    #[inline]
-    fn size(&self) -> usize {
-        32
-    }
-
-    fn generate(dice: &mut Dice) -> Self {
-        Self(dice.array())
-    }
-}
-
-impl Fixed for Alias {}
 
 /// Signatures behind their number, as `commitment_signed` carries those of the HTLCs.
 impl Field for Vec<Signature> {

@@ -3,10 +3,13 @@
 use signer::{Answer, Ask, MessageSignature, SealedSeed};
 use wire::Network;
 
-/// A question over a link: what is accepted is written again to the byte.
+/// A question over a link. Unknown odd records are skipped, so what is written again may be shorter;
+/// but it reads as the same question.
 pub fn signer_ask(data: &[u8]) {
     if let Ok(ask) = Ask::decode(data) {
-        assert_eq!(ask.encode(), data);
+        let written = ask.encode();
+        assert!(written.len() <= data.len());
+        assert_eq!(Ask::decode(&written), Ok(ask));
     }
 }
 
@@ -16,7 +19,10 @@ pub fn signer_answer(data: &[u8]) {
     let answer = Answer::decode(&mut bytes);
     assert!(bytes.iter().all(|byte| *byte == 0), "secrets are left behind");
     if let Ok(answer) = answer {
-        assert_eq!(answer.encode().bytes(), data);
+        let written = answer.encode();
+        assert!(written.bytes().len() <= data.len());
+        let again = Answer::decode(&mut written.bytes().to_vec()).map(Answer::encode);
+        assert!(again.is_ok_and(|again| again.bytes() == written.bytes()));
     }
 }
 
