@@ -3,8 +3,8 @@
 use signer::{Answer, Ask, MessageSignature, SealedSeed};
 use wire::Network;
 
-/// A question over a link. Unknown odd records are skipped, so what is written again may be shorter;
-/// but it reads as the same question.
+/// A question over a link. Unknown odd records are skipped, so what is written again may be
+/// shorter; but it reads as the same question.
 pub fn signer_ask(data: &[u8]) {
     if let Ok(ask) = Ask::decode(data) {
         let written = ask.encode();
