@@ -83,6 +83,15 @@ pub enum Why {
     RemoteClosed,
     /// We were told to.
     Local,
+    /// Nobody answers at that address.
+    Unreachable {
+        /// In the system's words.
+        reason: String,
+    },
+    /// The key holder is away, and was needed.
+    KeyHolderAway,
+    /// It could not travel to the process that took over.
+    Handover,
     /// The handshake or the transport failed.
     Noise(noise::Fault),
     /// A message of the connection's own was refused.
@@ -134,8 +143,10 @@ impl Why {
     /// Who ended it.
     pub const fn culprit(&self) -> Culprit {
         match self {
-            Self::Local => Culprit::Local,
-            Self::RemoteClosed | Self::TimedOut { .. } => Culprit::Network,
+            Self::Local | Self::KeyHolderAway | Self::Handover => Culprit::Local,
+            Self::RemoteClosed | Self::Unreachable { .. } | Self::TimedOut { .. } => {
+                Culprit::Network
+            }
             Self::Noise(_)
             | Self::Wire(_)
             | Self::NoInit { .. }
@@ -153,6 +164,9 @@ impl fmt::Display for Why {
         match self {
             Self::RemoteClosed => f.write_str("the other side closed the connection"),
             Self::Local => f.write_str("closed on request"),
+            Self::Unreachable { reason } => write!(f, "cannot be reached: {reason}"),
+            Self::KeyHolderAway => f.write_str("the key holder is away"),
+            Self::Handover => f.write_str("another process took over during the handshake"),
             Self::Noise(fault) => write!(f, "transport: {fault}"),
             Self::Wire(fault) => write!(f, "message: {fault}"),
             Self::NoInit { message_type } => {

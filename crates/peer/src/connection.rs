@@ -1,12 +1,12 @@
 //! The life of a connection: handshake, then with the keys here or with a client, then closed.
 
-use std::{collections::VecDeque, ops::RangeInclusive};
+use std::{collections::VecDeque, ops::RangeInclusive, sync::Arc};
 
 use noise::{Answer, Initiator, PublicKey, Responder};
-use wire::{Init, features::Features, id::ChainHash, tick::Tick};
+use wire::{Init, custom::CUSTOM_MIN, features::Features, id::ChainHash, tick::Tick};
 
 use crate::{
-    api::{Culprit, Effect, Epoch, OutSeq, Refusal, Seq, Why},
+    api::{Culprit, Effect, Epoch, Event, OutSeq, Refusal, Seq, Why},
     limits::HANDSHAKE_MAX,
     live::{Live, Reclaimed},
     outbox::Lease,
@@ -22,6 +22,8 @@ pub struct Terms {
     pub networks: Vec<ChainHash>,
     /// Types of messages that have a subscriber, or may get one.
     pub routed: Vec<RangeInclusive<u16>>,
+    /// Odd custom messages go to the subscriber too, whatever they are.
+    pub custom: bool,
 }
 
 impl Terms {
@@ -32,7 +34,8 @@ impl Terms {
     }
 
     pub(crate) fn takes(&self, message_type: u16) -> bool {
-        self.routed.iter().any(|range| range.contains(&message_type))
+        let custom = self.custom && message_type >= CUSTOM_MIN && message_type % 2 == 1;
+        custom || self.routed.iter().any(|range| range.contains(&message_type))
     }
 }
 
@@ -41,29 +44,29 @@ impl Terms {
 /// Poll shape: after each call of a method that takes `now`, call [`Connection::poll`] until it has
 /// nothing more, then sleep until [`Connection::wake_at`] or the next input.
 pub struct Connection {
-    state: State,
-    terms: Terms,
-    lease: Lease,
+    pub(crate) state: State,
+    pub(crate) terms: Arc<Terms>,
+    pub(crate) lease: Lease,
     /// Bytes read, from the connection's first one on.
-    rx: u64,
+    pub(crate) rx: u64,
     /// Bytes that have come and must wait: for an answer, or for room.
-    held: Vec<u8>,
-    out: Out,
+    pub(crate) held: Vec<u8>,
+    pub(crate) out: Out,
 }
 
 /// What goes out.
 pub(crate) struct Out {
     pub(crate) effects: VecDeque<Effect>,
     /// Bytes given to the socket, from the first one on.
-    tx: u64,
+    pub(crate) tx: u64,
     /// Those of them that it has not taken yet.
     pub(crate) unsent: usize,
-    remote: Option<PublicKey>,
+    pub(crate) remote: Option<PublicKey>,
 }
 
-enum State {
-    Dialing { core: Initiator, since: Tick },
-    Answering { core: Responder, since: Tick },
+pub(crate) enum State {
+    Dialing { core: Box<Initiator>, since: Tick },
+    Answering { core: Box<Responder>, since: Tick },
     Live(Box<Live>),
     Tunnel(Tunnel),
     Closed,
@@ -71,35 +74,51 @@ enum State {
 
 impl Connection {
     /// The socket is connected: call the node at the other end.
-    pub fn dial(remote: PublicKey, terms: Terms, now: Tick) -> Self {
-        Self::new(State::Dialing { core: Initiator::new(remote), since: now }, terms).started()
+    pub fn dial(remote: PublicKey, terms: impl Into<Arc<Terms>>, now: Tick) -> Self {
+        let core = Box::new(Initiator::new(remote));
+        let mut connection = Self::new(State::Dialing { core, since: now }, terms.into());
+        connection.shake(now);
+        connection
     }
 
     /// Somebody has connected: wait for the first act.
-    pub fn accept(terms: Terms, now: Tick) -> Self {
-        Self::new(State::Answering { core: Responder::new(), since: now }, terms)
+    pub fn accept(terms: impl Into<Arc<Terms>>, now: Tick) -> Self {
+        let core = Box::new(Responder::new());
+        Self::new(State::Answering { core, since: now }, terms.into())
     }
 
     /// A client shakes hands itself, through us: ciphertext from the first byte on.
-    pub fn tunnel(epoch: Epoch, terms: Terms) -> Self {
-        let mut connection = Self::new(State::Tunnel(Tunnel::new(0, Vec::new())), terms);
+    pub fn tunnel(epoch: Epoch, terms: impl Into<Arc<Terms>>) -> Self {
+        let mut connection = Self::new(State::Tunnel(Tunnel::new(0, Vec::new())), terms.into());
         connection.lease = Lease::new(epoch);
         connection
     }
 
-    fn new(state: State, terms: Terms) -> Self {
+    fn new(state: State, terms: Arc<Terms>) -> Self {
         let out = Out { effects: VecDeque::new(), tx: 0, unsent: 0, remote: None };
         Self { state, terms, lease: Lease::default(), rx: 0, held: Vec::new(), out }
     }
 
-    fn started(mut self) -> Self {
-        self.shake(Tick(0));
-        self
-    }
-
     /// What to do next, in order.
     pub fn poll(&mut self) -> Option<Effect> {
+        self.poll_without_mail().or_else(|| self.deliver())
+    }
+
+    /// What to do next, but for messages to the subscriber, who may not have room for them.
+    pub fn poll_without_mail(&mut self) -> Option<Effect> {
         self.out.effects.pop_front()
+    }
+
+    /// The next message for the subscriber.
+    pub fn deliver(&mut self) -> Option<Effect> {
+        let State::Live(live) = &mut self.state else { return None };
+        let (seq, message) = live.inbox().deliver()?;
+        Some(Effect::Tell(Event::Message { seq, bytes: message.to_vec() }))
+    }
+
+    /// Whether [`Connection::deliver`] has something.
+    pub fn has_mail(&self) -> bool {
+        matches!(&self.state, State::Live(live) if live.has_mail())
     }
 
     /// When to call [`Connection::handle_wake`] at the latest.
@@ -129,6 +148,48 @@ impl Connection {
         self.lease.epoch()
     }
 
+    /// The last message that this owner has sent.
+    pub const fn sent(&self) -> OutSeq {
+        self.lease.last()
+    }
+
+    /// The body of their `init`, once it has come and as long as the keys are here.
+    pub fn init(&self) -> Option<&[u8]> {
+        match &self.state {
+            State::Live(live) if live.is_open() => Some(live.init()),
+            State::Live(_)
+            | State::Dialing { .. }
+            | State::Answering { .. }
+            | State::Tunnel(_)
+            | State::Closed => None,
+        }
+    }
+
+    /// Whether the identity key is still needed: for the handshake, or to say who connected.
+    pub fn needs_key_holder(&self) -> bool {
+        match &self.state {
+            State::Dialing { .. } | State::Answering { .. } => true,
+            State::Live(live) => live.is_unverified(),
+            State::Tunnel(_) | State::Closed => false,
+        }
+    }
+
+    /// Whether it still shakes hands.
+    pub(crate) const fn is_shaking(&self) -> bool {
+        matches!(self.state, State::Dialing { .. } | State::Answering { .. })
+    }
+
+    /// Whether it shakes hands and has sent something, which only the key holder that made it can
+    /// go on with.
+    pub(crate) const fn is_begun(&self) -> bool {
+        self.is_shaking() && self.out.tx > 0
+    }
+
+    /// Whether messages can flow and it is certain who is at the other end.
+    pub fn is_settled(&self) -> bool {
+        matches!(&self.state, State::Live(live) if live.is_open() && !live.is_unverified())
+    }
+
     /// The node at the other end, once the handshake is done.
     pub const fn remote(&self) -> Option<PublicKey> {
         self.out.remote
@@ -156,7 +217,7 @@ impl Connection {
     }
 
     /// Goes on with what had to wait.
-    fn pump(&mut self, now: Tick) {
+    pub(crate) fn pump(&mut self, now: Tick) {
         if !self.held.is_empty() {
             let held = std::mem::take(&mut self.held);
             let taken = self.take_all(&held, now);
@@ -227,8 +288,7 @@ impl Connection {
                         if let State::Answering { core, .. } = before { Some(core) } else { None };
                     self.out.remote = Some(remote);
                     let out = &mut self.out;
-                    let live =
-                        Live::after_handshake(remote, transport, unverified, &self.terms, now, out);
+                    let live = Live::after_handshake(transport, unverified, &self.terms, now, out);
                     self.state = State::Live(Box::new(live));
                 }
             }
@@ -284,6 +344,11 @@ impl Connection {
         self.fail(Why::Local);
     }
 
+    /// Closes the connection for a reason of the shell's.
+    pub(crate) fn close_because(&mut self, why: Why) {
+        self.fail(why);
+    }
+
     /// Sends a message, its type in front, in the name of the owner `epoch`; numbered from 1.
     pub fn send(
         &mut self,
@@ -307,20 +372,38 @@ impl Connection {
     /// A subscriber is there: it gets what is kept, and then what comes.
     pub fn subscribe(&mut self) {
         if let State::Live(live) = &mut self.state {
-            live.subscribe(&mut self.out);
+            live.inbox().subscribe();
         }
     }
 
     /// The subscriber is gone; messages are kept for the next one.
     pub fn unsubscribe(&mut self) {
         if let State::Live(live) = &mut self.state {
-            live.unsubscribe();
+            live.inbox().unsubscribe();
         }
+    }
+
+    /// Another owner sends from here on, numbered from 1 again; the last one's are refused.
+    pub fn claim(&mut self, epoch: Epoch) -> Result<(), Refusal> {
+        self.live("claim")?;
+        self.lease = self.lease.pass_on(epoch)?;
+        Ok(())
+    }
+
+    /// Asks the peer for a pong, which will be told.
+    pub fn ping(&mut self, now: Tick) -> Result<(), Refusal> {
+        let live = self.live("ping")?;
+        if !live.is_open() {
+            return Err(Refusal::NotNow { asked: "ping", state: live.state() });
+        }
+        let State::Live(live) = &mut self.state else { unreachable!("looked at above") };
+        live.ping(now, &mut self.out);
+        Ok(())
     }
 
     /// The subscriber has saved all messages up to this one.
     pub fn acknowledge(&mut self, up_to: Seq, now: Tick) -> Result<(), Refusal> {
-        self.live("acknowledge")?.acknowledge(up_to)?;
+        self.live("acknowledge")?.inbox().acknowledge(up_to)?;
         self.pump(now);
         Ok(())
     }
@@ -355,7 +438,7 @@ impl Connection {
         let State::Live(live) = std::mem::replace(&mut self.state, State::Closed) else {
             unreachable!("looked at above")
         };
-        let (reclaimed, mut unread) = live.give_up(self.rx, self.out.tx);
+        let (reclaimed, mut unread) = live.give_up(self.out.remote(), self.rx, self.out.tx);
         self.lease = lease;
         self.rx += self.held.len() as u64;
         unread.append(&mut self.held);
@@ -416,10 +499,14 @@ impl Connection {
             return;
         }
         self.held = Vec::new();
-        if let State::Live(mut live) = before
-            && why.culprit() == Culprit::Remote
-        {
-            live.farewell(&why, &mut self.out);
+        if let State::Live(mut live) = before {
+            if why.culprit() == Culprit::Remote {
+                live.farewell(&why, &mut self.out);
+            }
+            // Who listens hears all that was said, and then that it is over.
+            while let Some((seq, message)) = live.inbox().deliver() {
+                self.out.tell(Event::Message { seq, bytes: message.to_vec() });
+            }
         }
         self.out.effects.push_back(Effect::Close(why));
     }

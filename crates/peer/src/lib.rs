@@ -12,7 +12,11 @@
 //! the keys in `live.rs`, while a client has them in `tunnel.rs`.
 
 mod api;
+mod bytes;
 mod connection;
+pub mod desk;
+mod frozen;
+pub mod holder;
 mod inbox;
 pub mod limits;
 mod live;
@@ -22,6 +26,7 @@ mod ping;
 mod tunnel;
 
 pub use api::{Culprit, Effect, Epoch, Event, OutSeq, Refusal, Seq, Why};
+pub use bytes::Malformed;
 pub use connection::{Connection, Terms};
 pub use live::Reclaimed;
 pub use tunnel::Delegation;

@@ -35,3 +35,20 @@ pub const RATE_MESSAGES_PER_S_MAX: u64 = 2_000;
 
 const _: () = assert!(INBOX_BYTES_MAX > 2 * noise::MESSAGE_BYTES_MAX, "two messages must fit");
 const _: () = assert!(BURST_BYTES_MAX > noise::WIRE_BYTES_MAX as u64, "a message must pass");
+
+/// A question waits so long for a key holder that cannot be reached.
+pub const KEY_HOLDER_AWAY_MAX: Millis = Millis(4_500);
+/// From a call to an address to a socket that is connected.
+pub const CONNECT_MAX: Millis = Millis(10_000);
+/// Connections that a holder lets shake hands at the same time.
+pub const HANDSHAKES_MAX: usize = 4_096;
+/// Connections in one list.
+pub const LISTED_MAX: usize = 1_000;
+/// Connections acknowledged with one question.
+pub const MARKS_MAX: usize = 4_096;
+/// Complaints kept for a subscriber, for each connection; more are dropped.
+pub const COMPLAINTS_MAX: usize = 16;
+/// Questions for a pong that wait, for each connection.
+pub const PINGS_MAX: usize = 16;
+/// Messages of one connection that a desk has sent and the holder has not answered.
+pub const UNANSWERED_MAX: usize = 1_024;

@@ -28,6 +28,8 @@ pub struct Reclaimed {
     pub state: TransportState,
     /// Whether both `init`s are through.
     pub open: bool,
+    /// The body of theirs, if so.
+    pub init: Box<[u8]>,
     /// Bytes that were decrypted; what came after them is sent through the tunnel.
     pub rx_offset: u64,
     /// Bytes that were sent.
@@ -37,17 +39,16 @@ pub struct Reclaimed {
 }
 
 pub(crate) struct Live {
-    remote: PublicKey,
     keys: Keys,
     reader: Reader,
     /// When the first byte of an unfinished message came.
     unfinished: Option<Tick>,
     used: Tick,
-    bytes: Meter,
-    messages: Meter,
+    bytes: Meter<BURST_BYTES_MAX, RATE_BYTES_PER_S_MAX>,
+    messages: Meter<BURST_MESSAGES_MAX, RATE_MESSAGES_PER_S_MAX>,
     talk: Talk,
     /// Lets the key holder confirm who connected, in its own time.
-    unverified: Option<Responder>,
+    unverified: Option<Box<Responder>>,
 }
 
 /// What is said, without how it is carried.
@@ -55,7 +56,8 @@ struct Talk {
     phase: Phase,
     heart: Heart,
     inbox: Inbox,
-    subscribed: bool,
+    /// The body of their `init`, for whoever comes to know this connection later.
+    init: Box<[u8]>,
 }
 
 enum Phase {
@@ -72,14 +74,13 @@ struct Keys {
 impl Live {
     /// The handshake is done: say `init` and wait for theirs.
     pub(crate) fn after_handshake(
-        remote: PublicKey,
         state: TransportState,
-        unverified: Option<Responder>,
+        unverified: Option<Box<Responder>>,
         terms: &Terms,
         now: Tick,
         out: &mut Out,
     ) -> Self {
-        let mut live = Self::new(remote, state, Phase::AwaitInit { since: now }, now);
+        let mut live = Self::new(state, Phase::AwaitInit { since: now }, now);
         live.unverified = unverified;
         live.keys.send(&terms.init().into(), out);
         live
@@ -92,24 +93,25 @@ impl Live {
         now: Tick,
         out: &mut Out,
     ) -> Self {
-        let Delegation { remote, state, init, .. } = delegation;
-        if init.is_none() {
-            return Self::after_handshake(remote, state, None, terms, now, out);
-        }
-        Self::new(remote, state, Phase::Open, now)
+        let Delegation { state, init, .. } = delegation;
+        let Some(init) = init else {
+            return Self::after_handshake(state, None, terms, now, out);
+        };
+        let mut live = Self::new(state, Phase::Open, now);
+        live.talk.init = body_of(&init);
+        live
     }
 
-    fn new(remote: PublicKey, state: TransportState, phase: Phase, now: Tick) -> Self {
-        let talk =
-            Talk { phase, heart: Heart::new(now), inbox: Inbox::default(), subscribed: false };
+    fn new(state: TransportState, phase: Phase, now: Tick) -> Self {
+        let (heart, inbox) = (Heart::new(now), Inbox::default());
+        let talk = Talk { phase, heart, inbox, init: Box::default() };
         Self {
-            remote,
             keys: Keys { warm: None, cold: Some(state) },
             reader: Reader::new(),
             unfinished: None,
             used: now,
-            bytes: Meter::new(BURST_BYTES_MAX, RATE_BYTES_PER_S_MAX, now),
-            messages: Meter::new(BURST_MESSAGES_MAX, RATE_MESSAGES_PER_S_MAX, now),
+            bytes: Meter::new(now),
+            messages: Meter::new(now),
             talk,
             unverified: None,
         }
@@ -195,19 +197,32 @@ impl Live {
         }
     }
 
-    pub(crate) fn subscribe(&mut self, out: &mut Out) {
-        self.talk.subscribed = true;
-        for (seq, message) in self.talk.inbox.kept() {
-            out.tell(Event::Message { seq, bytes: message.to_vec() });
+    /// The messages for the subscriber.
+    pub(crate) const fn inbox(&mut self) -> &mut Inbox {
+        &mut self.talk.inbox
+    }
+
+    /// Whether [`Inbox::deliver`] has something.
+    pub(crate) fn has_mail(&self) -> bool {
+        self.talk.inbox.has_mail()
+    }
+
+    /// The body of their `init`; empty as long as it has not come.
+    pub(crate) fn init(&self) -> &[u8] {
+        &self.talk.init
+    }
+
+    /// Whether the key holder still has to say who connected.
+    pub(crate) const fn is_unverified(&self) -> bool {
+        self.unverified.is_some()
+    }
+
+    /// Sends a ping, unless one is on its way already: the pong to that one does as well.
+    pub(crate) fn ping(&mut self, now: Tick, out: &mut Out) {
+        if let Some(ping) = self.talk.heart.ask(now) {
+            self.keys.send(&ping.into(), out);
+            self.used = now;
         }
-    }
-
-    pub(crate) const fn unsubscribe(&mut self) {
-        self.talk.subscribed = false;
-    }
-
-    pub(crate) fn acknowledge(&mut self, up_to: Seq) -> Result<(), Refusal> {
-        self.talk.inbox.acknowledge(up_to)
     }
 
     /// The earliest time at which something is due.
@@ -244,20 +259,74 @@ impl Live {
         if now >= self.used + COOL_AFTER {
             self.reader.shrink();
             self.keys.cool();
+            self.talk.inbox.shrink();
+            out.effects.shrink_to_fit();
         }
         Ok(())
     }
 
     /// Gives the keys away, and what came but was not read.
-    pub(crate) fn give_up(self, rx: u64, tx: u64) -> (Reclaimed, Vec<u8>) {
+    pub(crate) fn give_up(self, remote: PublicKey, rx: u64, tx: u64) -> (Reclaimed, Vec<u8>) {
         let open = self.is_open();
         let unread = self.reader.unread().to_vec();
         let unsaved =
             self.talk.inbox.kept().map(|(seq, message)| (seq, message.to_vec())).collect();
         let rx_offset = rx - unread.len() as u64;
         let state = self.keys.into_state();
-        let remote = self.remote;
-        (Reclaimed { remote, state, open, rx_offset, tx_offset: tx, unsaved }, unread)
+        let init = self.talk.init;
+        (Reclaimed { remote, state, open, init, rx_offset, tx_offset: tx, unsaved }, unread)
+    }
+}
+
+/// What there is to a connection while we have the keys, for the next process. Who connected is
+/// settled, or it does not travel.
+pub(crate) struct LiveParts {
+    pub(crate) keys: TransportState,
+    pub(crate) unread: Vec<u8>,
+    pub(crate) unfinished: Option<Tick>,
+    pub(crate) used: Tick,
+    pub(crate) bytes: (u64, Tick),
+    pub(crate) messages: (u64, Tick),
+    /// Since when we wait for `init`.
+    pub(crate) phase: Option<Tick>,
+    pub(crate) heart: (Tick, Option<(Tick, u16)>, u16),
+    pub(crate) inbox: Inbox,
+    pub(crate) init: Box<[u8]>,
+}
+
+impl Live {
+    pub(crate) fn into_parts(self) -> LiveParts {
+        let phase = match self.talk.phase {
+            Phase::AwaitInit { since } => Some(since),
+            Phase::Open => None,
+        };
+        LiveParts {
+            unread: self.reader.unread().to_vec(),
+            keys: self.keys.into_state(),
+            unfinished: self.unfinished,
+            used: self.used,
+            bytes: self.bytes.parts(),
+            messages: self.messages.parts(),
+            phase,
+            heart: self.talk.heart.parts(),
+            inbox: self.talk.inbox,
+            init: self.talk.init,
+        }
+    }
+
+    pub(crate) fn from_parts(parts: LiveParts) -> Self {
+        let phase = parts.phase.map_or(Phase::Open, |since| Phase::AwaitInit { since });
+        let heart = Heart::from_parts(parts.heart);
+        Self {
+            keys: Keys { warm: None, cold: Some(parts.keys) },
+            reader: Reader::new(),
+            unfinished: parts.unfinished,
+            used: parts.used,
+            bytes: Meter::from_parts(parts.bytes),
+            messages: Meter::from_parts(parts.messages),
+            talk: Talk { phase, heart, inbox: parts.inbox, init: parts.init },
+            unverified: None,
+        }
     }
 }
 
@@ -342,6 +411,7 @@ impl Talk {
             return Err(Why::NoCommonChain);
         }
         self.phase = Phase::Open;
+        self.init = body.into();
         out.tell(Event::Ready { remote: out.remote(), init: Box::new(init) });
         Ok(())
     }
@@ -355,10 +425,7 @@ impl Talk {
         out: &mut Out,
     ) -> Result<(), Why> {
         if terms.takes(message_type) {
-            let seq = self.inbox.push(message);
-            if self.subscribed {
-                out.tell(Event::Message { seq, bytes: message.to_vec() });
-            }
+            self.inbox.push(message);
             return Ok(());
         }
         let known = Message::ALL.iter().any(|(number, _)| *number == message_type);
@@ -376,6 +443,12 @@ impl Talk {
             _ => Ok(()),
         }
     }
+}
+
+fn body_of(init: &Init) -> Box<[u8]> {
+    let mut body = Vec::with_capacity(init.body_size());
+    init.write_body(&mut body);
+    body.into()
 }
 
 /// The channel that a channel message is about: its first field, or the second when it opens one.

@@ -20,6 +20,16 @@ impl Lease {
         self.epoch
     }
 
+    /// The last message that the owner in force has sent.
+    pub(crate) const fn last(&self) -> OutSeq {
+        self.sent
+    }
+
+    /// What one owner of a socket tells the next.
+    pub(crate) const fn restored(epoch: Epoch, sent: OutSeq) -> Self {
+        Self { epoch, sent }
+    }
+
     /// Refuses everyone but the owner.
     pub(crate) fn judge(&self, epoch: Epoch) -> Result<(), Refusal> {
         match epoch == self.epoch {

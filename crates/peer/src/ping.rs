@@ -61,10 +61,28 @@ impl Heart {
         if now < self.heard + PING_AFTER {
             return Ok(None);
         }
+        Ok(self.ask(now))
+    }
+
+    /// A ping, unless one is unanswered.
+    pub(crate) fn ask(&mut self, now: Tick) -> Option<Ping> {
+        if self.asked.is_some() {
+            return None;
+        }
         let bytes = ByteCount(self.pings % LENGTHS);
         self.pings = self.pings.wrapping_add(1);
         self.asked = Some(Asked { at: now, bytes });
-        Ok(Some(Ping::new(bytes, 0)))
+        Some(Ping::new(bytes, 0))
+    }
+
+    /// What one process tells the next.
+    pub(crate) fn parts(&self) -> (Tick, Option<(Tick, u16)>, u16) {
+        (self.heard, self.asked.map(|asked| (asked.at, asked.bytes.0)), self.pings)
+    }
+
+    pub(crate) fn from_parts((heard, asked, pings): (Tick, Option<(Tick, u16)>, u16)) -> Self {
+        let asked = asked.map(|(at, bytes)| Asked { at, bytes: ByteCount(bytes) });
+        Self { heard, asked, pings }
     }
 
     /// When to look again.

@@ -39,6 +39,11 @@ impl Tunnel {
         Self { start, kept: unread.into() }
     }
 
+    /// What one process tells the next.
+    pub(crate) fn into_parts(self) -> (u64, VecDeque<u8>) {
+        (self.start, self.kept)
+    }
+
     /// Keeps what came from the peer.
     pub(crate) fn push(&mut self, bytes: &[u8]) {
         self.kept.extend(bytes);

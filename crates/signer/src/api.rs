@@ -6,14 +6,11 @@ use std::fmt::{self, Debug, Display};
 use noise::PublicKey;
 use static_assertions::assert_not_impl_any;
 
+pub use wire::id::ConnectionId;
+
 use crate::message::MessageSignature;
 
 assert_not_impl_any!(Answer: Clone, Copy, Debug, Display);
-
-/// Names a connection on the link that asks about it. The socket side counts them up; another
-/// link's connection of the same number is another connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ConnectionId(pub u64);
 
 /// A question to the signer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,7 +86,32 @@ pub enum Refusal {
     },
 }
 
+/// The numbers of the questions on the bus, for permissions: the kinds that the codec writes.
+pub mod topic {
+    use core::ops::RangeInclusive;
+
+    /// [`Ask::NodeId`](super::Ask::NodeId).
+    pub const NODE_ID: u16 = 1;
+    /// Every step of a handshake, and [`Ask::Forget`](super::Ask::Forget).
+    pub const HANDSHAKE: RangeInclusive<u16> = 2..=6;
+    /// [`Ask::SignMessage`](super::Ask::SignMessage).
+    pub const SIGN_MESSAGE: u16 = 7;
+}
+
 impl Ask {
+    /// The question's number on the bus.
+    pub const fn topic(&self) -> u16 {
+        match self {
+            Ask::NodeId => topic::NODE_ID,
+            Ask::Handshake { ask: noise::Ask::Dial { .. }, .. } => 2,
+            Ask::Handshake { ask: noise::Ask::Finish { .. }, .. } => 3,
+            Ask::Handshake { ask: noise::Ask::Respond { .. }, .. } => 4,
+            Ask::Handshake { ask: noise::Ask::Verify { .. }, .. } => 5,
+            Ask::Forget { .. } => 6,
+            Ask::SignMessage { .. } => topic::SIGN_MESSAGE,
+        }
+    }
+
     /// The question's name, for permissions, faults and logs.
     pub fn name(&self) -> &'static str {
         match self {

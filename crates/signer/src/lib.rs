@@ -33,7 +33,7 @@ mod seed;
 mod signer;
 mod zbase32;
 
-pub use api::{Answer, Ask, ConnectionId, Refusal};
+pub use api::{Answer, Ask, ConnectionId, Refusal, topic};
 pub use codec::{ANSWER_BYTES_MAX, ASK_BYTES_MAX, CODEC_VERSION, Frame, Malformed, RecordFlaw};
 pub use derive::{NODE_INDEX_MAX, NodeIndex, NodeKey, PURPOSE};
 pub use fault::{

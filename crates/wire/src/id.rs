@@ -2,6 +2,8 @@
 
 use bitcoin::hashes::Hash as _;
 
+use core::fmt;
+
 use crate::{
     dice::Dice,
     fault::Broke,
@@ -121,6 +123,17 @@ impl Field for Txid {
 
 impl Fixed for Txid {}
 
+/// Names a connection among those of one holder of sockets, and of the holders that take over from
+/// it. Another holder's connection of the same number is another connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnectionId(pub u64);
+
+impl fmt::Display for ConnectionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 /// `short_channel_id`: where a channel's funding stands in the chain, or an alias for it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Scid(pub u64);
@@ -150,15 +163,15 @@ impl Scid {
     }
 }
 
-impl core::fmt::Display for Scid {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+impl fmt::Display for Scid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}x{}x{}", self.block(), self.transaction(), self.output())
     }
 }
 
-impl core::fmt::Debug for Scid {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        core::fmt::Display::fmt(self, f)
+impl fmt::Debug for Scid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

@@ -46,6 +46,7 @@ fn terms() -> Terms {
         features: Features::optional(&[Feature::Anchors, Feature::ScidAlias]),
         networks: vec![ChainHash::of(wire::Network::Regtest)],
         routed: vec![custom::NOTE.first..=custom::NOTE.last],
+        custom: false,
     }
 }
 

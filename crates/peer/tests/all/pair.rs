@@ -41,6 +41,7 @@ pub fn terms() -> Terms {
         features: Features::optional(&[Feature::Anchors, Feature::ScidAlias]),
         networks: vec![ChainHash::of(Network::Regtest)],
         routed: vec![NOTE..=NOTE],
+        custom: false,
     }
 }
 

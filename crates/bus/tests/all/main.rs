@@ -1,0 +1,5 @@
+//! Links between threads, and what a bad neighbour can do to one.
+
+mod bad;
+mod links;
+mod place;

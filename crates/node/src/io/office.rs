@@ -1,0 +1,417 @@
+//! The post office as a service: its links, its log, and whoever calls.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    fmt, io,
+    os::unix::net::UnixStream,
+    path::PathBuf,
+    sync::mpsc::{Receiver, Sender, SyncSender, TryRecvError, sync_channel},
+    time::Duration,
+};
+
+use bus::{Frame, Grant, Hub, Input, Kind, LinkId, NotSent, Standing, Waker};
+use peer::desk::Token;
+use tracing::{error, info, warn};
+use wire::{features::Features, tick::Tick};
+use zeroize::Zeroizing;
+
+use super::{clock, stop::Stop};
+use crate::{
+    services::{
+        gate::Gate,
+        post::{
+            CallId, Change, ChangeFault, Command, Effect, Event, Failure, Post, Refusal, Reply,
+        },
+        post::{Received, State, Step},
+    },
+    store::{Core, Durable, Log, LogFault, Store, StoreFault, Write},
+};
+
+/// Whose changes ours are.
+pub const POST: Core = Core("post");
+/// After so many changes their sum is saved instead.
+const SNAPSHOT_EVERY: u64 = 1_000;
+/// Calls that wait to be looked at.
+const CALLS_MAX: usize = 256;
+/// Calls looked at in one round.
+const CALLS_PER_ROUND: usize = 64;
+
+/// How to reach another service.
+pub enum At {
+    /// In another process, at this path.
+    Path(PathBuf),
+    /// In this one, over this end of a pair.
+    Pair(UnixStream),
+}
+
+/// What happens with a reply.
+pub type Answer = Box<dyn FnOnce(Result<Reply, Refusal>) + Send>;
+
+/// Calls the office from any thread.
+#[derive(Clone)]
+pub struct Bell {
+    calls: SyncSender<(Command, Answer)>,
+    waker: Waker,
+}
+
+/// Why an office cannot go on.
+#[derive(Debug)]
+pub enum OfficeFault {
+    /// The system says no.
+    Io(io::Error),
+    /// The store cannot be used.
+    Store(StoreFault),
+    /// What it holds cannot be read.
+    Saved(ChangeFault),
+    /// Nothing can be saved.
+    Log(LogFault),
+    /// The node itself cannot go on.
+    Failure(Box<Failure>),
+}
+
+/// The office and all it needs.
+pub struct Office {
+    hub: Hub,
+    post: Post,
+    gate: Gate<Held>,
+    log: Log,
+    durable: Receiver<Durable>,
+    calls: Receiver<(Command, Answer)>,
+    waiting: BTreeMap<CallId, Answer>,
+    last_call: CallId,
+    tell: Box<dyn Fn(Event) + Send>,
+    sockets: Service,
+    signer: Service,
+    changes: u64,
+    now: Tick,
+    stopping: bool,
+}
+
+/// What waits for its cause to be durable.
+enum Held {
+    Effect(Effect),
+    ToSockets(Token, u16, Zeroizing<Vec<u8>>),
+    ToSigner(Token, u16, Zeroizing<Vec<u8>>),
+}
+
+/// Another service, and what it was asked.
+struct Service {
+    standing: Option<Standing>,
+    /// The link of a pair, which does not come back.
+    pair: Option<LinkId>,
+    link: Option<LinkId>,
+    asked: BTreeMap<u64, Token>,
+    /// Questions that the link had no room for.
+    unsent: VecDeque<(Token, u16, Zeroizing<Vec<u8>>)>,
+}
+
+impl Bell {
+    /// Calls; the answer is given to `answer` on the office's thread, which must not wait.
+    pub fn call(&self, command: Command, answer: Answer) -> Result<(), Refusal> {
+        let full = Refusal::Busy { have: CALLS_MAX, max: CALLS_MAX };
+        self.calls.try_send((command, answer)).map_err(|_| full)?;
+        self.waker.wake();
+        Ok(())
+    }
+}
+
+impl Office {
+    /// Opens with what the store holds.
+    pub fn open(
+        mut hub: Hub,
+        store: Store,
+        features: Features,
+        sockets: At,
+        signer: At,
+        tell: Box<dyn Fn(Event) + Send>,
+    ) -> Result<(Self, Bell), OfficeFault> {
+        let state = restore(&store)?;
+        let post = Post::open(state, features, clock::dice());
+        let sockets = Service::reach(&mut hub, sockets, "sockets").map_err(OfficeFault::Io)?;
+        let signer = Service::reach(&mut hub, signer, "signer").map_err(OfficeFault::Io)?;
+        let (calls_in, calls) = sync_channel(CALLS_MAX);
+        let (told, durable) = std::sync::mpsc::channel();
+        let log = Log::start(store, pass_on(told, hub.waker()));
+        let bell = Bell { calls: calls_in, waker: hub.waker() };
+        let office = Self {
+            hub,
+            post,
+            gate: Gate::default(),
+            log,
+            durable,
+            calls,
+            waiting: BTreeMap::new(),
+            last_call: CallId(0),
+            tell,
+            sockets,
+            signer,
+            changes: 0,
+            now: clock::now(),
+            stopping: false,
+        };
+        Ok((office, bell))
+    }
+
+    /// Works until it is told to stop, or cannot go on.
+    pub fn run(mut self, stop: &Stop) -> Result<(), OfficeFault> {
+        let mut inputs = Vec::new();
+        while !stop.is_set() && !self.stopping {
+            self.now = clock::now();
+            if self.post.wake_at().is_some_and(|at| at <= self.now) {
+                self.post.wake(self.now);
+            }
+            self.settle()?;
+            let wait = self.post.wake_at();
+            let wait = wait.map(|at| Duration::from_millis(at.since(self.now).0 + 1));
+            self.hub.poll(wait, &mut inputs).map_err(OfficeFault::Io)?;
+            self.now = clock::now();
+            for input in inputs.drain(..) {
+                self.take(input)?;
+            }
+        }
+        self.settle()?;
+        self.hub.flush();
+        Ok(())
+    }
+
+    fn take(&mut self, input: Input) -> Result<(), OfficeFault> {
+        match input {
+            Input::LinkUp { link, name, standing } => {
+                info!(link = link.0, name, "link up");
+                if self.sockets.is(link, standing) {
+                    self.sockets.link = Some(link);
+                    self.post.holder_came(self.now);
+                } else if self.signer.is(link, standing) {
+                    self.signer.link = Some(link);
+                    self.post.signer_came();
+                }
+            }
+            Input::LinkDown { link, .. } => {
+                info!(link = link.0, "link down");
+                if self.sockets.link == Some(link) {
+                    self.sockets.went();
+                    self.post.holder_went(self.now);
+                } else if self.signer.link == Some(link) {
+                    self.signer.went();
+                    self.post.signer_went();
+                }
+            }
+            Input::Frame { link, frame } => self.on_frame(link, frame),
+            Input::Denied { link, topic } => warn!(link = link.0, topic, "nobody may ask us"),
+            Input::Woken => self.woken()?,
+            Input::Room { .. } | Input::Ready { .. } => {}
+        }
+        self.settle()
+    }
+
+    fn on_frame(&mut self, link: LinkId, mut frame: Frame) {
+        if self.sockets.link == Some(link) {
+            match frame.kind {
+                Kind::Answer => {
+                    let Some(token) = self.sockets.asked.remove(&frame.id) else { return };
+                    match peer::holder::Answer::decode(frame.topic, &frame.payload) {
+                        Ok(answer) => self.post.holder_answered(token, answer, self.now),
+                        Err(fault) => self.misunderstood(link, &fault),
+                    }
+                }
+                Kind::Event => match peer::holder::Event::decode(frame.topic, &frame.payload) {
+                    Ok(event) => self.post.holder_told(event, self.now),
+                    Err(fault) => self.misunderstood(link, &fault),
+                },
+                Kind::Ask => {}
+            }
+        } else if self.signer.link == Some(link)
+            && let Some(token) = self.signer.asked.remove(&frame.id)
+        {
+            let answer = signer::Answer::decode(&mut frame.payload).ok();
+            self.post.signer_answered(token, answer);
+        }
+    }
+
+    /// A service of another version speaks: without it is better than with half of it.
+    fn misunderstood(&mut self, link: LinkId, fault: &peer::Malformed) {
+        error!(link = link.0, %fault, "the sockets speak another language");
+        self.hub.close(link);
+    }
+
+    fn woken(&mut self) -> Result<(), OfficeFault> {
+        loop {
+            match self.durable.try_recv() {
+                Ok(Durable::Through(ticket)) => self.gate.durable(ticket),
+                Ok(Durable::Failed(fault)) => return Err(OfficeFault::Store(fault)),
+                Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
+            }
+        }
+        for _ in 0..CALLS_PER_ROUND {
+            let Ok((command, answer)) = self.calls.try_recv() else { return Ok(()) };
+            self.last_call = CallId(self.last_call.0 + 1);
+            self.waiting.insert(self.last_call, answer);
+            self.post.call(self.last_call, command, self.now);
+        }
+        // There may be more.
+        self.hub.waker().wake();
+        Ok(())
+    }
+
+    /// Saves what is to be saved, and does what may be done.
+    fn settle(&mut self) -> Result<(), OfficeFault> {
+        loop {
+            self.collect()?;
+            let mut idle = true;
+            while let Some(held) = self.gate.release() {
+                idle = false;
+                self.perform(held)?;
+            }
+            if idle {
+                break;
+            }
+        }
+        self.sockets.send(&mut self.hub);
+        self.signer.send(&mut self.hub);
+        Ok(())
+    }
+
+    fn collect(&mut self) -> Result<(), OfficeFault> {
+        let mut batch = Vec::new();
+        while let Some(step) = self.post.poll() {
+            match step {
+                Step::Save { change, message } => {
+                    self.changes += 1;
+                    put(&change, message, &mut batch);
+                }
+                Step::Do(effect) => {
+                    self.give(&mut batch)?;
+                    self.gate.hold(Held::Effect(effect));
+                }
+            }
+        }
+        if self.changes >= SNAPSHOT_EVERY {
+            self.changes = 0;
+            batch.push(Write::Snapshot { core: POST, bytes: self.post.state().encode() });
+        }
+        self.give(&mut batch)?;
+        while let Some((token, ask)) = self.post.poll_holder() {
+            let topic = ask.topic();
+            self.gate.hold(Held::ToSockets(token, topic, ask.encode()));
+        }
+        while let Some((token, ask)) = self.post.poll_signer() {
+            let (topic, payload) = (ask.topic(), Zeroizing::new(ask.encode()));
+            self.gate.hold(Held::ToSigner(token, topic, payload));
+        }
+        Ok(())
+    }
+
+    fn give(&mut self, batch: &mut Vec<Write>) -> Result<(), OfficeFault> {
+        if !batch.is_empty() {
+            let ticket = self.log.append(std::mem::take(batch)).map_err(OfficeFault::Log)?;
+            self.gate.given(ticket);
+        }
+        Ok(())
+    }
+
+    fn perform(&mut self, held: Held) -> Result<(), OfficeFault> {
+        match held {
+            Held::Effect(Effect::Saved { connection, seq }) => self.post.saved(connection, seq),
+            Held::Effect(Effect::Reply { call, reply }) => {
+                if let Some(answer) = self.waiting.remove(&call) {
+                    answer(reply);
+                }
+            }
+            Held::Effect(Effect::Tell(event)) => (self.tell)(event),
+            Held::Effect(Effect::Stop) => self.stopping = true,
+            Held::Effect(Effect::Fail(failure)) => {
+                return Err(OfficeFault::Failure(Box::new(failure)));
+            }
+            Held::ToSockets(token, topic, payload) => {
+                self.sockets.unsent.push_back((token, topic, payload));
+            }
+            Held::ToSigner(token, topic, payload) => {
+                self.signer.unsent.push_back((token, topic, payload));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Service {
+    fn reach(hub: &mut Hub, at: At, name: &str) -> io::Result<Self> {
+        let (mut standing, mut pair) = (None, None);
+        match at {
+            At::Path(path) => standing = Some(hub.stand(&path, Grant::nothing(name))),
+            At::Pair(stream) => pair = Some(hub.adopt(stream, Grant::nothing(name))?),
+        }
+        Ok(Self { standing, pair, link: None, asked: BTreeMap::new(), unsent: VecDeque::new() })
+    }
+
+    fn is(&self, link: LinkId, standing: Option<Standing>) -> bool {
+        self.pair == Some(link) || standing.is_some() && self.standing == standing
+    }
+
+    fn went(&mut self) {
+        self.link = None;
+        self.asked.clear();
+        self.unsent.clear();
+    }
+
+    /// Sends as much as the link takes.
+    fn send(&mut self, hub: &mut Hub) {
+        let Some(link) = self.link else { return self.unsent.clear() };
+        while let Some((token, topic, payload)) = self.unsent.front() {
+            match hub.ask(link, *topic, payload) {
+                Ok(id) => {
+                    self.asked.insert(id, *token);
+                }
+                Err(NotSent::Full { .. } | NotSent::Unanswered { .. } | NotSent::NoLink) => return,
+                Err(fault @ (NotSent::NotAsked { .. } | NotSent::TooLong { .. })) => {
+                    error!(%fault, "a question that cannot be asked");
+                }
+            }
+            self.unsent.pop_front();
+        }
+    }
+}
+
+fn restore(store: &Store) -> Result<State, OfficeFault> {
+    let saved = store.restore(POST).map_err(OfficeFault::Store)?;
+    let mut state = match saved.snapshot {
+        Some(bytes) => State::decode(&bytes).map_err(OfficeFault::Saved)?,
+        None => State::default(),
+    };
+    for (_, bytes) in saved.changes {
+        if let Some(change) = Change::decode(&bytes).map_err(OfficeFault::Saved)? {
+            state.evolve(&change);
+        }
+    }
+    Ok(state)
+}
+
+/// A change, and the message that is kept with it: who said it, then its bytes.
+fn put(change: &Change, message: Option<Received>, batch: &mut Vec<Write>) {
+    batch.push(Write::Change { core: POST, bytes: change.encode() });
+    if let Some(Received { node, bytes }) = message {
+        let entry = [&node.serialize()[..], &bytes].concat();
+        batch.push(Write::Archive { core: POST, key: b"received".to_vec(), entry });
+    }
+}
+
+fn pass_on(told: Sender<Durable>, waker: Waker) -> impl Fn(Durable) + Send {
+    move |durable| {
+        // An office that has ended wants to know nothing any more.
+        told.send(durable).ok();
+        waker.wake();
+    }
+}
+
+impl fmt::Display for OfficeFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io(fault) => fault.fmt(f),
+            Self::Store(fault) => fault.fmt(f),
+            Self::Saved(fault) => fault.fmt(f),
+            Self::Log(fault) => fault.fmt(f),
+            Self::Failure(failure) => failure.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for OfficeFault {}

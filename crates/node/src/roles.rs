@@ -1,0 +1,390 @@
+//! Which services a process runs, and how they find each other.
+
+use std::{
+    fmt, io,
+    net::SocketAddr,
+    os::unix::net::UnixStream,
+    path::PathBuf,
+    sync::mpsc::{Receiver, Sender, channel},
+    thread,
+};
+
+use bus::{Grant, Hub, ListenFault, Waker};
+use peer::Terms;
+use signer::{NodeIndex, Seed, Signer};
+use wire::{Network, features::Features, id::ChainHash};
+
+use crate::{
+    io::{
+        office::{At, Bell, Office, OfficeFault},
+        signer as signer_service,
+        sockets::{self, SignerAt, Sockets, TakeOverFault},
+        stop::Stop,
+    },
+    services::post::Event,
+    store::{Store, StoreFault},
+};
+
+/// The services of a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Roles {
+    /// It has the keys.
+    pub signer: bool,
+    /// It has the sockets.
+    pub sockets: bool,
+    /// It has everything else: the store, and the API.
+    pub node: bool,
+}
+
+impl Roles {
+    /// A node in one process.
+    pub const ALL: Self = Self { signer: true, sockets: true, node: true };
+}
+
+/// Who is meant to use a path on which a service listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkName {
+    /// The node: it asks the signer for signatures under messages, and the sockets for everything.
+    Node,
+    /// The sockets: they ask the signer for handshakes.
+    Sockets,
+    /// The next process with this one's sockets.
+    Handover,
+}
+
+/// What a process is to be.
+pub struct Plan {
+    /// Where it keeps its files.
+    pub dir: PathBuf,
+    /// The network of its node.
+    pub network: Network,
+    /// Its services.
+    pub roles: Roles,
+    /// Where peers can call.
+    pub listen: Vec<SocketAddr>,
+    /// Where other services can connect.
+    pub links: Vec<(LinkName, PathBuf)>,
+    /// Where the signer is, if it is not here.
+    pub signer: Option<PathBuf>,
+    /// Where the sockets are, if they are not here.
+    pub sockets: Option<PathBuf>,
+    /// The process whose sockets are to be taken over.
+    pub take_over: Option<PathBuf>,
+    /// The keys, if the signer is here.
+    pub seed: Option<Seed>,
+    /// Pages to which the store may grow, if it has such a limit.
+    pub store_pages_max: Option<u32>,
+}
+
+/// Why a process cannot be what it is to be, or cannot go on.
+#[derive(Debug)]
+pub enum RunFault {
+    /// The plan contradicts itself.
+    Plan(&'static str),
+    /// The system says no.
+    Io {
+        /// To what.
+        what: String,
+        /// Its reason.
+        fault: io::Error,
+    },
+    /// Nobody can listen there.
+    Listen(ListenFault),
+    /// The sockets could not be taken over.
+    TakeOver(TakeOverFault),
+    /// The store cannot be used.
+    Store(StoreFault),
+    /// The office cannot go on.
+    Office(OfficeFault),
+}
+
+/// A running process.
+pub struct Running {
+    /// Where peers can call.
+    pub listening: Vec<SocketAddr>,
+    /// Calls the node, if it is here.
+    pub bell: Option<Bell>,
+    stop: Stop,
+    wakers: Vec<Waker>,
+    services: usize,
+    ended: Receiver<Result<(), RunFault>>,
+}
+
+impl Plan {
+    /// Refuses a plan that contradicts itself.
+    pub fn judge(&self) -> Result<(), RunFault> {
+        let Roles { signer, sockets, node } = self.roles;
+        let needs_signer = sockets || node;
+        let flaw = if !(signer || sockets || node) {
+            "no role: name at least one of signer, sockets, node"
+        } else if signer && self.seed.is_none() {
+            "the role signer needs the seed"
+        } else if signer && self.signer.is_some() {
+            "the signer is in this process: --signer points at another one"
+        } else if needs_signer && !signer && self.signer.is_none() {
+            "the signer is not in this process: say where with --signer unix:PATH"
+        } else if node && !sockets && self.sockets.is_none() {
+            "the sockets are not in this process: say where with --sockets unix:PATH"
+        } else if sockets && self.sockets.is_some() {
+            "the sockets are in this process: --sockets points at another one"
+        } else if !sockets && !self.listen.is_empty() {
+            "only the role sockets listens for peers"
+        } else if !sockets && self.take_over.is_some() {
+            "only the role sockets takes over sockets"
+        } else if self.take_over.is_some() && (signer || node) {
+            "sockets are taken over by a process that has no other role"
+        } else {
+            return Ok(());
+        };
+        Err(RunFault::Plan(flaw))
+    }
+}
+
+/// What a holder of sockets offers to peers.
+pub fn terms(network: Network) -> Terms {
+    Terms {
+        features: features(),
+        networks: vec![ChainHash::of(network)],
+        routed: Vec::new(),
+        custom: true,
+    }
+}
+
+/// The features in our `init`.
+pub fn features() -> Features {
+    Features::optional(&[])
+}
+
+/// Starts the services of a process, each in a thread. `tell` hears what the node has to tell.
+pub fn start(mut plan: Plan, tell: Box<dyn Fn(Event) + Send>) -> Result<Running, RunFault> {
+    plan.judge()?;
+    let (ends, ended) = channel();
+    let mut running = Running {
+        listening: Vec::new(),
+        bell: None,
+        stop: Stop::default(),
+        wakers: Vec::new(),
+        services: 0,
+        ended,
+    };
+    let store = match plan.roles.node {
+        true => {
+            let path = plan.dir.join("log.sqlite");
+            Some(Store::open(&path, plan.store_pages_max).map_err(RunFault::Store)?)
+        }
+        false => None,
+    };
+    let mut pairs = Pairs::default();
+    if plan.roles.signer {
+        running.start_signer(&mut plan, &mut pairs, &ends)?;
+    }
+    if plan.roles.sockets {
+        running.start_sockets(&plan, &mut pairs, &ends)?;
+    }
+    if let Some(store) = store {
+        running.start_office(&plan, pairs, store, tell, &ends)?;
+    }
+    Ok(running)
+}
+
+/// The ends of the pairs between services of one process.
+#[derive(Default)]
+struct Pairs {
+    sockets_to_signer: Option<UnixStream>,
+    node_to_signer: Option<UnixStream>,
+    node_to_sockets: Option<UnixStream>,
+}
+
+impl Running {
+    fn start_signer(
+        &mut self,
+        plan: &mut Plan,
+        pairs: &mut Pairs,
+        ends: &Sender<Result<(), RunFault>>,
+    ) -> Result<(), RunFault> {
+        let mut hub = hub()?;
+        if plan.roles.sockets {
+            pairs.sockets_to_signer = Some(pair(&mut hub, signer_service::for_sockets())?);
+        }
+        if plan.roles.node {
+            pairs.node_to_signer = Some(pair(&mut hub, signer_service::for_node())?);
+        }
+        for (name, path) in &plan.links {
+            let grant = match name {
+                LinkName::Sockets => signer_service::for_sockets(),
+                LinkName::Node if !plan.roles.sockets => signer_service::for_node(),
+                LinkName::Node | LinkName::Handover => continue,
+            };
+            hub.listen(path, grant).map_err(RunFault::Listen)?;
+        }
+        let seed = plan.seed.take().ok_or(RunFault::Plan("the role signer needs the seed"))?;
+        let signer = Signer::new(seed.node_key(plan.network, NodeIndex::FIRST));
+        self.wakers.push(hub.waker());
+        let stop = self.stop.clone();
+        self.spawn("signer", ends, move || {
+            signer_service::run(hub, signer, &stop).map_err(|fault| io_fault("the signer", fault))
+        })
+    }
+
+    fn start_sockets(
+        &mut self,
+        plan: &Plan,
+        pairs: &mut Pairs,
+        ends: &Sender<Result<(), RunFault>>,
+    ) -> Result<(), RunFault> {
+        let signer = match (pairs.sockets_to_signer.take(), &plan.signer) {
+            (Some(end), _) => SignerAt::Pair(end),
+            (None, Some(path)) => SignerAt::Path(path.clone()),
+            (None, None) => return Err(RunFault::Plan("the sockets need a signer")),
+        };
+        let terms = terms(plan.network);
+        let mut sockets = match &plan.take_over {
+            Some(path) => {
+                sockets::take_over(path, terms, signer, grant_named).map_err(RunFault::TakeOver)?
+            }
+            None => self.fresh_sockets(plan, pairs, terms, signer)?,
+        };
+        self.listening = sockets.listening().map_err(|fault| io_fault("listening", fault))?;
+        self.wakers.push(sockets.waker());
+        let stop = self.stop.clone();
+        self.spawn("sockets", ends, move || {
+            sockets.run(&stop).map_err(|fault| io_fault("the sockets", fault))
+        })
+    }
+
+    fn fresh_sockets(
+        &self,
+        plan: &Plan,
+        pairs: &mut Pairs,
+        terms: Terms,
+        signer: SignerAt,
+    ) -> Result<Sockets, RunFault> {
+        let mut hub = hub()?;
+        if plan.roles.node {
+            pairs.node_to_sockets = Some(pair(&mut hub, sockets::for_node())?);
+        }
+        let mut door = None;
+        for (name, path) in &plan.links {
+            match name {
+                LinkName::Node => {
+                    hub.listen(path, sockets::for_node()).map_err(RunFault::Listen)?;
+                }
+                LinkName::Handover => door = Some(path),
+                LinkName::Sockets => {}
+            }
+        }
+        let mut sockets =
+            Sockets::new(hub, terms, signer).map_err(|fault| io_fault("the sockets", fault))?;
+        for address in &plan.listen {
+            let what = || format!("cannot listen at {address}");
+            sockets.listen(*address).map_err(|fault| RunFault::Io { what: what(), fault })?;
+        }
+        if let Some(path) = door {
+            let what = || format!("cannot wait for a successor at {}", path.display());
+            let allowed = sockets.allow_take_over(path);
+            allowed.map_err(|fault| RunFault::Io { what: what(), fault })?;
+        }
+        Ok(sockets)
+    }
+
+    fn start_office(
+        &mut self,
+        plan: &Plan,
+        pairs: Pairs,
+        store: Store,
+        tell: Box<dyn Fn(Event) + Send>,
+        ends: &Sender<Result<(), RunFault>>,
+    ) -> Result<(), RunFault> {
+        let at = |pair: Option<UnixStream>, path: &Option<PathBuf>| match (pair, path) {
+            (Some(end), _) => Ok(At::Pair(end)),
+            (None, Some(path)) => Ok(At::Path(path.clone())),
+            (None, None) => Err(RunFault::Plan("the node needs a signer and sockets")),
+        };
+        let sockets = at(pairs.node_to_sockets, &plan.sockets)?;
+        let signer = at(pairs.node_to_signer, &plan.signer)?;
+        let hub = hub()?;
+        self.wakers.push(hub.waker());
+        let (office, bell) = Office::open(hub, store, features(), sockets, signer, tell)
+            .map_err(RunFault::Office)?;
+        self.bell = Some(bell);
+        let stop = self.stop.clone();
+        self.spawn("node", ends, move || office.run(&stop).map_err(RunFault::Office))
+    }
+
+    fn spawn(
+        &mut self,
+        name: &str,
+        ends: &Sender<Result<(), RunFault>>,
+        work: impl FnOnce() -> Result<(), RunFault> + Send + 'static,
+    ) -> Result<(), RunFault> {
+        let ends = ends.clone();
+        let builder = thread::Builder::new().name(name.to_owned());
+        let spawned = builder.spawn(move || {
+            // Whoever waited may be gone; then nobody wants to know.
+            ends.send(work()).ok();
+        });
+        spawned.map_err(|fault| io_fault("a thread", fault))?;
+        self.services += 1;
+        Ok(())
+    }
+
+    /// Tells all services to stop.
+    pub fn stop(&self) {
+        self.stop.set(&self.wakers);
+    }
+
+    /// Something that stops all services, for a signal handler or an API.
+    pub fn stopper(&self) -> impl Fn() + Send + Sync + Clone + 'static {
+        let (stop, wakers) = (self.stop.clone(), self.wakers.clone());
+        move || stop.set(&wakers)
+    }
+
+    /// Waits until all services have ended. When one ends, the others are told to.
+    pub fn wait(self) -> Result<(), RunFault> {
+        let mut verdict = Ok(());
+        for _ in 0..self.services {
+            let Ok(ended) = self.ended.recv() else { break };
+            self.stop.set(&self.wakers);
+            if verdict.is_ok() {
+                verdict = ended;
+            }
+        }
+        verdict
+    }
+}
+
+/// What the links of a name may ask of sockets that were taken over.
+fn grant_named(name: &str) -> Option<Grant> {
+    let node = sockets::for_node();
+    (name == node.name()).then_some(node)
+}
+
+fn hub() -> Result<Hub, RunFault> {
+    Hub::new().map_err(|fault| io_fault("a loop", fault))
+}
+
+/// One end for the hub, the other for whoever asks it.
+fn pair(hub: &mut Hub, grant: Grant) -> Result<UnixStream, RunFault> {
+    let (ours, theirs) = UnixStream::pair().map_err(|fault| io_fault("a pair", fault))?;
+    hub.adopt(ours, grant).map_err(|fault| io_fault("a pair", fault))?;
+    Ok(theirs)
+}
+
+fn io_fault(what: &str, fault: io::Error) -> RunFault {
+    RunFault::Io { what: what.to_owned(), fault }
+}
+
+impl fmt::Display for RunFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Plan(flaw) => f.write_str(flaw),
+            Self::Io { what, fault } => write!(f, "{what}: {fault}"),
+            Self::Listen(fault) => fault.fmt(f),
+            Self::TakeOver(fault) => fault.fmt(f),
+            Self::Store(fault) => fault.fmt(f),
+            Self::Office(fault) => fault.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for RunFault {}

@@ -1,0 +1,51 @@
+//! Save before send, by construction: effects wait until all changes before them are durable.
+
+use std::collections::VecDeque;
+
+/// Numbers what was given to the log, from 1 on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticket(pub u64);
+
+/// Holds effects back.
+pub struct Gate<E> {
+    given: Ticket,
+    durable: Ticket,
+    held: VecDeque<(Ticket, E)>,
+}
+
+impl<E> Default for Gate<E> {
+    fn default() -> Self {
+        Self { given: Ticket(0), durable: Ticket(0), held: VecDeque::new() }
+    }
+}
+
+impl<E> Gate<E> {
+    /// A change has been given to the log under this number. What comes now has it as its cause.
+    pub fn given(&mut self, ticket: Ticket) {
+        self.given = self.given.max(ticket);
+    }
+
+    /// The log is durable up to this number.
+    pub fn durable(&mut self, through: Ticket) {
+        self.durable = self.durable.max(through);
+    }
+
+    /// An effect, whose cause is all that was given before.
+    pub fn hold(&mut self, effect: E) {
+        self.held.push_back((self.given, effect));
+    }
+
+    /// The next effect whose cause is durable.
+    pub fn release(&mut self) -> Option<E> {
+        let (cause, _) = self.held.front()?;
+        if *cause > self.durable {
+            return None;
+        }
+        self.held.pop_front().map(|(_, effect)| effect)
+    }
+
+    /// How many effects wait.
+    pub fn waiting(&self) -> usize {
+        self.held.len()
+    }
+}

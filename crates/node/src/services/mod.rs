@@ -1,0 +1,4 @@
+//! Cores of the node's own, and what holds their effects back. Pure: the simulator runs them too.
+
+pub mod gate;
+pub mod post;

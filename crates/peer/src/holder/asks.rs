@@ -1,0 +1,178 @@
+//! What is asked of a holder, and how it answers.
+
+use std::collections::VecDeque;
+
+use wire::{id::ConnectionId, tick::Tick};
+
+use super::{Answer, Ask, AskId, Call, Callee, Client, Denial, Effect, Holder, Link};
+use super::{Status, Summary};
+use crate::{
+    api::{Epoch, Refusal, Why},
+    connection::Connection,
+    limits::{CONNECT_MAX, LISTED_MAX, PINGS_MAX},
+};
+
+impl Holder {
+    /// A question of a link. The answer is an effect; a pong takes its time.
+    pub fn ask(&mut self, link: Link, id: AskId, ask: Ask, now: Tick) {
+        let answer = match ask {
+            Ask::Subscribe { epoch } => self.subscribe(link, epoch),
+            Ask::Dial { remote, address } => self.call(Callee::Node(remote), address, now),
+            Ask::Tunnel { address, epoch } => {
+                self.call(Callee::Tunnel { link, epoch }, address, now)
+            }
+            Ask::Close { connection } => self.close(connection, now),
+            Ask::Send { connection, epoch, seq, message } => {
+                self.judged(connection, now, |it| it.send(epoch, seq, &message, now))
+            }
+            Ask::Ping { connection } => return self.ping(link, id, connection, now),
+            Ask::Acknowledge { marks } => {
+                // One that is over has nothing left to acknowledge.
+                let refused = marks.into_iter().filter_map(|(connection, seq)| {
+                    self.touch(connection, now, |it| it.acknowledge(seq, now))?.err()
+                });
+                // All are tried before the first refusal is told.
+                refused.reduce(|first, _| first).map_or(Ok(Answer::Done), |no| Err(no.into()))
+            }
+            Ask::Delegate { connection, delegation } => {
+                self.judged(connection, now, |it| it.delegate(delegation, now))
+            }
+            Ask::Reclaim { connection, epoch } => self.reclaim(link, connection, epoch, now),
+            Ask::Attach { connection, offset } => self.attach(link, connection, offset, now),
+            Ask::Credit { connection, epoch, offset } => {
+                self.judged(connection, now, |it| it.credit(epoch, offset, now))
+            }
+            Ask::Pass { connection, epoch, offset, bytes } => {
+                self.judged(connection, now, |it| it.pass(epoch, offset, &bytes))
+            }
+            Ask::List { after, max } => Ok(self.list(after, max)),
+            Ask::Status => Ok(Answer::Status(self.status())),
+        };
+        self.reply(link, id, answer.unwrap_or_else(Answer::Refused));
+    }
+
+    /// A question that cannot be read.
+    pub fn ask_malformed(&mut self, link: Link, id: AskId) {
+        self.reply(link, id, Answer::Refused(Denial::Malformed));
+    }
+
+    /// How much there is of everything.
+    pub fn status(&self) -> Status {
+        Status {
+            connections: self.connections.len() as u64,
+            handshakes: self.handshakes as u64,
+            unanswered: self.asks.len() as u64,
+            key_holder: self.key_holder,
+        }
+    }
+
+    fn judged(
+        &mut self,
+        id: ConnectionId,
+        now: Tick,
+        act: impl FnOnce(&mut Connection) -> Result<(), Refusal>,
+    ) -> Result<Answer, Denial> {
+        let done = self.touch(id, now, act).ok_or(Denial::Unknown { connection: id })?;
+        done.map(|()| Answer::Done).map_err(Denial::from)
+    }
+
+    fn call(
+        &mut self,
+        to: Callee,
+        address: core::net::SocketAddr,
+        now: Tick,
+    ) -> Result<Answer, Denial> {
+        let (have, max) = (self.size(), self.connections_max);
+        if have >= max {
+            return Err(Denial::Full { what: "connections", have, max });
+        }
+        let connection = self.next_id();
+        self.calls.insert(connection, Call { to, address, until: now + CONNECT_MAX });
+        self.effects.push_back(Effect::Connect { connection, address });
+        Ok(Answer::Dialing { connection })
+    }
+
+    fn close(&mut self, id: ConnectionId, now: Tick) -> Result<Answer, Denial> {
+        if let Some(call) = self.calls.remove(&id) {
+            self.effects.push_back(Effect::Close { connection: id, why: Why::Local });
+            self.call_failed(id, &call, Why::Local);
+            return Ok(Answer::Done);
+        }
+        let closed = self.touch(id, now, Connection::close);
+        closed.map(|()| Answer::Done).ok_or(Denial::Unknown { connection: id })
+    }
+
+    fn ping(&mut self, link: Link, ask: AskId, id: ConnectionId, now: Tick) {
+        let have = self.pings.get(&id).map_or(0, Vec::len);
+        if have >= PINGS_MAX {
+            let full = Denial::Full { what: "pings", have, max: PINGS_MAX };
+            return self.reply(link, ask, Answer::Refused(full));
+        }
+        match self.judged(id, now, |connection| connection.ping(now)) {
+            Ok(_) => self.pings.entry(id).or_default().push((link, ask)),
+            Err(denial) => self.reply(link, ask, Answer::Refused(denial)),
+        }
+    }
+
+    /// The client listens before it gets the keys: what comes next is for it.
+    fn reclaim(
+        &mut self,
+        link: Link,
+        id: ConnectionId,
+        epoch: Epoch,
+        now: Tick,
+    ) -> Result<Answer, Denial> {
+        let before = self.clients.insert(id, Client { link, pending: VecDeque::new() });
+        let reclaimed = self.touch(id, now, |connection| connection.reclaim(epoch));
+        match reclaimed {
+            Some(Ok(reclaimed)) => {
+                if let Some(entry) = self.connections.get_mut(&id) {
+                    entry.taken(id);
+                }
+                self.note_due(id);
+                Ok(Answer::Reclaimed(reclaimed))
+            }
+            refused => {
+                self.restore_client(id, before);
+                let unknown = Denial::Unknown { connection: id };
+                Err(refused.and_then(Result::err).map_or(unknown, Denial::from))
+            }
+        }
+    }
+
+    fn attach(
+        &mut self,
+        link: Link,
+        id: ConnectionId,
+        offset: u64,
+        now: Tick,
+    ) -> Result<Answer, Denial> {
+        let before = self.clients.insert(id, Client { link, pending: VecDeque::new() });
+        let attached = self.judged(id, now, |connection| connection.attach(offset));
+        if attached.is_err() {
+            self.restore_client(id, before);
+        }
+        attached
+    }
+
+    fn restore_client(&mut self, id: ConnectionId, before: Option<Client>) {
+        match before {
+            Some(client) => self.clients.insert(id, client),
+            None => self.clients.remove(&id),
+        };
+    }
+
+    fn list(&self, after: Option<ConnectionId>, max: u16) -> Answer {
+        let from = after.map_or(0, |after| after.0.saturating_add(1));
+        let max = usize::from(max).min(LISTED_MAX);
+        let behind = self.connections.range(ConnectionId(from)..).take(max);
+        let lines = behind.map(|(id, entry)| Summary {
+            connection: *id,
+            remote: entry.connection.remote(),
+            address: entry.address,
+            outbound: entry.outbound,
+            state: entry.connection.state().to_owned(),
+        });
+        Answer::Listed(lines.collect())
+    }
+}
