@@ -60,6 +60,7 @@ fn calls_that_come_to_nothing_say_why() {
     };
     assert!(!why.is_empty());
     assert!(bob.call(wrong).is_ok(), "nothing else was disturbed");
+    alice.until_connected();
     let nobody = "127.0.0.1:1".parse().expect("an address");
     let refused = alice.call(Command::Connect { node: bob.id(), address: nobody });
     // Bob called us above, so we are connected already: that is the answer.

@@ -150,7 +150,8 @@ impl Post {
                 self.reply(call, Ok(Reply::Info(info)));
             }
             Command::Peers => {
-                let peers = self.peers.values().cloned().collect();
+                let peers = self.by_node.values().filter_map(|id| self.peers.get(id));
+                let peers = peers.cloned().collect();
                 self.reply(call, Ok(Reply::Peers(peers)));
             }
             Command::Connect { node, address } => self.connect(call, node, address, now),
@@ -171,7 +172,7 @@ impl Post {
 
     fn info(&self) -> Info {
         let (signer, sockets) = (self.signer, self.desk.is_up());
-        Info { node: self.state.node, peers: self.peers.len(), signer, sockets }
+        Info { node: self.state.node, peers: self.by_node.len(), signer, sockets }
     }
 
     fn connect(&mut self, call: CallId, node: PublicKey, address: SocketAddr, now: Tick) {
@@ -215,6 +216,8 @@ impl Post {
             self.save(Change::Unwanted { node }, None);
         }
         if let Some(connection) = peer {
+            // From here on it is not connected, though its end is still to be told.
+            self.by_node.remove(&node);
             self.desk.ask(Ask::Close { connection });
         }
         self.reply(call, Ok(Reply::Done));
