@@ -9,6 +9,7 @@
 #[cfg(all(feature = "planted", not(debug_assertions)))]
 compile_error!("planted bugs are for tests, never for a release");
 
+pub mod api;
 pub mod io;
 #[cfg(feature = "planted")]
 mod planted;

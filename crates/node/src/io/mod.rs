@@ -1,7 +1,9 @@
 //! The world outside: sockets, clock, dice.
 
 pub mod clock;
+pub mod http;
 pub mod office;
+pub mod seed_file;
 pub mod signer;
 pub mod sockets;
 pub mod stop;

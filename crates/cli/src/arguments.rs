@@ -1,0 +1,131 @@
+//! What can be typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+
+/// A Lightning node you can take apart.
+#[derive(Parser)]
+#[command(name = "leyden", version, arg_required_else_help = true)]
+pub struct Arguments {
+    /// The node's folder [default: ~/.leyden]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+    /// The file with its settings [default: leyden.toml in the folder]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// regtest, signet, testnet4 or bitcoin [default: regtest]
+    #[arg(long, global = true, value_name = "NETWORK")]
+    pub network: Option<String>,
+    /// Allow --network bitcoin, although this version is not made for real money
+    #[arg(long, global = true)]
+    pub mainnet: bool,
+    /// Answer with one line of JSON
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// What to do.
+#[derive(Subcommand)]
+pub enum Verb {
+    /// Make a seed, and show its words once
+    Init {
+        /// Take the passphrase from the first line of this file, instead of asking
+        #[arg(long, value_name = "FILE")]
+        passphrase_file: Option<PathBuf>,
+        /// Take these words from a file, instead of drawing new ones
+        #[arg(long, value_name = "FILE")]
+        words_file: Option<PathBuf>,
+    },
+    /// Run a node, or some of its services
+    Up(Up),
+    /// Who the node is, and how it is
+    Info,
+    /// Connect to a node, and stay connected
+    Connect {
+        /// The node's id, and where it listens
+        #[arg(value_name = "NODE@HOST:PORT")]
+        to: String,
+    },
+    /// Hang up, and do not call again
+    Disconnect {
+        /// The node's id
+        node: String,
+    },
+    /// Who is connected
+    Peers,
+    /// How long a peer takes to answer
+    Ping {
+        /// The node's id
+        node: String,
+    },
+    /// Send a custom message to a peer
+    Message {
+        /// The node's id
+        node: String,
+        /// Odd, and at least 32768
+        #[arg(value_name = "TYPE")]
+        message_type: u16,
+        /// What follows the type, in hex
+        #[arg(value_name = "HEX", default_value = "")]
+        payload: String,
+    },
+    /// Sign a text, so that other nodes can verify it
+    Sign {
+        /// The text
+        text: String,
+    },
+    /// Tell who has signed a text
+    Verify {
+        /// The text
+        text: String,
+        /// 104 characters of zbase32
+        signature: String,
+    },
+    /// Show what happens, line by line
+    Events,
+    /// End the node
+    Stop,
+    /// Print what a shell needs to complete these words
+    Completions {
+        /// For which shell
+        shell: Shell,
+    },
+}
+
+/// How to run.
+#[derive(Args, Default)]
+pub struct Up {
+    /// signer, sockets, node; several with commas [default: all]
+    #[arg(long, value_name = "LIST")]
+    pub roles: Option<String>,
+    /// HOST:PORT for peers; unix:PATH for the node, sockets@unix:PATH for the sockets,
+    /// handover@unix:PATH for a successor
+    #[arg(long, value_name = "WHERE")]
+    pub listen: Vec<String>,
+    /// The signer, if it is in another process
+    #[arg(long, value_name = "unix:PATH")]
+    pub signer: Option<String>,
+    /// The sockets, if they are in another process
+    #[arg(long, value_name = "unix:PATH")]
+    pub sockets: Option<String>,
+    /// Take over the sockets of the process that listens there
+    #[arg(long, value_name = "unix:PATH")]
+    pub take_over: Option<String>,
+    /// Where the API listens [default: 127.0.0.1:9737]
+    #[arg(long, value_name = "HOST:PORT")]
+    pub api: Option<String>,
+    /// Take the passphrase from the first line of this file, instead of asking
+    #[arg(long, value_name = "FILE")]
+    pub passphrase_file: Option<PathBuf>,
+    /// error, warn, info, debug or trace [default: info]
+    #[arg(long, value_name = "LEVEL")]
+    pub log: Option<String>,
+    /// Log lines of JSON
+    #[arg(long)]
+    pub log_json: bool,
+}

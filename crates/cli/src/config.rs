@@ -1,0 +1,367 @@
+//! Settings: built in, then the file, then the environment, then the flags.
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use node::roles::{LinkName, Roles};
+use serde::Deserialize;
+use wire::Network;
+
+use crate::arguments::{Arguments, Up};
+
+/// Names of variables begin with this.
+pub const PREFIX: &str = "LEYDEN_";
+/// Bytes of a settings file.
+const FILE_BYTES_MAX: u64 = 64 << 10;
+
+/// One layer of settings. What is not set leaves the layer below as it is.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    network: Option<String>,
+    mainnet: Option<bool>,
+    roles: Option<String>,
+    listen: Option<Vec<String>>,
+    signer: Option<String>,
+    sockets: Option<String>,
+    take_over: Option<String>,
+    api: Option<String>,
+    passphrase_file: Option<PathBuf>,
+    log: Option<String>,
+    log_json: Option<bool>,
+}
+
+const KEYS: [&str; 13] = [
+    "dir",
+    "config",
+    "network",
+    "mainnet",
+    "roles",
+    "listen",
+    "signer",
+    "sockets",
+    "take_over",
+    "api",
+    "passphrase_file",
+    "log",
+    "log_json",
+];
+
+/// All settings, read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// The node's folder.
+    pub dir: PathBuf,
+    /// Its network.
+    pub network: Network,
+    /// The services of this process.
+    pub roles: Roles,
+    /// Where peers can call.
+    pub listen: Vec<SocketAddr>,
+    /// Where other services can connect.
+    pub links: Vec<(LinkName, PathBuf)>,
+    /// The signer, if it is elsewhere.
+    pub signer: Option<PathBuf>,
+    /// The sockets, if they are elsewhere.
+    pub sockets: Option<PathBuf>,
+    /// Whose sockets to take over.
+    pub take_over: Option<PathBuf>,
+    /// Where the API listens.
+    pub api: SocketAddr,
+    /// Where the passphrase is.
+    pub passphrase_file: Option<PathBuf>,
+    /// What is logged.
+    pub log: String,
+    /// Whether in JSON.
+    pub log_json: bool,
+}
+
+/// Reads all layers.
+pub fn read(
+    arguments: &Arguments,
+    up: &Up,
+    environment: impl Iterator<Item = (String, String)>,
+) -> Result<Config, String> {
+    let mut variables = from_environment(environment)?;
+    let dir = arguments.dir.clone().or_else(|| variables.remove("dir").map(PathBuf::from));
+    let dir = match dir {
+        Some(dir) => dir,
+        None => std::env::home_dir()
+            .map(|home| home.join(".leyden"))
+            .ok_or("there is no home folder; say where with --dir")?,
+    };
+    let named = arguments.config.clone().or_else(|| variables.remove("config").map(PathBuf::from));
+    let file = match named {
+        Some(path) => from_file(&path)?.ok_or_else(|| format!("no file {}", path.display()))?,
+        None => from_file(&dir.join("leyden.toml"))?.unwrap_or_default(),
+    };
+    let settings = file.under(of_variables(variables)?).under(of_flags(arguments, up));
+    settings.judge(dir)
+}
+
+fn from_file(path: &Path) -> Result<Option<Settings>, String> {
+    let text = match fs::metadata(path) {
+        Ok(found) if found.len() > FILE_BYTES_MAX => {
+            let (got, max) = (found.len(), FILE_BYTES_MAX);
+            return Err(format!("{}: {got} bytes, at most {max}", path.display()));
+        }
+        _ => match fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(fault) if fault.kind() == io::ErrorKind::NotADirectory => {
+                return Err(format!(
+                    "{}: a part of this path is a file, no folder",
+                    path.display()
+                ));
+            }
+            Err(fault) => return Err(format!("{}: {fault}", path.display())),
+        },
+    };
+    let read = toml::from_str(&text).map_err(|fault| {
+        let hint = fault.message().split('`').nth(1).map(nearest).unwrap_or_default();
+        format!("{}: {}{hint}", path.display(), fault.to_string().trim_end())
+    });
+    read.map(Some)
+}
+
+fn from_environment(
+    environment: impl Iterator<Item = (String, String)>,
+) -> Result<BTreeMap<String, String>, String> {
+    let ours = environment.filter_map(|(name, value)| {
+        let key = name.strip_prefix(PREFIX)?.to_lowercase();
+        Some((name, key, value))
+    });
+    let mut variables = BTreeMap::new();
+    for (name, key, value) in ours {
+        if !KEYS.contains(&key.as_str()) {
+            return Err(format!("the variable {name} is no setting{}", nearest(&key)));
+        }
+        variables.insert(key, value);
+    }
+    Ok(variables)
+}
+
+/// A key that may have been meant.
+fn nearest(key: &str) -> String {
+    let distance = |known: &&str| {
+        let shared = known.bytes().filter(|byte| key.bytes().any(|other| other == *byte)).count();
+        let start = known.bytes().zip(key.bytes()).take_while(|(a, b)| a == b).count();
+        std::cmp::Reverse(shared + 2 * start)
+    };
+    let best = KEYS.into_iter().min_by_key(distance).unwrap_or("network");
+    format!(" (did you mean {best}?)")
+}
+
+fn of_variables(mut variables: BTreeMap<String, String>) -> Result<Settings, String> {
+    let mut text = |key: &str| variables.remove(key);
+    let flag = |name: &str, value: Option<String>| match value.as_deref() {
+        None => Ok(None),
+        Some("true" | "1") => Ok(Some(true)),
+        Some("false" | "0") => Ok(Some(false)),
+        Some(got) => Err(format!("{PREFIX}{name} is true or false, not '{got}'")),
+    };
+    Ok(Settings {
+        network: text("network"),
+        mainnet: flag("MAINNET", text("mainnet"))?,
+        roles: text("roles"),
+        listen: text("listen").map(|list| list.split(',').map(str::to_owned).collect()),
+        signer: text("signer"),
+        sockets: text("sockets"),
+        take_over: text("take_over"),
+        api: text("api"),
+        passphrase_file: text("passphrase_file").map(PathBuf::from),
+        log: text("log"),
+        log_json: flag("LOG_JSON", text("log_json"))?,
+    })
+}
+
+fn of_flags(arguments: &Arguments, up: &Up) -> Settings {
+    Settings {
+        network: arguments.network.clone(),
+        mainnet: arguments.mainnet.then_some(true),
+        roles: up.roles.clone(),
+        listen: (!up.listen.is_empty()).then(|| up.listen.clone()),
+        signer: up.signer.clone(),
+        sockets: up.sockets.clone(),
+        take_over: up.take_over.clone(),
+        api: up.api.clone(),
+        passphrase_file: up.passphrase_file.clone(),
+        log: up.log.clone(),
+        log_json: up.log_json.then_some(true),
+    }
+}
+
+impl Settings {
+    /// This layer below another.
+    fn under(self, over: Self) -> Self {
+        Self {
+            network: over.network.or(self.network),
+            mainnet: over.mainnet.or(self.mainnet),
+            roles: over.roles.or(self.roles),
+            listen: over.listen.or(self.listen),
+            signer: over.signer.or(self.signer),
+            sockets: over.sockets.or(self.sockets),
+            take_over: over.take_over.or(self.take_over),
+            api: over.api.or(self.api),
+            passphrase_file: over.passphrase_file.or(self.passphrase_file),
+            log: over.log.or(self.log),
+            log_json: over.log_json.or(self.log_json),
+        }
+    }
+
+    fn judge(self, dir: PathBuf) -> Result<Config, String> {
+        let network = network(self.network.as_deref(), self.mainnet.unwrap_or(false))?;
+        let (mut listen, mut links) = (Vec::new(), Vec::new());
+        for place in self.listen.unwrap_or_default() {
+            match place.split_once("unix:") {
+                Some((name, path)) => links.push((link_name(name)?, PathBuf::from(path))),
+                None => listen.push(address("--listen", &place)?),
+            }
+        }
+        let path = |flag: &str, given: Option<String>| match given {
+            None => Ok(None),
+            Some(text) => match text.strip_prefix("unix:") {
+                Some(path) if !path.is_empty() => Ok(Some(PathBuf::from(path))),
+                _ => Err(format!("{flag} takes unix:PATH, not '{text}'")),
+            },
+        };
+        let log = self.log.unwrap_or_else(|| "info".to_owned());
+        if !["error", "warn", "info", "debug", "trace"].contains(&log.as_str()) {
+            return Err(format!("'{log}' is no level: error, warn, info, debug or trace"));
+        }
+        Ok(Config {
+            dir,
+            network,
+            roles: roles(self.roles.as_deref())?,
+            listen,
+            links,
+            signer: path("--signer", self.signer)?,
+            sockets: path("--sockets", self.sockets)?,
+            take_over: path("--take-over", self.take_over)?,
+            api: address("--api", self.api.as_deref().unwrap_or("127.0.0.1:9737"))?,
+            passphrase_file: self.passphrase_file,
+            log,
+            log_json: self.log_json.unwrap_or(false),
+        })
+    }
+}
+
+fn network(name: Option<&str>, mainnet: bool) -> Result<Network, String> {
+    match name.unwrap_or("regtest") {
+        "regtest" => Ok(Network::Regtest),
+        "signet" => Ok(Network::Signet),
+        "testnet4" => Ok(Network::Testnet4),
+        "bitcoin" | "mainnet" if mainnet => Ok(Network::Bitcoin),
+        "bitcoin" | "mainnet" => {
+            Err("this version is not made for real money; --mainnet allows it nevertheless".into())
+        }
+        other => Err(format!("'{other}' is no network: regtest, signet, testnet4 or bitcoin")),
+    }
+}
+
+fn roles(list: Option<&str>) -> Result<Roles, String> {
+    let Some(list) = list else { return Ok(Roles::ALL) };
+    let mut roles = Roles { signer: false, sockets: false, node: false };
+    for name in list.split(',') {
+        match name.trim() {
+            "signer" => roles.signer = true,
+            "sockets" => roles.sockets = true,
+            "node" => roles.node = true,
+            other => return Err(format!("'{other}' is no role: signer, sockets or node")),
+        }
+    }
+    Ok(roles)
+}
+
+fn link_name(name: &str) -> Result<LinkName, String> {
+    match name {
+        "" | "node@" => Ok(LinkName::Node),
+        "sockets@" => Ok(LinkName::Sockets),
+        "handover@" => Ok(LinkName::Handover),
+        other => Err(format!("'{other}' is nobody who connects: node@, sockets@ or handover@")),
+    }
+}
+
+fn address(flag: &str, text: &str) -> Result<SocketAddr, String> {
+    text.parse()
+        .map_err(|_| format!("{flag} takes an address such as 127.0.0.1:9735, not '{text}'"))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::arguments::Verb;
+
+    fn config(words: &[&str], file: &str, environment: &[(&str, &str)]) -> Result<Config, String> {
+        let dir = std::env::temp_dir().join(format!("leyden-config-{}", std::process::id()));
+        fs::create_dir_all(&dir).expect("a folder");
+        let path = dir.join(format!("{:?}.toml", std::thread::current().id()));
+        fs::write(&path, file).expect("a file");
+        let path_text = path.display().to_string();
+        let line = ["leyden", "--dir", "/nowhere", "--config", &path_text, "up"];
+        let line = line.iter().chain(words);
+        let arguments = Arguments::try_parse_from(line).map_err(|fault| fault.to_string())?;
+        let Verb::Up(up) = &arguments.verb else { panic!("up") };
+        let environment = environment.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned()));
+        let config = read(&arguments, up, environment);
+        fs::remove_file(path).expect("it was there");
+        config
+    }
+
+    #[test]
+    fn later_layers_weigh_more() {
+        let file = "network = \"signet\"\nlog = \"warn\"\napi = \"127.0.0.1:1\"";
+        let variables = [("LEYDEN_LOG", "debug"), ("LEYDEN_API", "127.0.0.1:2"), ("HOME", "x")];
+        let config = config(&["--api", "127.0.0.1:3"], file, &variables).expect("it is fine");
+        assert_eq!(config.network, Network::Signet, "the file over what is built in");
+        assert_eq!(config.log, "debug", "the environment over the file");
+        assert_eq!(config.api.port(), 3, "flags over the environment");
+        assert_eq!(config.roles, Roles::ALL, "built in");
+    }
+
+    #[test]
+    fn what_is_unknown_or_wrong_is_named() {
+        type Row<'a> = (&'a [&'a str], &'a str, &'a [(&'a str, &'a str)], &'a str);
+        let rows: [Row<'_>; 9] = [
+            (&[], "netwrk = \"signet\"", &[], "did you mean network?"),
+            (
+                &[],
+                "",
+                &[("LEYDEN_LISTN", "x")],
+                "LEYDEN_LISTN is no setting (did you mean listen?)",
+            ),
+            (&[], "", &[("LEYDEN_LOG_JSON", "maybe")], "LEYDEN_LOG_JSON is true or false"),
+            (&["--network", "bitcoin"], "", &[], "not made for real money"),
+            (&["--network", "testnet"], "", &[], "'testnet' is no network"),
+            (&["--roles", "signer,peer"], "", &[], "'peer' is no role"),
+            (&["--listen", "9735"], "", &[], "--listen takes an address"),
+            (&["--listen", "me@unix:/x"], "", &[], "'me@' is nobody who connects"),
+            (&["--signer", "/x"], "", &[], "--signer takes unix:PATH, not '/x'"),
+        ];
+        for (words, file, variables, want) in rows {
+            let fault = config(words, file, variables).expect_err(want);
+            assert!(fault.contains(want), "{fault}");
+        }
+    }
+
+    #[test]
+    fn places_are_sorted_by_who_uses_them() {
+        let words = ["127.0.0.1:9735", "unix:/a", "sockets@unix:/b", "handover@unix:/c"];
+        let words: Vec<_> = words.iter().flat_map(|word| ["--listen", word]).collect();
+        let config = config(&words, "", &[]).expect("it is fine");
+        let link = |name, path: &str| (name, PathBuf::from(path));
+        let links = [
+            link(LinkName::Node, "/a"),
+            link(LinkName::Sockets, "/b"),
+            link(LinkName::Handover, "/c"),
+        ];
+        assert_eq!(config.links, links);
+        assert_eq!(config.listen.len(), 1);
+    }
+}

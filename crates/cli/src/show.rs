@@ -1,0 +1,122 @@
+//! What is printed. One value of JSON, or words for people.
+
+use std::{net::SocketAddr, path::Path};
+
+use node::api;
+use serde::Serialize;
+use serde_json::json;
+
+/// Prints one line of JSON.
+pub fn json(value: &impl Serialize) {
+    println!("{}", serde_json::to_string(value).expect("plain values"));
+}
+
+/// A new seed.
+pub fn created(node: &str, dir: &Path, words: &[&str], as_json: bool) {
+    if as_json {
+        return json(&json!({ "node": node, "dir": dir, "words": words }));
+    }
+    println!("node    {node}");
+    println!("folder  {}", dir.display());
+    if !words.is_empty() {
+        println!();
+        println!("These words are the node. Write them down; they are not shown again.");
+        println!();
+        for (row, four) in words.chunks(4).enumerate() {
+            let cell = |(at, word): (usize, &&str)| format!("{:>2} {word:<10}", row * 4 + at + 1);
+            let line: Vec<String> = four.iter().enumerate().map(cell).collect();
+            println!("  {}", line.join("  ").trim_end());
+        }
+    }
+}
+
+/// A process that is ready.
+pub fn up(api: Option<&str>, listening: &[SocketAddr], as_json: bool) {
+    if as_json {
+        return json(&json!({ "api": api, "listening": listening }));
+    }
+    for address in listening {
+        println!("peers can call {address}");
+    }
+    if let Some(api) = api {
+        println!("the API is at http://{api}");
+    }
+    println!("ready");
+}
+
+/// How a node is.
+pub fn info(info: &api::Info, as_json: bool) {
+    if as_json {
+        return json(info);
+    }
+    let yes = |there| if there { "reachable" } else { "away" };
+    println!("node       {}", info.node.as_deref().unwrap_or("not known yet: its signer is away"));
+    println!("network    {}", info.network);
+    println!("version    {}", info.version);
+    println!(
+        "listening  {}",
+        if info.listening.is_empty() { "-".into() } else { info.listening.join(", ") }
+    );
+    println!("peers      {}", info.peers);
+    println!("signer     {}", yes(info.signer));
+    println!("sockets    {}", yes(info.sockets));
+}
+
+/// One peer.
+pub fn peer(peer: &api::Peer, as_json: bool) {
+    if as_json {
+        return json(peer);
+    }
+    println!("connected to {} at {}", peer.node, peer.address);
+}
+
+/// All peers.
+pub fn peers(peers: &[api::Peer], as_json: bool) {
+    if as_json {
+        return json(&peers);
+    }
+    if peers.is_empty() {
+        return println!("nobody is connected");
+    }
+    println!("{:<66}  {:<21}  {:<5}  since", "node", "address", "who");
+    for peer in peers {
+        let who = if peer.outbound { "we" } else { "they" };
+        let since = peer.connected_ms / 1_000;
+        println!("{:<66}  {:<21}  {who:<5}  {since} s", peer.node, peer.address);
+    }
+}
+
+/// Something that is done.
+pub fn done(words: &str, value: &impl Serialize, as_json: bool) {
+    if as_json {
+        return json(value);
+    }
+    println!("{words}");
+}
+
+/// Something that has happened.
+pub fn event(data: &str, as_json: bool) {
+    let Ok(event) = serde_json::from_str::<api::Event>(data) else { return };
+    if as_json {
+        return json(&event);
+    }
+    match event {
+        api::Event::PeerConnected { peer } => {
+            println!("connected     {} at {}", peer.node, peer.address);
+        }
+        api::Event::PeerDisconnected { node, why, .. } => println!("disconnected  {node}: {why}"),
+        api::Event::Message { node, message_type, payload, .. } => {
+            println!("message       {node} type {message_type}: {payload}");
+        }
+        api::Event::Complaint { node, fails, text } => {
+            println!("{:<12}  {node}: {text}", if fails { "error" } else { "warning" });
+        }
+        api::Event::Signer { reachable } => println!("signer        {}", there(reachable)),
+        api::Event::Sockets { reachable } => println!("sockets       {}", there(reachable)),
+        api::Event::Missed { events } => println!("missed        {events} events"),
+    }
+}
+
+const fn there(reachable: bool) -> &'static str {
+    if reachable { "reachable" } else { "away" }
+}

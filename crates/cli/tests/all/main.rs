@@ -1,0 +1,4 @@
+//! The binary, as people and programs use it: real processes, files and sockets.
+
+mod process;
+mod verbs;
