@@ -141,12 +141,14 @@ pub enum Culprit {
 
 impl Why {
     /// Who ended it.
-    pub const fn culprit(&self) -> Culprit {
+    pub fn culprit(&self) -> Culprit {
         match self {
             Self::Local | Self::KeyHolderAway | Self::Handover => Culprit::Local,
             Self::RemoteClosed | Self::Unreachable { .. } | Self::TimedOut { .. } => {
                 Culprit::Network
             }
+            // A key holder that says no is ours.
+            Self::Noise(fault) if fault.culprit() != noise::Culprit::Peer => Culprit::Local,
             Self::Noise(_)
             | Self::Wire(_)
             | Self::NoInit { .. }

@@ -7,7 +7,7 @@ use wire::{Init, custom::CUSTOM_MIN, features::Features, id::ChainHash, tick::Ti
 
 use crate::{
     api::{Culprit, Effect, Epoch, Event, OutSeq, Refusal, Seq, Why},
-    limits::HANDSHAKE_MAX,
+    limits::{HANDSHAKE_MAX, UNSENT_BYTES_MAX},
     live::{Live, Reclaimed},
     outbox::Lease,
     tunnel::{Delegation, Tunnel},
@@ -51,7 +51,18 @@ pub struct Connection {
     pub(crate) rx: u64,
     /// Bytes that have come and must wait: for an answer, or for room.
     pub(crate) held: Vec<u8>,
+    /// What was counted before a client had the keys.
+    pub(crate) counts: Counts,
     pub(crate) out: Out,
+}
+
+/// What is counted through all changes of owner, as long as the connection lives.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Counts {
+    /// Messages for the subscriber.
+    pub(crate) messages: Seq,
+    /// Our pings: a pong to an old one has another length than one to the next.
+    pub(crate) pings: u16,
 }
 
 /// What goes out.
@@ -96,7 +107,8 @@ impl Connection {
 
     fn new(state: State, terms: Arc<Terms>) -> Self {
         let out = Out { effects: VecDeque::new(), tx: 0, unsent: 0, remote: None };
-        Self { state, terms, lease: Lease::default(), rx: 0, held: Vec::new(), out }
+        let (lease, counts) = (Lease::default(), Counts::default());
+        Self { state, terms, lease, rx: 0, held: Vec::new(), counts, out }
     }
 
     /// What to do next, in order.
@@ -424,31 +436,36 @@ impl Connection {
         self.held.splice(..0, unread);
         self.lease = lease;
         self.out.remote = Some(delegation.remote);
-        let live = Live::delegated(delegation, &self.terms, now, &mut self.out);
+        let live = Live::delegated(delegation, self.counts, &self.terms, now, &mut self.out);
         self.state = State::Live(Box::new(live));
         self.pump(now);
         Ok(())
     }
 
     /// A client takes the keys back, in place. What has come and is not read goes through the
-    /// tunnel.
+    /// tunnel. Refused until both `init`s are through: ours must not be sent twice.
     pub fn reclaim(&mut self, epoch: Epoch) -> Result<Reclaimed, Refusal> {
-        self.live("reclaim")?;
+        let live = self.live("reclaim")?;
+        if !live.is_open() {
+            return Err(Refusal::NotNow { asked: "reclaim", state: live.state() });
+        }
         let lease = self.lease.pass_on(epoch)?;
         let State::Live(live) = std::mem::replace(&mut self.state, State::Closed) else {
             unreachable!("looked at above")
         };
+        self.counts = live.counts();
         let (reclaimed, mut unread) = live.give_up(self.out.remote(), self.rx, self.out.tx);
         self.lease = lease;
         self.rx += self.held.len() as u64;
         unread.append(&mut self.held);
         self.state = State::Tunnel(Tunnel::new(reclaimed.rx_offset, unread));
-        self.attach(reclaimed.rx_offset)?;
+        self.attach(epoch, reclaimed.rx_offset)?;
         Ok(reclaimed)
     }
 
     /// A client that had gone is back: it gets what is kept from this offset on.
-    pub fn attach(&mut self, offset: u64) -> Result<(), Refusal> {
+    pub fn attach(&mut self, epoch: Epoch, offset: u64) -> Result<(), Refusal> {
+        self.lease.judge(epoch)?;
         let bytes = self.in_tunnel("attach")?.kept_from(offset)?;
         if !bytes.is_empty() {
             self.out.effects.push_back(Effect::Tunnel { offset, bytes });
@@ -465,15 +482,25 @@ impl Connection {
         Ok(())
     }
 
-    /// The client sends ciphertext, whose first byte has this offset.
+    /// The client sends ciphertext, whose first byte has this offset. What it has sent before is
+    /// dropped: it may not know that it came through.
     pub fn pass(&mut self, epoch: Epoch, offset: u64, bytes: &[u8]) -> Result<(), Refusal> {
         self.in_tunnel("pass bytes")?;
         self.lease.judge(epoch)?;
         let tx = self.out.tx;
-        if offset != tx {
-            return Err(Refusal::WrongOffset { direction: "send", got: offset, min: tx, max: tx });
+        if offset > tx {
+            return Err(Refusal::WrongOffset { direction: "send", got: offset, min: 0, max: tx });
         }
-        self.out.write(bytes.to_vec());
+        let sent = usize::try_from(tx - offset).unwrap_or(usize::MAX);
+        if let Some(bytes) = bytes.get(sent..)
+            && !bytes.is_empty()
+        {
+            let unsent = self.out.unsent;
+            if unsent > UNSENT_BYTES_MAX {
+                return Err(Refusal::Congested { unsent, max: UNSENT_BYTES_MAX });
+            }
+            self.out.write(bytes.to_vec());
+        }
         Ok(())
     }
 

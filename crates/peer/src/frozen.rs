@@ -11,7 +11,7 @@ use wire::{reader::Reader, tick::Tick};
 use crate::{
     api::{Epoch, OutSeq, Seq},
     bytes::{Malformed, Put, Take},
-    connection::{Connection, Out, State, Terms},
+    connection::{Connection, Counts, Out, State, Terms},
     inbox::Inbox,
     live::{Live, LiveParts},
     outbox::Lease,
@@ -30,12 +30,14 @@ impl Connection {
         if self.needs_key_holder() || matches!(self.state, State::Closed) {
             return Err(Box::new(self));
         }
-        let Self { state, lease, rx, held, out, .. } = self;
+        let Self { state, lease, rx, held, counts, out, .. } = self;
         to.u64(lease.epoch().0);
         to.u64(lease.last().0);
         to.u64(out.tx);
         to.u64(out.unsent as u64);
         to.maybe(out.remote, |to, remote| to.key(&remote));
+        to.u64(counts.messages.0);
+        to.u16(counts.pings);
         match state {
             State::Live(live) => {
                 let mut parts = live.into_parts();
@@ -68,6 +70,7 @@ impl Connection {
         let lease = Lease::restored(Epoch(Take::u64(from)?), OutSeq(Take::u64(from)?));
         let (tx, unsent) = (Take::u64(from)?, Take::u64(from)? as usize);
         let remote = from.maybe(Take::key)?;
+        let counts = Counts { messages: Seq(Take::u64(from)?), pings: Take::u16(from)? };
         let out = Out { effects: VecDeque::new(), tx, unsent, remote };
         let kind = Take::u8(from)?;
         let rx = Take::u64(from)?;
@@ -83,7 +86,7 @@ impl Connection {
             }
             got => return Err(Malformed::Kind { what: "a connection", got: got.into() }),
         };
-        let mut connection = Self { state, terms: terms.into(), lease, rx, held, out };
+        let mut connection = Self { state, terms: terms.into(), lease, rx, held, counts, out };
         connection.pump(now);
         Ok(connection)
     }
@@ -101,13 +104,14 @@ fn put_live(parts: LiveParts, to: &mut Vec<u8>) {
         to.tick(at);
     }
     to.maybe(phase, Put::tick);
-    let (heard, asked, pings) = heart;
+    let (heard, asked, pings, strays) = heart;
     to.tick(heard);
     to.maybe(asked, |to, (at, bytes)| {
         to.tick(at);
         to.u16(bytes);
     });
     to.u16(pings);
+    to.flag(strays);
     to.u64(inbox.last().0);
     let kept: Vec<_> = inbox.kept().collect();
     to.u32(kept.len() as u32);
@@ -127,7 +131,7 @@ fn take_live(from: &mut Reader<'_>) -> Result<LiveParts, Malformed> {
     let phase = from.maybe(Take::tick)?;
     let heard = from.tick()?;
     let asked = from.maybe(|from| Ok((from.tick()?, Take::u16(from)?)))?;
-    let heart = (heard, asked, Take::u16(from)?);
+    let heart = (heard, asked, Take::u16(from)?, from.flag()?);
     let last = Take::u64(from)?;
     let mut kept = VecDeque::new();
     for _ in 0..Take::u32(from)? {

@@ -1,5 +1,7 @@
 //! While we have the keys: messages are read, answered or kept, and written.
 
+use std::collections::VecDeque;
+
 use noise::{PublicKey, Reader, Responder, Transport, TransportState};
 use wire::{
     Body, Init, Message, Ping, Pong,
@@ -9,14 +11,14 @@ use wire::{
 
 use crate::{
     api::{Effect, Event, Refusal, Seq, Why},
-    connection::{Out, Terms},
+    connection::{Counts, Out, Terms},
     inbox::Inbox,
     limits::{
         BURST_BYTES_MAX, BURST_MESSAGES_MAX, COOL_AFTER, INIT_MAX, MESSAGE_MAX,
         RATE_BYTES_PER_S_MAX, RATE_MESSAGES_PER_S_MAX, UNSENT_BYTES_MAX,
     },
     meter::Meter,
-    ping::Heart,
+    ping::{Heard, Heart, HeartParts},
     tunnel::Delegation,
 };
 
@@ -26,9 +28,7 @@ pub struct Reclaimed {
     pub remote: PublicKey,
     /// The keys.
     pub state: TransportState,
-    /// Whether both `init`s are through.
-    pub open: bool,
-    /// The body of theirs, if so.
+    /// The body of their `init`.
     pub init: Box<[u8]>,
     /// Bytes that were decrypted; what came after them is sent through the tunnel.
     pub rx_offset: u64,
@@ -89,16 +89,22 @@ impl Live {
     /// A client has handed the connection over.
     pub(crate) fn delegated(
         delegation: Delegation,
+        counts: Counts,
         terms: &Terms,
         now: Tick,
         out: &mut Out,
     ) -> Self {
         let Delegation { state, init, .. } = delegation;
-        let Some(init) = init else {
-            return Self::after_handshake(state, None, terms, now, out);
+        let mut live = match init {
+            None => Self::after_handshake(state, None, terms, now, out),
+            Some(init) => {
+                let mut live = Self::new(state, Phase::Open, now);
+                live.talk.init = body_of(&init);
+                live
+            }
         };
-        let mut live = Self::new(state, Phase::Open, now);
-        live.talk.init = body_of(&init);
+        live.talk.heart = Heart::of_later_owner(counts.pings, now);
+        live.talk.inbox = Inbox::restored(counts.messages, VecDeque::new());
         live
     }
 
@@ -202,6 +208,11 @@ impl Live {
         &mut self.talk.inbox
     }
 
+    /// What goes on counting when somebody else has had the keys.
+    pub(crate) const fn counts(&self) -> Counts {
+        Counts { messages: self.talk.inbox.last(), pings: self.talk.heart.pings() }
+    }
+
     /// Whether [`Inbox::deliver`] has something.
     pub(crate) fn has_mail(&self) -> bool {
         self.talk.inbox.has_mail()
@@ -267,14 +278,13 @@ impl Live {
 
     /// Gives the keys away, and what came but was not read.
     pub(crate) fn give_up(self, remote: PublicKey, rx: u64, tx: u64) -> (Reclaimed, Vec<u8>) {
-        let open = self.is_open();
         let unread = self.reader.unread().to_vec();
         let unsaved =
             self.talk.inbox.kept().map(|(seq, message)| (seq, message.to_vec())).collect();
         let rx_offset = rx - unread.len() as u64;
         let state = self.keys.into_state();
         let init = self.talk.init;
-        (Reclaimed { remote, state, open, init, rx_offset, tx_offset: tx, unsaved }, unread)
+        (Reclaimed { remote, state, init, rx_offset, tx_offset: tx, unsaved }, unread)
     }
 }
 
@@ -289,7 +299,7 @@ pub(crate) struct LiveParts {
     pub(crate) messages: (u64, Tick),
     /// Since when we wait for `init`.
     pub(crate) phase: Option<Tick>,
-    pub(crate) heart: (Tick, Option<(Tick, u16)>, u16),
+    pub(crate) heart: HeartParts,
     pub(crate) inbox: Inbox,
     pub(crate) init: Box<[u8]>,
 }
@@ -381,8 +391,10 @@ impl Talk {
             }
             (Phase::Open, Pong::TYPE) => {
                 let pong = Pong::read_body(body).map_err(Why::Wire)?;
-                let after = self.heart.pong(&pong, now)?;
-                out.tell(Event::Pong { after });
+                match self.heart.pong(&pong, now)? {
+                    Heard::Answer(after) => out.tell(Event::Pong { after }),
+                    Heard::Stray => {}
+                }
                 Ok(())
             }
             (Phase::Open, wire::Warning::TYPE) => {

@@ -16,7 +16,21 @@ pub(crate) struct Heart {
     heard: Tick,
     asked: Option<Asked>,
     pings: u16,
+    /// Whoever had the keys before may have asked for a pong that is still on its way.
+    strays: bool,
 }
+
+/// A pong of the peer.
+pub(crate) enum Heard {
+    /// It answers our ping, after this time.
+    Answer(Millis),
+    /// It answers somebody who had the keys before.
+    Stray,
+}
+
+/// What one process tells the next: when the peer was heard, the ping that is unanswered with its
+/// length, how many there were, and whether there may be strays.
+pub(crate) type HeartParts = (Tick, Option<(Tick, u16)>, u16, bool);
 
 #[derive(Clone, Copy)]
 struct Asked {
@@ -29,7 +43,17 @@ const LENGTHS: u16 = 16;
 
 impl Heart {
     pub(crate) const fn new(now: Tick) -> Self {
-        Self { heard: now, asked: None, pings: 0 }
+        Self { heard: now, asked: None, pings: 0, strays: false }
+    }
+
+    /// That of a connection whose keys somebody else had before.
+    pub(crate) const fn of_later_owner(pings: u16, now: Tick) -> Self {
+        Self { heard: now, asked: None, pings, strays: true }
+    }
+
+    /// How many pings there were.
+    pub(crate) const fn pings(&self) -> u16 {
+        self.pings
     }
 
     /// The peer said something.
@@ -38,14 +62,16 @@ impl Heart {
     }
 
     /// The peer answered: how long it took.
-    pub(crate) fn pong(&mut self, pong: &Pong, now: Tick) -> Result<Millis, Why> {
+    pub(crate) fn pong(&mut self, pong: &Pong, now: Tick) -> Result<Heard, Why> {
         let got = pong.ignored.0.len();
         let want = self.asked.map(|asked| usize::from(asked.bytes.0));
         match self.asked {
             Some(asked) if want == Some(got) => {
-                self.asked = None;
-                Ok(now.since(asked.at))
+                // Pongs come in the order of their pings: there are no strays behind this one.
+                (self.asked, self.strays) = (None, false);
+                Ok(Heard::Answer(now.since(asked.at)))
             }
+            _ if self.strays => Ok(Heard::Stray),
             _ => Err(Why::WrongPong { got, want }),
         }
     }
@@ -75,14 +101,14 @@ impl Heart {
         Some(Ping::new(bytes, 0))
     }
 
-    /// What one process tells the next.
-    pub(crate) fn parts(&self) -> (Tick, Option<(Tick, u16)>, u16) {
-        (self.heard, self.asked.map(|asked| (asked.at, asked.bytes.0)), self.pings)
+    pub(crate) fn parts(&self) -> HeartParts {
+        let asked = self.asked.map(|asked| (asked.at, asked.bytes.0));
+        (self.heard, asked, self.pings, self.strays)
     }
 
-    pub(crate) fn from_parts((heard, asked, pings): (Tick, Option<(Tick, u16)>, u16)) -> Self {
+    pub(crate) fn from_parts((heard, asked, pings, strays): HeartParts) -> Self {
         let asked = asked.map(|(at, bytes)| Asked { at, bytes: ByteCount(bytes) });
-        Self { heard, asked, pings }
+        Self { heard, asked, pings, strays }
     }
 
     /// When to look again.

@@ -168,7 +168,7 @@ impl<'a> Party<'a> {
         match self.client.take() {
             None => {
                 let reclaimed = self.core.reclaim(Epoch(self.epoch + 1)).expect("delegated");
-                assert!(reclaimed.open && reclaimed.unsaved.is_empty());
+                assert!(reclaimed.unsaved.is_empty());
                 (self.read, self.written) = (reclaimed.rx_offset, reclaimed.tx_offset);
                 self.client = Some((reclaimed.state.into(), Reader::new()));
             }

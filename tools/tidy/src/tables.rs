@@ -19,7 +19,7 @@ pub const BESIDE: &[Beside] = &[
     Beside {
         name: "client",
         imports: &["wire", "noise", "sphinx", "tx", "signer", "chain", "peer"],
-        imported_from: usize::MAX,
+        imported_from: 6,
     },
 ];
 

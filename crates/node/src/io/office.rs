@@ -18,19 +18,15 @@ use zeroize::Zeroizing;
 use super::{clock, stop::Stop};
 use crate::{
     services::{
-        gate::Gate,
-        post::{
-            CallId, Change, ChangeFault, Command, Effect, Event, Failure, Post, Refusal, Reply,
-        },
-        post::{Received, State, Step},
+        clerk::{Clerk, Out, Record},
+        post::{CallId, Change, ChangeFault, Command, Effect, Event, Failure, Post},
+        post::{Received, Refusal, Reply, State},
     },
     store::{Core, Durable, Log, LogFault, Store, StoreFault, Write},
 };
 
 /// Whose changes ours are.
 pub const POST: Core = Core("post");
-/// After so many changes their sum is saved instead.
-const SNAPSHOT_EVERY: u64 = 1_000;
 /// Calls that wait to be looked at.
 const CALLS_MAX: usize = 256;
 /// Calls looked at in one round.
@@ -72,8 +68,7 @@ pub enum OfficeFault {
 /// The office and all it needs.
 pub struct Office {
     hub: Hub,
-    post: Post,
-    gate: Gate<Held>,
+    clerk: Clerk,
     log: Log,
     durable: Receiver<Durable>,
     calls: Receiver<(Command, Answer)>,
@@ -82,16 +77,8 @@ pub struct Office {
     tell: Box<dyn Fn(Event) + Send>,
     sockets: Service,
     signer: Service,
-    changes: u64,
     now: Tick,
     stopping: bool,
-}
-
-/// What waits for its cause to be durable.
-enum Held {
-    Effect(Effect),
-    ToSockets(Token, u16, Zeroizing<Vec<u8>>),
-    ToSigner(Token, u16, Zeroizing<Vec<u8>>),
 }
 
 /// Another service, and what it was asked.
@@ -135,8 +122,7 @@ impl Office {
         let bell = Bell { calls: calls_in, waker: hub.waker() };
         let office = Self {
             hub,
-            post,
-            gate: Gate::default(),
+            clerk: Clerk::new(post),
             log,
             durable,
             calls,
@@ -145,7 +131,6 @@ impl Office {
             tell,
             sockets,
             signer,
-            changes: 0,
             now: clock::now(),
             stopping: false,
         };
@@ -157,11 +142,11 @@ impl Office {
         let mut inputs = Vec::new();
         while !stop.is_set() && !self.stopping {
             self.now = clock::now();
-            if self.post.wake_at().is_some_and(|at| at <= self.now) {
-                self.post.wake(self.now);
+            if self.clerk.wake_at().is_some_and(|at| at <= self.now) {
+                self.clerk.post().wake(self.now);
             }
             self.settle()?;
-            let wait = self.post.wake_at();
+            let wait = self.clerk.wake_at();
             let wait = wait.map(|at| Duration::from_millis(at.since(self.now).0 + 1));
             self.hub.poll(wait, &mut inputs).map_err(OfficeFault::Io)?;
             self.now = clock::now();
@@ -180,20 +165,20 @@ impl Office {
                 info!(link = link.0, name, "link up");
                 if self.sockets.is(link, standing) {
                     self.sockets.link = Some(link);
-                    self.post.holder_came(self.now);
+                    self.clerk.post().holder_came(self.now);
                 } else if self.signer.is(link, standing) {
                     self.signer.link = Some(link);
-                    self.post.signer_came();
+                    self.clerk.post().signer_came();
                 }
             }
             Input::LinkDown { link, .. } => {
                 info!(link = link.0, "link down");
                 if self.sockets.link == Some(link) {
                     self.sockets.went();
-                    self.post.holder_went(self.now);
+                    self.clerk.post().holder_went(self.now);
                 } else if self.signer.link == Some(link) {
                     self.signer.went();
-                    self.post.signer_went();
+                    self.clerk.post().signer_went();
                 }
             }
             Input::Frame { link, frame } => self.on_frame(link, frame),
@@ -210,12 +195,12 @@ impl Office {
                 Kind::Answer => {
                     let Some(token) = self.sockets.asked.remove(&frame.id) else { return };
                     match peer::holder::Answer::decode(frame.topic, &frame.payload) {
-                        Ok(answer) => self.post.holder_answered(token, answer, self.now),
+                        Ok(answer) => self.clerk.post().holder_answered(token, answer, self.now),
                         Err(fault) => self.misunderstood(link, &fault),
                     }
                 }
                 Kind::Event => match peer::holder::Event::decode(frame.topic, &frame.payload) {
-                    Ok(event) => self.post.holder_told(event, self.now),
+                    Ok(event) => self.clerk.post().holder_told(event, self.now),
                     Err(fault) => self.misunderstood(link, &fault),
                 },
                 Kind::Ask => {}
@@ -224,7 +209,7 @@ impl Office {
             && let Some(token) = self.signer.asked.remove(&frame.id)
         {
             let answer = signer::Answer::decode(&mut frame.payload).ok();
-            self.post.signer_answered(token, answer);
+            self.clerk.post().signer_answered(token, answer);
         }
     }
 
@@ -237,7 +222,7 @@ impl Office {
     fn woken(&mut self) -> Result<(), OfficeFault> {
         loop {
             match self.durable.try_recv() {
-                Ok(Durable::Through(ticket)) => self.gate.durable(ticket),
+                Ok(Durable::Through(ticket)) => self.clerk.durable(ticket),
                 Ok(Durable::Failed(fault)) => return Err(OfficeFault::Store(fault)),
                 Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
             }
@@ -246,7 +231,7 @@ impl Office {
             let Ok((command, answer)) = self.calls.try_recv() else { return Ok(()) };
             self.last_call = CallId(self.last_call.0 + 1);
             self.waiting.insert(self.last_call, answer);
-            self.post.call(self.last_call, command, self.now);
+            self.clerk.post().call(self.last_call, command, self.now);
         }
         // There may be more.
         self.hub.waker().wake();
@@ -255,15 +240,22 @@ impl Office {
 
     /// Saves what is to be saved, and does what may be done.
     fn settle(&mut self) -> Result<(), OfficeFault> {
-        loop {
-            self.collect()?;
-            let mut idle = true;
-            while let Some(held) = self.gate.release() {
-                idle = false;
-                self.perform(held)?;
-            }
-            if idle {
-                break;
+        while let Some(out) = self.clerk.poll() {
+            match out {
+                Out::Save { ticket, records } => {
+                    let mut batch = Vec::new();
+                    records.into_iter().for_each(|record| put(record, &mut batch));
+                    let given = self.log.append(batch).map_err(OfficeFault::Log)?;
+                    assert_eq!(given, ticket, "the log and the clerk count alike");
+                }
+                Out::Do(effect) => self.perform(effect)?,
+                Out::AskSockets(token, ask) => {
+                    self.sockets.unsent.push_back((token, ask.topic(), ask.encode()));
+                }
+                Out::AskSigner(token, ask) => {
+                    let payload = Zeroizing::new(ask.encode());
+                    self.signer.unsent.push_back((token, ask.topic(), payload));
+                }
             }
         }
         self.sockets.send(&mut self.hub);
@@ -271,63 +263,17 @@ impl Office {
         Ok(())
     }
 
-    fn collect(&mut self) -> Result<(), OfficeFault> {
-        let mut batch = Vec::new();
-        while let Some(step) = self.post.poll() {
-            match step {
-                Step::Save { change, message } => {
-                    self.changes += 1;
-                    put(&change, message, &mut batch);
-                }
-                Step::Do(effect) => {
-                    self.give(&mut batch)?;
-                    self.gate.hold(Held::Effect(effect));
-                }
-            }
-        }
-        if self.changes >= SNAPSHOT_EVERY {
-            self.changes = 0;
-            batch.push(Write::Snapshot { core: POST, bytes: self.post.state().encode() });
-        }
-        self.give(&mut batch)?;
-        while let Some((token, ask)) = self.post.poll_holder() {
-            let topic = ask.topic();
-            self.gate.hold(Held::ToSockets(token, topic, ask.encode()));
-        }
-        while let Some((token, ask)) = self.post.poll_signer() {
-            let (topic, payload) = (ask.topic(), Zeroizing::new(ask.encode()));
-            self.gate.hold(Held::ToSigner(token, topic, payload));
-        }
-        Ok(())
-    }
-
-    fn give(&mut self, batch: &mut Vec<Write>) -> Result<(), OfficeFault> {
-        if !batch.is_empty() {
-            let ticket = self.log.append(std::mem::take(batch)).map_err(OfficeFault::Log)?;
-            self.gate.given(ticket);
-        }
-        Ok(())
-    }
-
-    fn perform(&mut self, held: Held) -> Result<(), OfficeFault> {
-        match held {
-            Held::Effect(Effect::Saved { connection, seq }) => self.post.saved(connection, seq),
-            Held::Effect(Effect::Reply { call, reply }) => {
+    fn perform(&mut self, effect: Effect) -> Result<(), OfficeFault> {
+        match effect {
+            Effect::Saved { connection, seq } => self.clerk.post().saved(connection, seq),
+            Effect::Reply { call, reply } => {
                 if let Some(answer) = self.waiting.remove(&call) {
                     answer(reply);
                 }
             }
-            Held::Effect(Effect::Tell(event)) => (self.tell)(event),
-            Held::Effect(Effect::Stop) => self.stopping = true,
-            Held::Effect(Effect::Fail(failure)) => {
-                return Err(OfficeFault::Failure(Box::new(failure)));
-            }
-            Held::ToSockets(token, topic, payload) => {
-                self.sockets.unsent.push_back((token, topic, payload));
-            }
-            Held::ToSigner(token, topic, payload) => {
-                self.signer.unsent.push_back((token, topic, payload));
-            }
+            Effect::Tell(event) => (self.tell)(event),
+            Effect::Stop => self.stopping = true,
+            Effect::Fail(failure) => return Err(OfficeFault::Failure(Box::new(failure))),
         }
         Ok(())
     }
@@ -385,12 +331,17 @@ fn restore(store: &Store) -> Result<State, OfficeFault> {
     Ok(state)
 }
 
-/// A change, and the message that is kept with it: who said it, then its bytes.
-fn put(change: &Change, message: Option<Received>, batch: &mut Vec<Write>) {
-    batch.push(Write::Change { core: POST, bytes: change.encode() });
-    if let Some(Received { node, bytes }) = message {
-        let entry = [&node.serialize()[..], &bytes].concat();
-        batch.push(Write::Archive { core: POST, key: b"received".to_vec(), entry });
+/// A message is kept as who said it, then its bytes.
+fn put(record: Record, batch: &mut Vec<Write>) {
+    match record {
+        Record::Change { bytes, message } => {
+            batch.push(Write::Change { core: POST, bytes });
+            if let Some(Received { node, bytes }) = message {
+                let entry = [&node.serialize()[..], &bytes].concat();
+                batch.push(Write::Archive { core: POST, key: b"received".to_vec(), entry });
+            }
+        }
+        Record::Snapshot(bytes) => batch.push(Write::Snapshot { core: POST, bytes }),
     }
 }
 

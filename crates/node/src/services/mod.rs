@@ -1,4 +1,5 @@
 //! Cores of the node's own, and what holds their effects back. Pure: the simulator runs them too.
 
+pub mod clerk;
 pub mod gate;
 pub mod post;

@@ -89,6 +89,8 @@ pub enum Ask {
     Attach {
         /// Of which connection.
         connection: ConnectionId,
+        /// The owner's epoch.
+        epoch: Epoch,
         /// The first byte that I do not have.
         offset: u64,
     },

@@ -38,7 +38,9 @@ impl Holder {
                 self.judged(connection, now, |it| it.delegate(delegation, now))
             }
             Ask::Reclaim { connection, epoch } => self.reclaim(link, connection, epoch, now),
-            Ask::Attach { connection, offset } => self.attach(link, connection, offset, now),
+            Ask::Attach { connection, epoch, offset } => {
+                self.attach(link, connection, epoch, offset, now)
+            }
             Ask::Credit { connection, epoch, offset } => {
                 self.judged(connection, now, |it| it.credit(epoch, offset, now))
             }
@@ -144,11 +146,12 @@ impl Holder {
         &mut self,
         link: Link,
         id: ConnectionId,
+        epoch: Epoch,
         offset: u64,
         now: Tick,
     ) -> Result<Answer, Denial> {
         let before = self.clients.insert(id, Client { link, pending: VecDeque::new() });
-        let attached = self.judged(id, now, |connection| connection.attach(offset));
+        let attached = self.judged(id, now, |connection| connection.attach(epoch, offset));
         if attached.is_err() {
             self.restore_client(id, before);
         }

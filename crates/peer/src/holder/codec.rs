@@ -132,11 +132,8 @@ impl Ask {
                 to.u64(connection.0);
                 to.u64(epoch.0);
             }
-            Self::Attach { connection, offset } => {
-                to.u64(connection.0);
-                to.u64(offset);
-            }
-            Self::Credit { connection, epoch, offset } => {
+            Self::Attach { connection, epoch, offset }
+            | Self::Credit { connection, epoch, offset } => {
                 to.numbers([connection.0, epoch.0, offset]);
             }
             Self::Pass { connection, epoch, offset, bytes } => {
@@ -176,7 +173,10 @@ impl Ask {
                 Self::Delegate { connection, delegation: take_delegation(from)? }
             }
             topic::RECLAIM => Self::Reclaim { connection: connection(from)?, epoch: epoch(from)? },
-            topic::ATTACH => Self::Attach { connection: connection(from)?, offset: from.u64()? },
+            topic::ATTACH => {
+                let (connection, epoch) = (connection(from)?, epoch(from)?);
+                Self::Attach { connection, epoch, offset: from.u64()? }
+            }
             topic::CREDIT => {
                 let (connection, epoch) = (connection(from)?, epoch(from)?);
                 Self::Credit { connection, epoch, offset: from.u64()? }
@@ -310,10 +310,9 @@ impl Answer {
 }
 
 fn put_reclaimed(reclaimed: Reclaimed, to: &mut Vec<u8>) {
-    let Reclaimed { remote, state, open, init, rx_offset, tx_offset, unsaved } = reclaimed;
+    let Reclaimed { remote, state, init, rx_offset, tx_offset, unsaved } = reclaimed;
     to.key(&remote);
     to.extend_from_slice(state.export().as_bytes());
-    to.flag(open);
     to.run(&init);
     to.u64(rx_offset);
     to.u64(tx_offset);
@@ -328,7 +327,6 @@ fn take_reclaimed(from: &mut Reader<'_>) -> Result<Reclaimed, Malformed> {
     Ok(Reclaimed {
         remote: from.key()?,
         state: TransportState::import(from.take(STATE_BYTES)?).map_err(Malformed::Keys)?,
-        open: from.flag()?,
         init: from.run()?.into(),
         rx_offset: from.u64()?,
         tx_offset: from.u64()?,

@@ -1,7 +1,7 @@
 //! The keys change hands: between us and a client, at any byte, with exactly one owner.
 
 use noise::{Effect as NoiseEffect, PublicKey, Reader, Responder, Transport, TransportState};
-use peer::{Connection, Delegation, Epoch, OutSeq, Refusal, Seq, limits};
+use peer::{Connection, Delegation, Epoch, Event, OutSeq, Refusal, Seq, limits};
 use wire::{Body as _, Init, Message, Unnamed, dice::Dice, features::Features, tick::Tick};
 
 use crate::pair::{NOTE, Pair, Side, key, terms};
@@ -184,7 +184,7 @@ impl World {
         self.read += taken;
         let whole = self.read - reader.unread().len() as u64;
         // What the client did not take stays with the host, which sends it again.
-        self.host.connection.attach(self.read).expect("kept");
+        self.host.connection.attach(Epoch(self.epoch), self.read).expect("kept");
         self.host.connection.credit(Epoch(self.epoch), whole, self.now).expect("the owner");
     }
 
@@ -222,7 +222,6 @@ impl World {
         self.heard.extend(self.host.notes());
         self.host.events.clear();
         let reclaimed = self.host.connection.reclaim(Epoch(self.epoch + 1)).expect("delegated");
-        assert!(reclaimed.open);
         self.epoch += 1;
         (self.read, self.written) = (reclaimed.rx_offset, reclaimed.tx_offset);
         self.keys = Some((reclaimed.state.into(), Reader::new()));
@@ -319,13 +318,16 @@ fn only_the_owner_speaks() {
     let host = &mut world.host.connection;
     let stale = Refusal::StaleEpoch { got: Epoch(0), have: Epoch(1) };
     assert_eq!(host.pass(Epoch(0), written, b"x"), Err(stale.clone()));
-    assert_eq!(host.credit(Epoch(0), 0, now), Err(stale));
+    assert_eq!(host.credit(Epoch(0), 0, now), Err(stale.clone()));
     let refusal = host.send(Epoch(1), OutSeq(1), &[0x81, 1], now);
     assert_eq!(refusal, Err(Refusal::NotNow { asked: "send", state: "tunnel" }));
     assert!(host.reclaim(Epoch(9)).is_err());
-    let gap =
-        Refusal::WrongOffset { direction: "send", got: written + 5, min: written, max: written };
+    let gap = Refusal::WrongOffset { direction: "send", got: written + 5, min: 0, max: written };
     assert_eq!(host.pass(Epoch(1), written + 5, b"x"), Err(gap));
+    assert_eq!(host.attach(Epoch(0), 0), Err(stale));
+    // Bytes that have come through before are dropped.
+    assert_eq!(host.pass(Epoch(1), written - 1, b"x"), Ok(()));
+    assert!(host.poll().is_none());
 
     world.delegate();
     let host = &mut world.host.connection;
@@ -370,4 +372,51 @@ fn a_delegation_before_init_lets_the_host_say_it() {
     world.delegate();
     world.carry();
     assert!(world.host.is_ready() && world.peer.is_ready());
+}
+
+#[test]
+fn a_pong_to_an_earlier_owner_does_no_harm() {
+    let mut world = World::new();
+    world.delegate();
+    for _ in 0..3 {
+        world.host.connection.ping(world.now).expect("open");
+        // The ping is on its way while the keys go to the client and back.
+        world.reclaim();
+        world.delegate();
+    }
+    world.host.connection.ping(world.now).expect("open");
+    world.carry();
+    assert_eq!(world.host.closed, None);
+    let pongs = world.host.events.iter().filter(|event| matches!(event, Event::Pong { .. }));
+    assert_eq!(pongs.count(), 1, "only the owner's own");
+}
+
+#[test]
+fn messages_are_numbered_through_all_owners() {
+    let mut world = World::new();
+    world.delegate();
+    world.peer.note("one", world.now).expect("open");
+    world.carry();
+    world.reclaim();
+    world.peer.note("for the client", world.now).expect("open");
+    world.run();
+    world.delegate();
+    world.peer.note("two", world.now).expect("open");
+    world.carry();
+    let second = |event: &Event| matches!(event, Event::Message { seq: Seq(2), .. });
+    // A subscriber that knows the first must not take the second for it.
+    assert_eq!(world.host.events.iter().filter(|event| second(event)).count(), 1);
+}
+
+#[test]
+fn nothing_is_reclaimed_before_both_inits() {
+    let now = Tick(5);
+    let mut pair = Pair::new(terms(), terms());
+    let mut silent = Script::answering(&mut pair);
+    let refused = pair.a.connection.reclaim(Epoch(1)).err();
+    let state = "waiting for init";
+    assert_eq!(refused, Some(Refusal::NotNow { asked: "reclaim", state }));
+    silent.say(&mut pair, &Init::offering(Features::NONE).into());
+    pair.a.run(now);
+    assert!(pair.a.connection.reclaim(Epoch(1)).is_ok());
 }

@@ -168,6 +168,11 @@ impl Post {
     /// Opens for one more time, with what was saved. `features` are those of our `init`.
     pub fn open(state: State, features: Features, dice: Dice) -> Self {
         let epoch = peer::Epoch(state.epoch.0 + 1);
+        #[cfg(feature = "planted")]
+        let epoch = match crate::planted::two_owners_after_crash() {
+            true => peer::Epoch(state.epoch.0.max(1)),
+            false => epoch,
+        };
         let mut post = Self {
             desk: Desk::new(epoch, state.marks.clone()),
             state,
@@ -215,6 +220,11 @@ impl Post {
     /// What is saved, for a snapshot.
     pub const fn state(&self) -> &State {
         &self.state
+    }
+
+    /// Which holder has the sockets, once it has said so.
+    pub const fn holder(&self) -> Option<u64> {
+        self.desk.holder()
     }
 
     /// The link to the holder is up.

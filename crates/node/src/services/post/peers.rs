@@ -144,25 +144,30 @@ impl Post {
         };
         let features = self.features.negotiate(&init.all_features()).unwrap_or_default();
         let peer = PeerLine { connection, node: remote, address, outbound, features, since: now };
-        if let Some(other) = self.by_node.get(&remote).and_then(|id| self.peers.get(id))
-            && self.keeps_other(other, &peer)
-        {
+        let other = self.by_node.get(&remote).and_then(|id| self.peers.get(id));
+        if let Some(other) = other.filter(|other| self.keeps_other(other, &peer)).cloned() {
             self.desk.ask(Ask::Close { connection });
-            return;
+            return self.met(&other);
         }
-        let calls = self.tries.remove(&remote).map(|each| each.calls).unwrap_or_default();
         let before = self.by_node.insert(remote, connection);
         self.peers.insert(connection, peer.clone());
         if let Some(before) = before {
             self.desk.ask(Ask::Close { connection: before });
         }
-        if outbound && self.state.wanted.get(&remote) != Some(&address) && !calls.is_empty() {
-            self.save(Change::Wanted { node: remote, address }, None);
+        self.met(&peer);
+        self.tell(Event::PeerConnected(peer));
+    }
+
+    /// A peer is connected, whoever called: those who asked for it hear so, and from now on it is
+    /// to stay connected.
+    fn met(&mut self, peer: &PeerLine) {
+        let Some(Try { address, calls, .. }) = self.tries.remove(&peer.node) else { return };
+        if !calls.is_empty() && self.state.wanted.get(&peer.node) != Some(&address) {
+            self.save(Change::Wanted { node: peer.node, address }, None);
         }
         for call in calls {
             self.reply(call, Ok(Reply::Peer(peer.clone())));
         }
-        self.tell(Event::PeerConnected(peer));
     }
 
     /// Of two connections to one peer the newer one stays: the older may be dead without our

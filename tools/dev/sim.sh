@@ -1,0 +1,9 @@
+# shellcheck shell=bash
+# ./dev sim: worlds in which everything fails. Built optimised, with every assertion.
+
+dev_sim() {
+  need_system
+  need_rust
+  cargo build --quiet --profile sim --package leyden-sim
+  exec "$CARGO_TARGET_DIR/sim/leyden-sim" "$@"
+}
