@@ -104,7 +104,7 @@ pub struct Up {
     #[arg(long, value_name = "LIST")]
     pub roles: Option<String>,
     /// HOST:PORT for peers; unix:PATH for the node, sockets@unix:PATH for the sockets,
-    /// handover@unix:PATH for a successor
+    /// client@unix:PATH for clients, handover@unix:PATH for a successor
     #[arg(long, value_name = "WHERE")]
     pub listen: Vec<String>,
     /// The signer, if it is in another process

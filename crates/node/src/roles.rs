@@ -48,6 +48,8 @@ pub enum LinkName {
     Node,
     /// The sockets: they ask the signer for handshakes.
     Sockets,
+    /// A client that has the keys of connections, and lets the sockets carry them.
+    Client,
     /// The next process with this one's sockets.
     Handover,
 }
@@ -213,7 +215,7 @@ impl Running {
             let grant = match name {
                 LinkName::Sockets => signer_service::for_sockets(),
                 LinkName::Node if !plan.roles.sockets => signer_service::for_node(),
-                LinkName::Node | LinkName::Handover => continue,
+                LinkName::Node | LinkName::Client | LinkName::Handover => continue,
             };
             hub.listen(path, grant).map_err(RunFault::Listen)?;
         }
@@ -268,6 +270,9 @@ impl Running {
             match name {
                 LinkName::Node => {
                     hub.listen(path, sockets::for_node()).map_err(RunFault::Listen)?;
+                }
+                LinkName::Client => {
+                    hub.listen(path, sockets::for_client()).map_err(RunFault::Listen)?;
                 }
                 LinkName::Handover => door = Some(path),
                 LinkName::Sockets => {}
@@ -355,8 +360,7 @@ impl Running {
 
 /// What the links of a name may ask of sockets that were taken over.
 fn grant_named(name: &str) -> Option<Grant> {
-    let node = sockets::for_node();
-    (name == node.name()).then_some(node)
+    [sockets::for_node(), sockets::for_client()].into_iter().find(|grant| grant.name() == name)
 }
 
 fn hub() -> Result<Hub, RunFault> {

@@ -1,8 +1,14 @@
 //! A message that we sign verifies in LDK, and one that LDK signs in ours.
 
+use std::time::Duration;
+
 use bitcoin::secp256k1::{PublicKey, Secp256k1, SecretKey};
 use end::KeyHolder;
 use lightning::util::message_signing as ldk;
+use node::{
+    roles::{self, Plan, Roles},
+    services::post::{Command, Reply},
+};
 use signer::{MessageSignature, NodeKey};
 use wire::dice::Dice;
 
@@ -49,4 +55,55 @@ fn both_sign_alike() {
         let theirs = SecretKey::from_slice(&bytes).expect("the same number");
         assert_eq!(KeyHolder::with(key).sign(&message), ldk::sign(&message, &theirs));
     }
+}
+
+/// What `leyden verify` is shown in the tests of the binary: LDK has made it.
+#[test]
+fn the_row_that_the_binary_verifies_is_of_ldk() {
+    let key = SecretKey::from_slice(&[0x11; 32]).expect("a key");
+    assert_eq!(ldk::sign(b"signed by LDK", &key), ROW);
+}
+
+const ROW: &str = concat!(
+    "rddkbfyfx9f748gcysrw8bm6tssysjcti6mrge9wswozwntrk36w",
+    "ah6deap8894oww8w79m1mqmcs3koxtoqzprdmqfypfdjofdcxo3s"
+);
+
+/// The way of `leyden sign`, from the call of a running node to its signer and back.
+#[test]
+fn a_running_node_signs_what_ldk_verifies() {
+    let folder = std::env::temp_dir().join(format!("leyden-signs-{}", std::process::id()));
+    std::fs::create_dir(&folder).expect("a fresh folder");
+    let plan = Plan {
+        dir: folder.clone(),
+        network: wire::Network::Regtest,
+        roles: Roles::ALL,
+        listen: Vec::new(),
+        links: Vec::new(),
+        signer: None,
+        sockets: None,
+        take_over: None,
+        seed: Some(signer::Seed::take(&mut [7; 32]).expect("a seed")),
+        store_pages_max: None,
+    };
+    let running = roles::start(plan, Box::new(|_| {})).expect("it starts");
+    let bell = running.bell.clone().expect("a node");
+    let call = |command| {
+        let (told, reply) = std::sync::mpsc::channel();
+        let answer = Box::new(move |reply| told.send(reply).expect("we wait"));
+        bell.call(command, answer).expect("little waits");
+        reply.recv_timeout(Duration::from_secs(60)).expect("each call is answered")
+    };
+    let signature = loop {
+        // The signer's link takes a moment.
+        match call(Command::Sign { message: b"by a node".to_vec() }) {
+            Ok(Reply::Signed(signature)) => break signature.to_string(),
+            _ => std::thread::sleep(Duration::from_millis(5)),
+        }
+    };
+    let Ok(Reply::Info(info)) = call(Command::Info) else { panic!("it knows itself") };
+    assert!(ldk::verify(b"by a node", &signature, &info.node.expect("its signer has said so")));
+    running.stop();
+    running.wait().expect("it ends well");
+    std::fs::remove_dir_all(folder).ok();
 }

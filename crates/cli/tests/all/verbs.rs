@@ -95,6 +95,14 @@ fn three_processes_are_one_node_and_survive_each_others_end() {
     assert!(suite.ask(&["ping", &id]).expect("connected")["after_ms"].is_u64());
     let signed = suite.ask(&["sign", "hello"]).expect("the signer is there");
     let signature = signed["signature"].as_str().expect("text");
+    // Made by LDK with the key 11…11: `interop/ldk/tests/messages.rs`.
+    let of_ldk = concat!(
+        "rddkbfyfx9f748gcysrw8bm6tssysjcti6mrge9wswozwntrk36w",
+        "ah6deap8894oww8w79m1mqmcs3koxtoqzprdmqfypfdjofdcxo3s"
+    );
+    let verified = json(&["--dir", &dir, "verify", "signed by LDK", of_ldk]).expect("it is one");
+    let node = "034f355bdcb7cc0af728ef3cceb9615d90684bb5b2ca5f859ab0f0b704075871aa";
+    assert_eq!(verified["node"], node);
     let verified = json(&["--dir", &dir, "verify", "hello", signature]).expect("it is one");
     assert_eq!(verified["node"], suite.id());
 

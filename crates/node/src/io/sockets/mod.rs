@@ -16,7 +16,7 @@ use bus::{Frame, Grant, Hub, Input, Interest, Key, Kind, LinkId, Standing};
 use noise::Fault;
 use peer::{
     Terms,
-    holder::{self, AskId, Effect, Holder, Link},
+    holder::{self, AskId, Effect, Holder, Link, topic},
 };
 use tracing::{debug, info, warn};
 use wire::{
@@ -42,9 +42,17 @@ const EVENT_ROOM: usize = 2 * noise::MESSAGE_BYTES_MAX;
 /// Keys of listening sockets start here; those of peers' sockets are their connections' numbers.
 const LISTENERS: u64 = 1 << 61;
 
-/// What the node may ask of the sockets.
+/// What the node may ask of the sockets: all that needs no keys.
 pub fn for_node() -> Grant {
-    Grant::nothing("node").and(holder::topic::SUBSCRIBE..=holder::topic::STATUS)
+    let grant = Grant::nothing("node").and(topic::SUBSCRIBE..=topic::DIAL);
+    grant.and(topic::CLOSE..=topic::ACKNOWLEDGE).and(topic::LIST..=topic::STATUS)
+}
+
+/// What a client may ask of the sockets: to carry its ciphertext, to take its keys and to give them
+/// back, and to send in its name.
+pub fn for_client() -> Grant {
+    let grant = Grant::nothing("client").and(topic::TUNNEL..=topic::SEND);
+    grant.and(topic::DELEGATE..=topic::STATUS)
 }
 
 /// How to reach the signer.
