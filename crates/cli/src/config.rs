@@ -283,7 +283,9 @@ fn link_name(name: &str) -> Result<LinkName, String> {
         "sockets@" => Ok(LinkName::Sockets),
         "client@" => Ok(LinkName::Client),
         "handover@" => Ok(LinkName::Handover),
-        other => Err(format!("'{other}' is nobody who connects: node@, sockets@, client@ or handover@")),
+        other => {
+            Err(format!("'{other}' is nobody who connects: node@, sockets@, client@ or handover@"))
+        }
     }
 }
 

@@ -1,6 +1,8 @@
 //! Whole nodes on this machine, and what they survive.
 
 mod clerk;
+mod handover;
+mod memory;
 mod nodes;
 mod party;
 #[cfg(feature = "planted")]
