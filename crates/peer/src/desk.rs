@@ -168,6 +168,11 @@ impl Desk {
         self.holder
     }
 
+    /// The connections that can be used, as far as it is known.
+    pub fn connections(&self) -> impl Iterator<Item = ConnectionId> {
+        self.lines.keys().copied()
+    }
+
     /// Whether the holder can be reached.
     pub const fn is_up(&self) -> bool {
         self.up

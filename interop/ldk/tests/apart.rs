@@ -8,7 +8,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use apart_parts::{Desk, Process, WAIT};
+use apart::{Process, WAIT};
+use apart_parts::Desk;
 use client::Owner;
 use end::{End, KeyHolder};
 use interop_ldk::node::{ECHO, Node};
@@ -18,6 +19,8 @@ use peer::{
 };
 use wire::{Init, Message, custom, dice::Dice, features::Features, id::ConnectionId};
 
+/// How a process of this program finds its role.
+const CHILD: [&str; 3] = ["--exact", "apart_child", "--nocapture"];
 /// Notes in each direction: six rotations of each key.
 const NOTES: usize = 3_000;
 /// At most so many notes are on their way to LDK.
@@ -184,8 +187,8 @@ fn exchange(mut party: Party, ldk: &Node, seed: u64) {
 #[test]
 fn we_dial_and_the_keys_move() {
     let ldk = Node::start(21);
-    let signer = Process::signer(31);
-    let sockets = Process::sockets(&signer, 0);
+    let signer = Process::signer(&CHILD, 31);
+    let sockets = Process::sockets(&CHILD, &signer);
     let party = Party::new(&sockets, Some((ldk.id(), ldk.listen())));
     exchange(party, &ldk, 3);
 }
@@ -193,8 +196,8 @@ fn we_dial_and_the_keys_move() {
 #[test]
 fn ldk_dials_and_the_keys_move() {
     let ldk = Node::start(22);
-    let signer = Process::signer(32);
-    let sockets = Process::sockets(&signer, 0);
+    let signer = Process::signer(&CHILD, 32);
+    let sockets = Process::sockets(&CHILD, &signer);
     ldk.dial(signer.node(), sockets.listening());
     exchange(Party::new(&sockets, None), &ldk, 4);
 }
@@ -205,8 +208,8 @@ fn ldk_dials_and_the_keys_move() {
 fn pings_are_answered_while_the_signer_is_gone() {
     let ldk = Node::start(23);
     let at = ldk.listen();
-    let mut signer = Process::signer(33);
-    let sockets = Process::sockets(&signer, 0);
+    let mut signer = Process::signer(&CHILD, 33);
+    let sockets = Process::sockets(&CHILD, &signer);
     let mut party = Party::new(&sockets, Some((ldk.id(), at)));
     signer.kill();
     // Says its init and then nothing: LDK pings it, too.
@@ -236,8 +239,8 @@ fn pings_are_answered_while_the_signer_is_gone() {
 fn a_client_that_lost_its_keys_redials() {
     let ldk = Node::start(24);
     let at = ldk.listen();
-    let signer = Process::signer(34);
-    let sockets = Process::sockets(&signer, 0);
+    let signer = Process::signer(&CHILD, 34);
+    let sockets = Process::sockets(&CHILD, &signer);
     let mut desk = Desk::reach(&sockets.path("client"));
     let mut last = None;
     for life in 1..=3 {
@@ -265,5 +268,5 @@ fn a_client_that_lost_its_keys_redials() {
 /// The body of a process that a test has started.
 #[test]
 fn apart_child() {
-    apart_parts::child();
+    apart::child();
 }

@@ -1,7 +1,7 @@
 //! Services of a node in processes of their own, for tests and benches.
 //!
-//! *What it is for.* What holds across processes is shown across processes: handovers, crashes, what
-//! a memory has. *What it never does.* It is no part of a node.
+//! *What it is for.* What holds across processes is shown across processes: handovers, crashes,
+//! what a memory has. *What it never does.* It is no part of a node.
 
 mod place;
 mod process;

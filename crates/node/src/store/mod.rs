@@ -103,7 +103,9 @@ impl Store {
         run("PRAGMA busy_timeout = 0; PRAGMA locking_mode = EXCLUSIVE;")?;
         if !empty {
             let (got, want) = (self.number("PRAGMA application_id")?, APPLICATION_ID);
-            if got != want {
+            // Whoever made it may have died before it wrote anything.
+            let is_blank = got == 0 && self.number("SELECT count(*) FROM sqlite_schema")? == 0;
+            if got != want && !is_blank {
                 return Err(StoreFault::Foreign { path: self.path.clone(), got, want });
             }
             let (got, max) = (self.number("PRAGMA user_version")?, STORE_VERSION);
@@ -185,8 +187,8 @@ impl Store {
         rows.and_then(Iterator::collect).map_err(fail)
     }
 
-    fn number(&self, pragma: &str) -> Result<i64, StoreFault> {
-        self.connection.query_row(pragma, [], |row| row.get(0)).map_err(|fault| self.sql(fault))
+    fn number(&self, query: &str) -> Result<i64, StoreFault> {
+        self.connection.query_row(query, [], |row| row.get(0)).map_err(|fault| self.sql(fault))
     }
 
     fn sql(&self, fault: rusqlite::Error) -> StoreFault {

@@ -171,3 +171,135 @@ fn start_beside(ours: &Process, old: &Process, here: &mut Side, there: &mut Side
         starting.join().expect("it does not panic").expect("it takes over")
     })
 }
+
+/// What a process that wants the sockets may do wrong.
+mod wrong {
+    use std::{
+        os::fd::OwnedFd,
+        time::{Duration, Instant},
+    };
+
+    use apart::{Process, Subscriber, WAIT};
+    use peer::{desk::News, holder::Ask};
+    use rustix::net::{
+        AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType, connect,
+        recv, send, socket_with,
+        sockopt::{Timeout, set_socket_timeout},
+    };
+
+    use super::CHILD;
+
+    fn knock(at: &Process) -> OwnedFd {
+        let flags = SocketFlags::CLOEXEC;
+        let socket = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None);
+        let socket = socket.expect("a socket");
+        let path = SocketAddrUnix::new(at.path("door")).expect("short");
+        connect(&socket, &path).expect("somebody is at the door");
+        set_socket_timeout(&socket, Timeout::Recv, Some(WAIT)).expect("a socket");
+        socket
+    }
+
+    /// The kind of the next packet, and its bytes. Descriptors in it are dropped.
+    fn packet(from: &OwnedFd) -> (u8, Vec<u8>) {
+        let mut bytes = vec![0; 4_096];
+        let got = recv(from, &mut bytes[..], RecvFlags::empty()).expect("it speaks").0;
+        bytes.truncate(got);
+        (bytes[0], bytes[1..].to_vec())
+    }
+
+    fn say(to: &OwnedFd, bytes: &[u8]) {
+        send(to, bytes, SendFlags::NOSIGNAL).expect("it listens");
+    }
+
+    const HELLO: [u8; 3] = [1, 0, 1];
+
+    /// Nothing is disturbed: the connection lives, and messages go both ways.
+    fn assert_alive(here: &mut Subscriber, there: &mut Subscriber, what: &str) {
+        let (end, mut heard) = (Instant::now() + WAIT, [false; 2]);
+        let [ours, theirs] = [&*here, &*there].map(|side| side.desk.connections().next());
+        let note = [&super::NOTE[..], what.as_bytes()].concat();
+        here.desk.send(ours.expect("one"), note.clone()).expect("it is open");
+        there.desk.send(theirs.expect("one"), note.clone()).expect("it is open");
+        while heard != [true; 2] {
+            assert!(Instant::now() < end, "{what}: nothing came");
+            for (side, heard) in [&mut *here, &mut *there].into_iter().zip(&mut heard) {
+                for news in side.turn(Duration::from_millis(2)) {
+                    match news {
+                        News::Message { connection, seq, bytes } => {
+                            *heard |= bytes == note;
+                            side.desk.saved(connection, seq);
+                        }
+                        News::Closed { text, .. } => panic!("{what}: {text}"),
+                        News::NotSent { why, .. } => panic!("{what}: {why}"),
+                        News::Caught
+                        | News::Opened(_)
+                        | News::Complaint { .. }
+                        | News::Sent { .. }
+                        | News::Answered { .. }
+                        | News::Superseded { .. } => {}
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_handover_that_fails_changes_nothing() {
+        let (ours, theirs) = (Process::signer(&CHILD, 3), Process::signer(&CHILD, 4));
+        let (old, peers) = (Process::sockets(&CHILD, &ours), Process::sockets(&CHILD, &theirs));
+        let mut here = Subscriber::new(&old.path("node"), 1);
+        let mut there = Subscriber::new(&peers.path("node"), 1);
+        let dial = Ask::Dial { remote: ours.node(), address: old.listening() };
+        there.desk.ask(dial).expect("the link is up");
+        let opened = |news: &News| matches!(news, News::Opened(_));
+        assert!(there.until(opened).is_some() && here.until(opened).is_some());
+        assert_alive(&mut here, &mut there, "before");
+
+        let other = knock(&old);
+        say(&other, &[1, 0, 99]);
+        let (kind, words) = packet(&other);
+        let words = String::from_utf8_lossy(&words).into_owned();
+        assert_eq!((kind, &*words), (2, "handover version 99, this process speaks version 1"));
+        assert_alive(&mut here, &mut there, "another version");
+
+        let other = knock(&old);
+        say(&other, b"GET / HTTP/1.1");
+        assert_eq!(packet(&other), (2, b"not a hello".to_vec()));
+        assert_alive(&mut here, &mut there, "not a hello");
+
+        drop(knock(&old));
+        assert_alive(&mut here, &mut there, "gone at once");
+
+        // Connected, and silent.
+        let silent = knock(&old);
+        assert_alive(&mut here, &mut there, "silent");
+        assert_eq!(packet(&silent).0, 2);
+
+        let other = knock(&old);
+        say(&other, &HELLO);
+        assert_eq!(packet(&other).0, 3, "a plan");
+        drop(other);
+        assert_alive(&mut here, &mut there, "dead with the plan");
+
+        // It has everything, and is never ready.
+        let other = knock(&old);
+        say(&other, &HELLO);
+        let begin = Instant::now();
+        let last = loop {
+            match packet(&other).0 {
+                3 | 4 => {}
+                kind => break kind,
+            }
+        };
+        assert_eq!(last, 7, "it goes on itself");
+        assert!(begin.elapsed() < Duration::from_secs(4), "after two seconds");
+        // Too late.
+        send(&other, &[5], SendFlags::NOSIGNAL).ok();
+        assert_alive(&mut here, &mut there, "never ready");
+
+        // After all of this it is still possible.
+        let next = Process::successor(&CHILD, &ours, &old);
+        assert!(next.is_some());
+        assert_alive(&mut here, &mut there, "after a handover");
+    }
+}

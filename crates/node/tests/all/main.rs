@@ -2,8 +2,10 @@
 
 mod clerk;
 mod handover;
+mod http;
 mod memory;
 mod nodes;
 mod party;
 #[cfg(feature = "planted")]
 mod planted;
+mod store;

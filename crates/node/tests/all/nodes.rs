@@ -53,7 +53,7 @@ fn calls_that_come_to_nothing_say_why() {
     // Somebody else answers at that address: the handshake fails.
     let wrong = Command::Connect { node: alice.id(), address: alice.address() };
     let Err(Refusal::Unavailable { why }) = bob.call(Command::Connect {
-        node: crate::party::seed(9).node_key(wire::Network::Regtest, signer::NodeIndex::FIRST).id(),
+        node: apart::seed(9).node_key(wire::Network::Regtest, signer::NodeIndex::FIRST).id(),
         address: alice.address(),
     }) else {
         panic!("it was somebody else")
@@ -65,8 +65,7 @@ fn calls_that_come_to_nothing_say_why() {
     let refused = alice.call(Command::Connect { node: bob.id(), address: nobody });
     // Bob called us above, so we are connected already: that is the answer.
     assert!(matches!(refused, Ok(Reply::Peer(_))), "{refused:?}");
-    let unknown =
-        crate::party::seed(8).node_key(wire::Network::Regtest, signer::NodeIndex::FIRST).id();
+    let unknown = apart::seed(8).node_key(wire::Network::Regtest, signer::NodeIndex::FIRST).id();
     let Err(Refusal::Unavailable { why }) =
         alice.call(Command::Connect { node: unknown, address: nobody })
     else {

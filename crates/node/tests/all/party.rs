@@ -1,59 +1,26 @@
 //! One node in this process: a thread for each service, a folder of its own.
 
 use std::{
-    fs,
     net::SocketAddr,
-    path::{Path, PathBuf},
-    sync::{
-        atomic::{AtomicU32, Ordering},
-        mpsc::{Receiver, channel},
-    },
+    path::Path,
+    sync::mpsc::{Receiver, channel},
     time::{Duration, Instant},
 };
+
+use apart::{Place, WAIT, seed};
 
 use node::{
     roles::{self, Plan, Roles, Running},
     services::post::{Command, Event, Refusal, Reply},
 };
 use noise::PublicKey;
-use signer::Seed;
 use wire::Network;
-
-pub const WAIT: Duration = Duration::from_secs(30);
-
-/// A folder that is removed in the end.
-pub struct Place(PathBuf);
-
-impl Place {
-    pub fn new() -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let folder =
-            std::env::temp_dir().join(format!("leyden-node-{}-{number}", std::process::id()));
-        fs::create_dir(&folder).expect("a fresh folder");
-        Self(folder)
-    }
-
-    pub fn path(&self) -> &Path {
-        &self.0
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        fs::remove_dir_all(&self.0).ok();
-    }
-}
 
 pub struct Party {
     pub running: Option<Running>,
     pub place: Place,
     pub events: Receiver<Event>,
     pub seed: u8,
-}
-
-pub fn seed(byte: u8) -> Seed {
-    Seed::take(&mut [byte; 32]).expect("a seed")
 }
 
 pub fn plan(dir: &Path, byte: u8) -> Plan {
@@ -131,6 +98,11 @@ impl Party {
     pub fn info(&self) -> Option<node::services::post::Info> {
         let Ok(Reply::Info(info)) = self.call(Command::Info) else { return None };
         Some(info)
+    }
+
+    pub fn peers(&self) -> Vec<PublicKey> {
+        let Ok(Reply::Peers(peers)) = self.call(Command::Peers) else { return Vec::new() };
+        peers.iter().map(|peer| peer.node).collect()
     }
 
     pub fn connect(&self, other: &Self) -> Result<Reply, Refusal> {

@@ -1,133 +1,21 @@
-//! Processes with one role each, and links to them.
+//! A link to the holder of the sockets, for whoever waits for each answer.
 
 use std::{
-    fs,
     net::SocketAddr,
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-    sync::atomic::{AtomicU32, Ordering},
+    path::Path,
     time::{Duration, Instant},
 };
 
+use apart::{Process, WAIT};
+
 use bus::{CallFault, Caller, Kind};
 use client::Owner;
-use node::roles::{self, LinkName, Plan, Roles};
 use noise::{Effect as NoiseEffect, Initiator, PublicKey};
 use peer::{
     Epoch,
     holder::{Answer, Ask, Event},
 };
-use signer::{NodeIndex, Seed};
-use wire::{Network, id::ConnectionId};
-
-pub const WAIT: Duration = Duration::from_secs(60);
-
-const ROLE: &str = "LEYDEN_APART_ROLE";
-
-/// A process of ours, which ends with the test.
-pub struct Process {
-    child: Child,
-    folder: PathBuf,
-    seed: u8,
-}
-
-impl Process {
-    pub fn signer(seed: u8) -> Self {
-        Self::start("signer", seed, None)
-    }
-
-    pub fn sockets(signer: &Self, seed: u8) -> Self {
-        Self::start("sockets", seed, Some(signer.path("sockets")))
-    }
-
-    fn start(role: &str, seed: u8, signer: Option<PathBuf>) -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("leyden-apart-{}-{number}", std::process::id());
-        let folder = std::env::temp_dir().join(name);
-        fs::create_dir(&folder).expect("a fresh folder");
-        let mut command = Command::new(std::env::current_exe().expect("we run"));
-        command.args(["--exact", "apart_child", "--nocapture"]).stdout(Stdio::null());
-        command.env(ROLE, role).env("LEYDEN_APART_DIR", &folder);
-        command.env("LEYDEN_APART_SEED", seed.to_string());
-        if let Some(path) = signer {
-            command.env("LEYDEN_APART_SIGNER", path);
-        }
-        let child = command.spawn().expect("it is built");
-        let process = Self { child, folder, seed };
-        let end = Instant::now() + WAIT;
-        while !process.path("ready").exists() {
-            assert!(Instant::now() < end, "the {role} never got ready");
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        process
-    }
-
-    pub fn path(&self, name: &str) -> PathBuf {
-        self.folder.join(name)
-    }
-
-    pub fn listening(&self) -> SocketAddr {
-        let text = fs::read_to_string(self.path("ready")).expect("it is ready");
-        text.parse().expect("an address")
-    }
-
-    /// The id of the node whose signer it is.
-    pub fn node(&self) -> PublicKey {
-        seed(self.seed).node_key(Network::Regtest, NodeIndex::FIRST).id()
-    }
-
-    pub fn kill(&mut self) {
-        self.child.kill().expect("it runs");
-        self.child.wait().expect("it is ours");
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().ok();
-        fs::remove_dir_all(&self.folder).ok();
-    }
-}
-
-fn seed(byte: u8) -> Seed {
-    Seed::take(&mut [byte; 32]).expect("a seed")
-}
-
-/// The body of a process that a test has started; nothing for the test itself.
-pub fn child() {
-    let Ok(role) = std::env::var(ROLE) else { return };
-    let folder = PathBuf::from(std::env::var_os("LEYDEN_APART_DIR").expect("given"));
-    let byte = std::env::var("LEYDEN_APART_SEED").expect("given").parse().expect("a number");
-    let is_signer = role == "signer";
-    let links = match is_signer {
-        true => vec![(LinkName::Sockets, folder.join("sockets"))],
-        false => {
-            vec![(LinkName::Node, folder.join("node")), (LinkName::Client, folder.join("client"))]
-        }
-    };
-    let listen = "127.0.0.1:0".parse().expect("an address");
-    let plan = Plan {
-        dir: folder.clone(),
-        network: Network::Regtest,
-        roles: Roles { signer: is_signer, sockets: !is_signer, node: false },
-        listen: if is_signer { Vec::new() } else { vec![listen] },
-        links,
-        signer: std::env::var_os("LEYDEN_APART_SIGNER").map(PathBuf::from),
-        sockets: None,
-        take_over: None,
-        seed: is_signer.then(|| seed(byte)),
-        store_pages_max: None,
-    };
-    let running = roles::start(plan, Box::new(|_| {})).expect("it starts");
-    let at = running.listening.first().map(ToString::to_string).unwrap_or_default();
-    fs::write(folder.join("making"), at).expect("a file");
-    fs::rename(folder.join("making"), folder.join("ready")).expect("a file");
-    // Whoever started it ends it; should that fail, it does not live for ever.
-    std::thread::sleep(5 * WAIT);
-    running.stop();
-}
+use wire::id::ConnectionId;
 
 /// A link to the holder of the sockets.
 pub struct Desk {

@@ -1,0 +1,279 @@
+//! What the log keeps, and what it refuses.
+
+use std::{
+    io::{BufRead as _, BufReader},
+    path::Path,
+    process::{Command, Stdio},
+    sync::mpsc::channel,
+    time::Duration,
+};
+
+use apart::{Place, WAIT};
+use node::{
+    roles::{self, RunFault},
+    services::post::{self, Reply},
+    store::{
+        ARCHIVE_ENTRIES_MAX, Core, Durable, Log, LogFault, Restored, Store, StoreFault,
+        WRITE_BYTES_MAX, Write,
+    },
+};
+
+use crate::party::{Party, plan};
+
+const ONE: Core = Core("one");
+const TWO: Core = Core("two");
+
+fn change(core: Core, text: &str) -> Write {
+    Write::Change { core, bytes: text.into() }
+}
+
+fn texts(restored: &Restored) -> Vec<String> {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    restored.changes.iter().map(|(_, bytes)| text(bytes)).collect()
+}
+
+fn open(path: &Path) -> Store {
+    Store::open(path, None).expect("it opens")
+}
+
+#[test]
+fn cores_are_restored_apart_and_in_order() {
+    let place = Place::new();
+    let path = place.at("log.sqlite");
+    let mut store = open(&path);
+    store
+        .commit(&[vec![change(ONE, "a"), change(TWO, "x")], vec![change(ONE, "b")]])
+        .expect("room");
+    drop(store);
+    let mut store = open(&path);
+    assert_eq!(texts(&store.restore(ONE).expect("whole")), ["a", "b"]);
+    assert_eq!(texts(&store.restore(TWO).expect("whole")), ["x"]);
+    let snapshot = Write::Snapshot { core: ONE, bytes: b"a and b".to_vec() };
+    store.commit(&[vec![snapshot], vec![change(ONE, "c")]]).expect("room");
+    drop(store);
+    let restored = open(&path).restore(ONE).expect("whole");
+    assert_eq!(restored.snapshot.as_deref(), Some(&b"a and b"[..]));
+    assert_eq!(texts(&restored), ["c"]);
+    assert_eq!(texts(&open(&path).restore(TWO).expect("whole")), ["x"]);
+}
+
+#[test]
+fn the_archive_keeps_the_newest() {
+    let place = Place::new();
+    let mut store = open(&place.at("log.sqlite"));
+    let entry = |number: u64| Write::Archive {
+        core: ONE,
+        key: b"received".to_vec(),
+        entry: number.to_be_bytes().to_vec(),
+    };
+    let last = ARCHIVE_ENTRIES_MAX + 50;
+    store.commit(&[(1..=last).map(entry).collect()]).expect("room");
+    let kept = store.newest(ONE, b"received", u32::MAX).expect("whole");
+    assert_eq!(kept.len() as u64, ARCHIVE_ENTRIES_MAX);
+    assert_eq!(kept[0], (last, last.to_be_bytes().to_vec()));
+    assert!(store.newest(ONE, b"other", 5).expect("whole").is_empty());
+}
+
+/// The body of a process that is killed: it commits numbers and says which are durable.
+#[test]
+fn killed_child() {
+    let Some(path) = std::env::var_os("LEYDEN_STORE") else { return };
+    let (told, durable) = channel();
+    let log = Log::start(open(Path::new(&path)), move |news| told.send(news).expect("we wait"));
+    std::thread::spawn(move || {
+        for news in durable {
+            if let Durable::Through(ticket) = news {
+                println!("DURABLE {}", ticket.0);
+            }
+        }
+    });
+    for number in 1_u64.. {
+        let text = number.to_string();
+        // Two writes that belong together.
+        if log.append(vec![change(ONE, &text), change(TWO, &text)]).is_err() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        if number.is_multiple_of(7) {
+            std::thread::sleep(Duration::from_micros(300));
+        }
+    }
+}
+
+#[test]
+fn what_was_durable_survives_a_kill() {
+    for round in 0..6_u64 {
+        let place = Place::new();
+        let path = place.at("log.sqlite");
+        let mut command = Command::new(std::env::current_exe().expect("we run"));
+        command.args(["--exact", "store::killed_child", "--nocapture"]);
+        command.env("LEYDEN_STORE", &path).stdout(Stdio::piped());
+        let mut child = command.spawn().expect("it is built");
+        let mut durable = 0;
+        let lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+        for line in lines.map_while(Result::ok) {
+            if let Some(number) = line.split("DURABLE ").nth(1) {
+                durable = number.parse().expect("a number");
+                if durable > 100 + 150 * round {
+                    break;
+                }
+            }
+        }
+        child.kill().expect("it runs");
+        child.wait().expect("it is ours");
+        let store = open(&path);
+        let (one, two) = (store.restore(ONE).expect("whole"), store.restore(TWO).expect("whole"));
+        assert_eq!(texts(&one), texts(&two), "batches are whole");
+        let numbers: Vec<u64> = texts(&one).iter().map(|it| it.parse().expect("ours")).collect();
+        assert!(numbers.len() as u64 >= durable, "{} of {durable}", numbers.len());
+        assert!(numbers.iter().copied().eq(1..=numbers.len() as u64), "a prefix");
+    }
+}
+
+#[test]
+fn what_is_no_store_of_ours_is_left_alone() {
+    let place = Place::new();
+    let path = place.at("log.sqlite");
+    let refused = |path: &Path| Store::open(path, None).err().map(|fault| fault.to_string());
+
+    std::fs::write(&path, vec![0x5a; 8_192]).expect("a file");
+    assert!(refused(&path).is_some());
+    assert_eq!(std::fs::read(&path).expect("a file"), vec![0x5a; 8_192], "it is not touched");
+
+    let other = place.at("other.sqlite");
+    let sql = rusqlite::Connection::open(&other).expect("a database");
+    sql.execute_batch("CREATE TABLE theirs (x); PRAGMA application_id = 5;").expect("ours to make");
+    drop(sql);
+    assert!(matches!(Store::open(&other, None), Err(StoreFault::Foreign { got: 5, .. })));
+
+    let newer = place.at("newer.sqlite");
+    drop(open(&newer));
+    let sql = rusqlite::Connection::open(&newer).expect("a database");
+    sql.execute_batch("PRAGMA user_version = 99;").expect("ours to change");
+    drop(sql);
+    assert!(matches!(Store::open(&newer, None), Err(StoreFault::Newer { got: 99, max: 1, .. })));
+
+    let used = place.at("used.sqlite");
+    let first = open(&used);
+    assert!(matches!(Store::open(&used, None), Err(StoreFault::InUse { .. })));
+    drop(first);
+    assert!(refused(&used).is_none());
+
+    let below = place.at("used.sqlite").join("log.sqlite");
+    assert!(matches!(Store::open(&below, None), Err(StoreFault::Unusable { .. })));
+
+    // Damaged in the middle: found at the start, not when it matters.
+    let damaged = place.at("damaged.sqlite");
+    let mut store = open(&damaged);
+    let many = (0..3_000).map(|number| change(ONE, &format!("{number:0100}"))).collect();
+    store.commit(&[many]).expect("room");
+    drop(store);
+    let mut bytes = std::fs::read(&damaged).expect("a file");
+    let middle = bytes.len() / 2;
+    bytes[middle..middle + 3_000].fill(0xee);
+    std::fs::write(&damaged, bytes).expect("a file");
+    assert!(matches!(Store::open(&damaged, None), Err(StoreFault::Damaged { .. })));
+}
+
+/// Whoever made the file may have died before it wrote anything.
+#[test]
+fn a_blank_database_is_taken_for_a_new_one() {
+    let place = Place::new();
+    let path = place.at("log.sqlite");
+    let sql = rusqlite::Connection::open(&path).expect("a database");
+    sql.execute_batch("PRAGMA journal_mode = WAL; BEGIN EXCLUSIVE; COMMIT;").expect("ours to make");
+    drop(sql);
+    open(&path);
+}
+
+#[test]
+fn a_full_store_says_so_and_keeps_what_it_has() {
+    let place = Place::new();
+    let path = place.at("log.sqlite");
+    let mut store = Store::open(&path, Some(40)).expect("forty pages are enough for a start");
+    let mut kept = Vec::new();
+    let fault = loop {
+        let text = format!("{:04000}", kept.len());
+        match store.commit(&[vec![change(ONE, &text)]]) {
+            Ok(()) => kept.push(text),
+            Err(fault) => break fault,
+        }
+    };
+    assert!(matches!(fault, StoreFault::Full { .. }), "{fault}");
+    assert!(kept.len() > 10);
+    drop(store);
+    let mut store = open(&path);
+    assert_eq!(texts(&store.restore(ONE).expect("whole")), kept);
+    store.commit(&[vec![change(ONE, "with more room")]]).expect("room");
+}
+
+#[test]
+fn after_a_failed_commit_nothing_more_is_taken() {
+    let place = Place::new();
+    let store = Store::open(&place.at("log.sqlite"), Some(20)).expect("it opens");
+    let (told, news) = channel();
+    let log = Log::start(store, move |durable| told.send(durable).expect("we wait"));
+    let long = "x".repeat(20_000);
+    for _ in 0..200 {
+        if log.append(vec![change(ONE, &long)]).is_err() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let failed = news.iter().find(|news| matches!(news, Durable::Failed(_)));
+    assert!(matches!(failed, Some(Durable::Failed(StoreFault::Full { .. }))));
+    assert_eq!(log.append(vec![change(ONE, "y")]), Err(LogFault::Broken));
+    let too_long = vec![change(ONE, &"z".repeat(WRITE_BYTES_MAX + 1))];
+    let want = LogFault::TooLong { got: WRITE_BYTES_MAX + 1, max: WRITE_BYTES_MAX };
+    assert_eq!(log.append(too_long), Err(want));
+}
+
+/// A node whose disk is full stops, says why, and starts again with all that it had told of.
+#[test]
+fn a_node_with_a_full_disk_stops_and_says_why() {
+    let place = Place::new();
+    let mut small = plan(place.path(), 61);
+    small.store_pages_max = Some(24);
+    let (told, events) = channel();
+    let running = roles::start(
+        small,
+        Box::new(move |event| {
+            told.send(event).ok();
+        }),
+    );
+    let running = running.expect("it starts");
+    let bell = running.bell.clone().expect("a node");
+    let other = Party::start(62);
+    let (node, address) = (other.id(), other.address());
+    let connect = post::Command::Connect { node, address };
+    let begin = std::time::Instant::now();
+    loop {
+        assert!(begin.elapsed() < WAIT);
+        let (said, reply) = channel();
+        let answer = Box::new(move |reply| {
+            said.send(reply).ok();
+        });
+        bell.call(connect.clone(), answer).expect("little waits");
+        match reply.recv_timeout(WAIT).expect("an answer") {
+            Ok(Reply::Peer(_)) => break,
+            Ok(_) | Err(_) => std::thread::sleep(Duration::from_millis(5)),
+        }
+    }
+    other.until_connected();
+    // The peer says more than the disk holds.
+    let ended = std::thread::spawn(move || running.wait());
+    let us = other.peers()[0];
+    let bytes = [&[0x81, 1][..], &[7; 20_000]].concat();
+    while !ended.is_finished() {
+        assert!(begin.elapsed() < WAIT, "it goes on with a full disk");
+        other.call(post::Command::Message { node: us, bytes: bytes.clone() }).ok();
+    }
+    let Err(RunFault::Office(fault)) = ended.join().expect("no panic") else {
+        panic!("it ended as if nothing was")
+    };
+    let text = fault.to_string();
+    assert!(text.contains("no room left"), "{text}");
+    let was_told = events.try_iter().filter(|it| matches!(it, post::Event::Message { .. })).count();
+    let store = open(&place.at("log.sqlite"));
+    let kept = store.newest(node::io::office::POST, b"received", u32::MAX).expect("whole");
+    assert!(kept.len() >= was_told, "{} kept, {was_told} told", kept.len());
+}
