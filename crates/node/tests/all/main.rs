@@ -1,6 +1,7 @@
 //! Whole nodes on this machine, and what they survive.
 
 mod clerk;
+mod flood;
 mod handover;
 mod http;
 mod memory;
