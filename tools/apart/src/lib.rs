@@ -3,10 +3,12 @@
 //! *What it is for.* What holds across processes is shown across processes: handovers, crashes,
 //! what a memory has. *What it never does.* It is no part of a node.
 
+mod memory;
 mod place;
 mod process;
 mod subscriber;
 
+pub use memory::{IDENTITY, Secrets};
 pub use place::Place;
 pub use process::{Process, WAIT, child, entropy, seed};
 pub use subscriber::Subscriber;

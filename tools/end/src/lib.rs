@@ -1,6 +1,6 @@
 //! One end of a Lightning connection on a blocking socket, its keys in another thread.
 //!
-//! *What it is for.* The demo and the interop tests: the smallest shell around `noise` and `wire`
+//! *What it is for.* The interop tests: the smallest shell around `noise` and `wire`
 //! that speaks with real peers. *What it never does.* It is no part of a node.
 
 mod keys;

@@ -1,20 +1,12 @@
 //! What a holder of sockets never has in its memory, in whatever state.
 
 use std::{
-    collections::{BTreeSet, HashMap},
-    fs::File,
     io::{Read as _, Write as _},
     net::TcpStream,
-    os::unix::fs::FileExt as _,
     time::{Duration, Instant},
 };
 
-use apart::{Process, Subscriber, WAIT, entropy};
-use bitcoin::{
-    NetworkKind,
-    bip32::{ChildNumber, Xpriv},
-    secp256k1::Secp256k1,
-};
+use apart::{IDENTITY, Process, Secrets, Subscriber, WAIT, entropy};
 use bus::Caller;
 use peer::{
     Epoch,
@@ -26,87 +18,8 @@ use crate::handover::CHILD;
 
 const SEED: u8 = 91;
 
-/// Everything from which the identity can be had, and the identity itself.
-fn secrets() -> Vec<(String, Vec<u8>)> {
-    let words = bip39::Mnemonic::from_entropy(&entropy(SEED)).expect("32 bytes are a seed");
-    let text = words.words().collect::<Vec<_>>().join(" ");
-    let stretched = words.to_seed_normalized("");
-    let secp = Secp256k1::new();
-    let master = Xpriv::new_master(NetworkKind::Main, &stretched).expect("a key");
-    let mut secrets = vec![
-        ("entropy".to_owned(), entropy(SEED).to_vec()),
-        ("words".to_owned(), text.as_bytes()[..40].to_vec()),
-        ("seed, first half".to_owned(), stretched[..32].to_vec()),
-        ("seed, second half".to_owned(), stretched[32..].to_vec()),
-    ];
-    let path = [9735, 1, 0, 0].map(|step| ChildNumber::from_hardened_idx(step).expect("small"));
-    for depth in 0..=path.len() {
-        let key = master.derive_priv(&secp, &path[..depth].to_vec()).expect("a key");
-        secrets.push((format!("key at depth {depth}"), key.private_key[..].to_vec()));
-        secrets.push((format!("chain code at depth {depth}"), key.chain_code.to_bytes().to_vec()));
-    }
-    secrets
-}
-
-/// All that a process can write to, and of what it has read from files.
-fn memory(process: &Process) -> Vec<Vec<u8>> {
-    let folder = format!("/proc/{}", process.id());
-    let maps = std::fs::read_to_string(format!("{folder}/maps")).expect("it runs");
-    let memory = File::open(format!("{folder}/mem")).expect("it is ours");
-    let mut areas = Vec::new();
-    for line in maps.lines().filter(|line| !line.contains("[v")) {
-        let mut fields = line.split(' ');
-        let range = fields.next().and_then(|range| range.split_once('-')).expect("a range");
-        let number = |text| u64::from_str_radix(text, 16).expect("a number");
-        let (start, end) = (number(range.0), number(range.1));
-        if fields.next().is_some_and(|flags| flags.starts_with("rw")) {
-            let mut area = vec![0; (end - start) as usize];
-            memory.read_exact_at(&mut area, start).expect("it is there");
-            areas.push(area);
-        }
-    }
-    assert!(areas.iter().map(Vec::len).sum::<usize>() > 100_000);
-    areas
-}
-
-/// Which secrets a memory has: as they are, backwards as `libsecp256k1` computes with them, in
-/// halves, or as text.
-fn found(areas: &[Vec<u8>], secrets: &[(String, Vec<u8>)]) -> Vec<String> {
-    let mut forms: HashMap<[u8; 8], Vec<(&str, Vec<u8>)>> = HashMap::new();
-    for (name, secret) in secrets {
-        let backwards: Vec<u8> = secret.iter().rev().copied().collect();
-        let text: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
-        for form in [
-            &secret[..16],
-            &secret[secret.len() - 16..],
-            &backwards[..16],
-            &backwards[secret.len() - 16..],
-            &text.as_bytes()[..32],
-        ] {
-            let head = *form.first_chunk().expect("long enough");
-            forms.entry(head).or_default().push((name, form.to_vec()));
-        }
-    }
-    let mut found = BTreeSet::new();
-    for area in areas {
-        for at in 0..area.len().saturating_sub(8) {
-            let head: &[u8; 8] = area[at..].first_chunk().expect("eight are left");
-            // Almost all of a memory is zeros.
-            if head[0] == 0 && head[1] == 0 {
-                continue;
-            }
-            for (name, form) in forms.get(head).into_iter().flatten() {
-                if area[at..].starts_with(form) {
-                    found.insert((*name).to_owned());
-                }
-            }
-        }
-    }
-    found.into_iter().collect()
-}
-
 struct World {
-    secrets: Vec<(String, Vec<u8>)>,
+    secrets: Secrets,
     signer: Process,
     sockets: Process,
     /// Where the links are, whoever listens there.
@@ -124,7 +37,7 @@ impl World {
         let others = Process::sockets(&CHILD, &their_signer);
         let subscriber = Subscriber::new(&sockets.path("node"), 1);
         let their_subscriber = Subscriber::new(&others.path("node"), 1);
-        let secrets = secrets();
+        let secrets = Secrets::of_entropy(&entropy(SEED));
         Self {
             secrets,
             signer,
@@ -138,7 +51,7 @@ impl World {
     }
 
     fn assert_clean(&self, state: &str) {
-        let found = found(&memory(&self.sockets), &self.secrets);
+        let found = self.secrets.found_in(self.sockets.id()).expect("it runs");
         assert!(found.is_empty(), "{state}: the sockets' memory has {found:?}");
     }
 
@@ -174,8 +87,8 @@ impl World {
 #[test]
 fn the_sockets_have_no_key_in_any_state() {
     let mut world = World::new();
-    let in_signer = found(&memory(&world.signer), &world.secrets);
-    assert!(in_signer.contains(&"key at depth 4".to_owned()), "the search finds nothing");
+    let in_signer = world.secrets.found_in(world.signer.id()).expect("it runs");
+    assert!(in_signer.contains(&IDENTITY.to_owned()), "the search finds nothing");
     world.assert_clean("idle");
 
     // Shaking hands: somebody has sent act one, has act two, and says no more.
