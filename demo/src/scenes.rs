@@ -124,10 +124,26 @@ fn start(stage: &mut Stage, place: &Place) -> Result<(Alice, Bob), Failed> {
         of_bob.until(&["info"], |info| info["node"].is_string())?;
         Ok((signer, sockets, node, bob))
     })?;
-    let pid = |service: &Service| format!("process {}", service.id());
-    stage.typed(&of_alice.typed(&["up", "--roles", "signer …"]))?;
-    stage.typed(&of_alice.typed(&["up", "--roles", "sockets …"]))?;
-    stage.typed(&of_alice.typed(&["up", "--roles", "node …"]))?;
+    let alice = Alice {
+        leyden: of_alice,
+        id: alice_id,
+        secrets,
+        signer,
+        sockets,
+        node,
+        signer_words,
+        node_words,
+    };
+    let bob = Bob { leyden: of_bob, id: bob_id, node: bob };
+    picture(stage, &alice, &bob)?;
+    Ok((alice, bob))
+}
+
+fn picture(stage: &Stage, alice: &Alice, bob: &Bob) -> Result<(), Failed> {
+    let Alice { leyden, signer, sockets, node, .. } = alice;
+    stage.typed(&leyden.typed(&["up", "--roles", "signer …"]))?;
+    stage.typed(&leyden.typed(&["up", "--roles", "sockets …"]))?;
+    stage.typed(&leyden.typed(&["up", "--roles", "node …"]))?;
     stage.say("")?;
     stage.say("                  ┌─────────────────┐")?;
     stage.say(&format!(
@@ -144,20 +160,10 @@ fn start(stage: &mut Stage, place: &Place) -> Result<(Alice, Bob), Failed> {
         sockets.id()
     ))?;
     stage.say("                  └─────────────────┘")?;
-    stage.show("Alice", &alice_id)?;
-    stage.show("Bob", &bob_id)?;
-    stage.show("", &pid(&bob))?;
-    let alice = Alice {
-        leyden: of_alice,
-        id: alice_id,
-        secrets,
-        signer,
-        sockets,
-        node,
-        signer_words,
-        node_words,
-    };
-    Ok((alice, Bob { leyden: of_bob, id: bob_id, node: bob }))
+    stage.show("Alice", &alice.id)?;
+    stage.show("Bob", &bob.id)?;
+    stage.show("", &format!("process {}", bob.node.id()))?;
+    Ok(())
 }
 
 fn connect(stage: &mut Stage, alice: &Alice, bob: &Bob) -> Result<(), Failed> {

@@ -3,7 +3,7 @@
 use std::{
     io::{Read as _, Write as _},
     net::{SocketAddr, TcpStream},
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -56,19 +56,7 @@ fn ten_thousand_callers_disturb_nobody() {
     there.desk.ask(dial()).expect("the link is up");
     assert!(there.until(opened).is_some() && here.until(opened).is_some());
 
-    let mut calling = Command::new(std::env::current_exe().expect("we run"));
-    calling.args(["--exact", "flood::calling_child", "--nocapture"]).stdout(Stdio::piped());
-    let mut calling = calling.env("LEYDEN_FLOOD", sockets.listening().to_string()).spawn();
-    let calling = calling.as_mut().expect("it is built");
-    let mut said = String::new();
-    let mut out = calling.stdout.take().expect("piped");
-    while !said.contains("CALLED") {
-        let mut piece = [0; 256];
-        let got = out.read(&mut piece).expect("it speaks");
-        assert!(got > 0, "{said}");
-        said.push_str(&String::from_utf8_lossy(&piece[..got]));
-    }
-
+    let mut calling = call_often(sockets.listening());
     // As many shake hands as may; who is connected is served as before, and quickly.
     let mut slowest = Duration::ZERO;
     let mut handshakes = 0;
@@ -121,6 +109,22 @@ fn ten_thousand_callers_disturb_nobody() {
             panic!("who was connected has lost its connection");
         }
     }
+}
+
+/// A process that has called and waits.
+fn call_often(at: SocketAddr) -> Child {
+    let mut command = Command::new(std::env::current_exe().expect("we run"));
+    command.args(["--exact", "flood::calling_child", "--nocapture"]).stdout(Stdio::piped());
+    let mut calling = command.env("LEYDEN_FLOOD", at.to_string()).spawn().expect("it is built");
+    let mut said = String::new();
+    let mut out = calling.stdout.take().expect("piped");
+    while !said.contains("CALLED") {
+        let mut piece = [0; 256];
+        let got = out.read(&mut piece).expect("it speaks");
+        assert!(got > 0, "{said}");
+        said.push_str(&String::from_utf8_lossy(&piece[..got]));
+    }
+    calling
 }
 
 /// Bytes that are no handshake, in every size, and none at all.
