@@ -14,9 +14,25 @@ use crate::{
     faults::Point,
     links::{Between, Frame, Role},
     net::Side,
-    truth::{Broken, NoteId, note},
+    truth::{Broken, NoteId, note, shown},
     world::{ADDRESSES, Happening, World, terms},
 };
+
+/// What a node tells, in few words.
+fn told(event: &Event) -> String {
+    match event {
+        Event::PeerConnected(peer) => format!("is connected over {}", peer.connection),
+        Event::PeerDisconnected { connection, why, .. } => {
+            format!("is disconnected from {connection}: {why}")
+        }
+        Event::Message { connection, .. } => format!("has a message over {connection}"),
+        Event::Complaint { text, .. } => format!("hears a complaint: {text}"),
+        Event::Signer { reachable: true } => "sees its signer".to_owned(),
+        Event::Signer { reachable: false } => "misses its signer".to_owned(),
+        Event::Sockets { reachable: true } => "sees its sockets".to_owned(),
+        Event::Sockets { reachable: false } => "misses its sockets".to_owned(),
+    }
+}
 
 /// The process of a node.
 pub(crate) struct Office {
@@ -199,15 +215,16 @@ impl World {
                 }
                 Ok(())
             }
-            Effect::Tell(Event::Message { connection, seq, .. }) => {
+            Effect::Tell(Event::Message { connection, seq, bytes, .. }) => {
                 let holder = self.node_holder(side).ok_or("a message without a holder")?;
+                self.note(|| format!("{side:?} has saved {} of {connection}", shown(&bytes)));
                 match self.machine(side).disk.has(holder, connection, seq) {
                     true => Ok(()),
                     false => Err(format!("{side:?} tells of {seq:?}, which is not durable")),
                 }
             }
             Effect::Tell(event) => {
-                self.note(|| format!("{side:?} tells {event:?}"));
+                self.note(|| format!("{side:?} {}", told(&event)));
                 Ok(())
             }
             Effect::Fail(failure) => Err(format!("{side:?} cannot go on: {failure}")),

@@ -16,7 +16,7 @@ use crate::{
     faults::Point,
     links::{Between, Frame, Role},
     net::{Side, WireId},
-    truth::{Broken, Fate, Place},
+    truth::{Broken, Fate, Place, shown},
     world::{Happening, World, terms},
 };
 
@@ -155,7 +155,8 @@ impl World {
                 let mut fate = Fate::Sent;
                 if let holder::Answer::Refused(denial) = &answer {
                     fate = Fate::Refused;
-                    self.note(|| format!("{side:?} refuses {link:?} {id:?}: {denial}"));
+                    let link = between(link);
+                    self.note(|| format!("{side:?} Sockets refuse {link:?}: {denial}"));
                 }
                 let Some(host) = &mut self.machine_mut(side).host else { return Ok(()) };
                 let instance = host.instance;
@@ -223,6 +224,7 @@ impl World {
         if let holder::Ask::Send { connection, epoch, message, .. } = &ask
             && host.wires.contains_key(connection)
         {
+            self.note(|| format!("{side:?} sends {} over {connection}", shown(message)));
             let place = Some(self.truth.sends(side, instance, *connection, message)?);
             sending = Some(Sending { place, connection: *connection, epoch: *epoch, who });
         }

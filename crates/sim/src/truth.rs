@@ -82,6 +82,11 @@ pub(crate) fn note(id: NoteId, length: usize) -> Vec<u8> {
     bytes
 }
 
+/// A note in a trace.
+pub(crate) fn shown(bytes: &[u8]) -> String {
+    id_of(bytes).map_or_else(|_| "no note".to_owned(), |NoteId(id)| format!("note {id}"))
+}
+
 fn id_of(bytes: &[u8]) -> Result<NoteId, Broken> {
     let (head, rest) = bytes.split_at_checked(10).ok_or("a note is cut")?;
     let id = u64::from_be_bytes(head[2..].try_into().expect("eight bytes"));
