@@ -27,6 +27,8 @@ use crate::{
 
 /// Whose changes ours are.
 pub const POST: Core = Core("post");
+/// Until the log has said why it is broken.
+const LAST_WORDS_MAX: Duration = Duration::from_secs(1);
 /// Calls that wait to be looked at.
 const CALLS_MAX: usize = 256;
 /// Calls looked at in one round.
@@ -245,7 +247,7 @@ impl Office {
                 Out::Save { ticket, records } => {
                     let mut batch = Vec::new();
                     records.into_iter().for_each(|record| put(record, &mut batch));
-                    let given = self.log.append(batch).map_err(OfficeFault::Log)?;
+                    let given = self.log.append(batch).map_err(|fault| self.why(fault))?;
                     assert_eq!(given, ticket, "the log and the clerk count alike");
                 }
                 Out::Do(effect) => self.perform(effect)?,
@@ -261,6 +263,18 @@ impl Office {
         self.sockets.send(&mut self.hub);
         self.signer.send(&mut self.hub);
         Ok(())
+    }
+
+    /// A log that is broken has said why, or is about to.
+    fn why(&self, fault: LogFault) -> OfficeFault {
+        while fault == LogFault::Broken
+            && let Ok(news) = self.durable.recv_timeout(LAST_WORDS_MAX)
+        {
+            if let Durable::Failed(fault) = news {
+                return OfficeFault::Store(fault);
+            }
+        }
+        OfficeFault::Log(fault)
     }
 
     fn perform(&mut self, effect: Effect) -> Result<(), OfficeFault> {

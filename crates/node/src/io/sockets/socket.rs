@@ -4,6 +4,7 @@ use std::{
     io,
     net::SocketAddr,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
+    time::Duration,
 };
 
 use bus::{Hub, Interest, Key};
@@ -11,12 +12,22 @@ use rustix::{
     io::{Errno, read, write},
     net::{
         AddressFamily, SocketFlags, SocketType, accept_with, bind, connect, listen, socket_with,
-        sockopt::{set_socket_reuseaddr, set_tcp_nodelay, socket_error},
+        sockopt::{
+            set_socket_keepalive, set_socket_reuseaddr, set_tcp_keepcnt, set_tcp_keepidle,
+            set_tcp_keepintvl, set_tcp_nodelay, socket_error,
+        },
     },
 };
 
 /// Calls that the system keeps for us while we are busy.
 const BACKLOG: i32 = 4_096;
+
+/// A silent peer is asked by the system after this time,
+const KEEP_IDLE: Duration = Duration::from_secs(90);
+/// so often,
+const KEEP_COUNT: u32 = 4;
+/// and in this rhythm.
+const KEEP_INTERVAL: Duration = Duration::from_secs(15);
 
 /// A socket and its bytes on the way out.
 pub(super) struct Socket {
@@ -39,7 +50,7 @@ impl Socket {
         let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         let fd = socket_with(family, SocketType::STREAM, flags, None)?;
-        set_tcp_nodelay(&fd, true)?;
+        prepare(&fd)?;
         match connect(&fd, &address) {
             Ok(()) | Err(Errno::INPROGRESS) => Ok(Self::new(fd, Vec::new(), true)),
             Err(fault) => Err(fault.into()),
@@ -118,6 +129,16 @@ impl AsFd for Socket {
     }
 }
 
+/// What we say ourselves is not held back; and a peer that has vanished is noticed even where we
+/// have no keys to ping it: while a client has them.
+fn prepare(fd: &OwnedFd) -> io::Result<()> {
+    set_tcp_nodelay(fd, true)?;
+    set_tcp_keepidle(fd, KEEP_IDLE)?;
+    set_tcp_keepintvl(fd, KEEP_INTERVAL)?;
+    set_tcp_keepcnt(fd, KEEP_COUNT)?;
+    Ok(set_socket_keepalive(fd, true)?)
+}
+
 /// Listens for peers.
 pub(super) fn listen_at(address: SocketAddr) -> io::Result<OwnedFd> {
     let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
@@ -138,7 +159,7 @@ pub(super) fn address_of(fd: impl AsFd) -> io::Result<SocketAddr> {
 pub(super) fn accept_from(listener: impl AsFd) -> io::Result<(OwnedFd, SocketAddr)> {
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     let fd = accept_with(listener, flags)?;
-    set_tcp_nodelay(&fd, true)?;
+    prepare(&fd)?;
     let address = rustix::net::getpeername(&fd)?.ok_or(Errno::NOTCONN)?.try_into()?;
     Ok((fd, address))
 }
