@@ -1,0 +1,179 @@
+//! The chain of headers with the most work, and what became of others.
+
+use std::collections::BTreeMap;
+
+use bitcoin::{BlockHash, Network, Work, block::Header};
+
+use crate::{
+    api::{BlockRef, Height},
+    fault::{Fault, HeaderFault},
+    rules,
+};
+
+/// At most so many blocks are replaced by others. More, and somebody must look.
+pub const REORG_BLOCKS_MAX: u32 = 288;
+/// Headers read at once.
+pub const HEADERS_MAX: usize = 2_000;
+
+/// One step of the chain, to be saved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// One header more.
+    Connected(Header),
+    /// The newest header is in the chain no more.
+    Disconnected,
+}
+
+/// Headers from a first block on. The sum of its changes.
+#[derive(Clone, Debug)]
+pub struct Headers {
+    network: Network,
+    first: BlockRef,
+    /// That of the first block in front.
+    chain: Vec<Header>,
+    heights: BTreeMap<BlockHash, Height>,
+    /// Blocks that were in the chain: where they were, and behind which block.
+    stale: BTreeMap<BlockHash, (Height, BlockHash)>,
+}
+
+/// What headers would do to the chain.
+pub(crate) enum Verdict {
+    /// Nothing: it has as much work without them.
+    Weaker,
+    /// Blocks above this height go, and these come.
+    Adopt { above: Height, headers: Vec<Header> },
+}
+
+impl Headers {
+    /// A chain that begins with this block, which is taken on trust.
+    pub fn new(network: Network, height: Height, first: Header) -> Self {
+        let hash = first.block_hash();
+        Self {
+            network,
+            first: BlockRef { height, hash },
+            chain: vec![first],
+            heights: BTreeMap::from([(hash, height)]),
+            stale: BTreeMap::new(),
+        }
+    }
+
+    /// The first block.
+    pub const fn first(&self) -> BlockRef {
+        self.first
+    }
+
+    /// The newest block.
+    pub fn tip(&self) -> BlockRef {
+        let last = self.chain.last().expect("the first block stays");
+        let height = Height(self.first.height.0 + self.chain.len() as u32 - 1);
+        BlockRef { height, hash: last.block_hash() }
+    }
+
+    /// The block at a height.
+    pub fn at(&self, height: Height) -> Option<BlockRef> {
+        let header = self.header_at(height)?;
+        Some(BlockRef { height, hash: header.block_hash() })
+    }
+
+    fn header_at(&self, height: Height) -> Option<&Header> {
+        self.chain.get(height.0.checked_sub(self.first.height.0)? as usize)
+    }
+
+    /// Whether a block is in the chain.
+    pub fn has(&self, block: BlockRef) -> bool {
+        self.heights.get(&block.hash) == Some(&block.height)
+    }
+
+    /// The block before one that was in the chain and is not any more.
+    pub(crate) fn before_stale(&self, block: BlockRef) -> Option<BlockRef> {
+        let (height, parent) = *self.stale.get(&block.hash)?;
+        (height == block.height)
+            .then_some(BlockRef { height: Height(height.0.checked_sub(1)?), hash: parent })
+    }
+
+    /// Blocks of the chain, the newest first, ever further apart.
+    pub fn locator(&self) -> Vec<BlockHash> {
+        let (mut locator, mut step, mut at) = (Vec::new(), 1, self.tip().height.0);
+        while at > self.first.height.0 {
+            locator.extend(self.at(Height(at)).map(|block| block.hash));
+            if locator.len() > 10 {
+                step *= 2;
+            }
+            at = at.saturating_sub(step).max(self.first.height.0);
+        }
+        locator.push(self.first.hash);
+        locator
+    }
+
+    /// Looks at headers that a source has given.
+    pub(crate) fn judge(&self, headers: &[Header]) -> Result<Result<Verdict, Fault>, HeaderFault> {
+        let (got, max) = (headers.len(), HEADERS_MAX);
+        if got > max {
+            return Err(HeaderFault::TooMany { got, max });
+        }
+        // What we have already says nothing new.
+        let known =
+            headers.iter().take_while(|header| self.heights.contains_key(&header.block_hash()));
+        let headers = &headers[known.count()..];
+        let Some(head) = headers.first() else { return Ok(Ok(Verdict::Weaker)) };
+        let parent = head.prev_blockhash;
+        let above = *self.heights.get(&parent).ok_or(HeaderFault::Unconnected { parent })?;
+        let mut before = *self.header_at(above).expect("its height is known");
+        for (height, header) in (above.0 + 1..).zip(headers) {
+            let max = rules::easiest_behind(self.network, &before, height);
+            let height = Height(height);
+            if header.prev_blockhash != before.block_hash() {
+                return Err(HeaderFault::Broken { height });
+            }
+            if header.target() > bitcoin::Target::from_compact(max) {
+                return Err(HeaderFault::TooEasy { height, got: header.bits, max });
+            }
+            if header.validate_pow(header.target()).is_err() {
+                return Err(HeaderFault::NoWork { height });
+            }
+            before = *header;
+        }
+        let ours = self.work_above(above);
+        let theirs = headers.iter().map(Header::work).reduce(|sum, work| sum + work);
+        if theirs <= ours {
+            return Ok(Ok(Verdict::Weaker));
+        }
+        let depth = self.tip().height.0 - above.0;
+        if depth > REORG_BLOCKS_MAX {
+            return Ok(Err(Fault::TooDeep { got: depth, max: REORG_BLOCKS_MAX }));
+        }
+        Ok(Ok(Verdict::Adopt { above, headers: headers.to_vec() }))
+    }
+
+    fn work_above(&self, height: Height) -> Option<Work> {
+        let above = (height.0 - self.first.height.0) as usize + 1;
+        self.chain[above..].iter().map(Header::work).reduce(|sum, work| sum + work)
+    }
+
+    /// Takes a change in. Live running and restoring both go through here.
+    pub fn evolve(&mut self, change: &Change) {
+        match change {
+            Change::Connected(header) => {
+                let height = Height(self.tip().height.0 + 1);
+                let hash = header.block_hash();
+                self.chain.push(*header);
+                self.heights.insert(hash, height);
+                self.stale.remove(&hash);
+                let oldest = height.0.saturating_sub(2 * REORG_BLOCKS_MAX);
+                if self.stale.len() > 2 * REORG_BLOCKS_MAX as usize {
+                    self.stale.retain(|_, (height, _)| height.0 > oldest);
+                }
+            }
+            Change::Disconnected => {
+                let block = self.tip();
+                // The first block is never replaced: nothing we know is behind another one.
+                if block.hash != self.first.hash
+                    && let Some(header) = self.chain.pop()
+                {
+                    self.heights.remove(&block.hash);
+                    self.stale.insert(block.hash, (block.height, header.prev_blockhash));
+                }
+            }
+        }
+    }
+}

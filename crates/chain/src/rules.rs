@@ -1,0 +1,32 @@
+//! What a header must have, as far as a header shows it. All other rules of consensus are kept by
+//! the source's node, or by the kernel.
+
+use bitcoin::{CompactTarget, Network, Target, block::Header};
+
+/// Blocks between two changes of the target.
+const RETARGET_BLOCKS: u32 = 2_016;
+
+/// The easiest target of a network.
+fn easiest(network: Network) -> Target {
+    match network {
+        Network::Bitcoin => Target::MAX_ATTAINABLE_MAINNET,
+        Network::Signet => Target::MAX_ATTAINABLE_SIGNET,
+        Network::Regtest => Target::MAX_ATTAINABLE_REGTEST,
+        Network::Testnet | Network::Testnet4 => Target::MAX_ATTAINABLE_TESTNET,
+    }
+}
+
+/// The easiest target that a block at this height may have behind `parent`.
+pub(crate) fn easiest_behind(network: Network, parent: &Header, height: u32) -> CompactTarget {
+    let easiest = easiest(network);
+    let behind = parent.target();
+    let allowed = match network {
+        Network::Bitcoin | Network::Signet => match height.is_multiple_of(RETARGET_BLOCKS) {
+            true => behind.max_transition_threshold_unchecked().min(easiest),
+            false => behind,
+        },
+        // Test networks let a block be easy when none came for a while.
+        Network::Testnet | Network::Testnet4 | Network::Regtest => easiest,
+    };
+    allowed.to_compact_lossy()
+}
