@@ -28,6 +28,8 @@ pub struct Owner {
     /// Ciphertext taken, and sent.
     read: u64,
     written: u64,
+    /// Ciphertext that has come and waits until the host has answered for what we say to it.
+    held: Vec<u8>,
     credited: u64,
     /// What the host has not answered for, with the offsets.
     unanswered: VecDeque<(u64, Vec<u8>)>,
@@ -75,6 +77,7 @@ impl Owner {
             reader: Reader::new(),
             read,
             written,
+            held: Vec::new(),
             credited: read,
             unanswered: VecDeque::new(),
             unanswered_bytes: 0,
@@ -135,18 +138,21 @@ impl Owner {
     }
 
     /// The host has passed the oldest bytes on.
-    pub fn answered(&mut self) {
+    pub fn answered(&mut self) -> Result<(), Fault> {
         if self.asked > 0
             && let Some((_, bytes)) = self.unanswered.pop_front()
         {
             self.asked -= 1;
             self.unanswered_bytes -= bytes.len();
         }
+        self.pump()
     }
 
     /// The link to the host was down and is up again.
     pub fn link_came(&mut self) {
         (self.attach, self.asked, self.credited) = (Attach::Due, 0, 0);
+        // It comes again.
+        self.held = Vec::new();
     }
 
     /// The host has agreed to [`Ask::Attach`]. If it refuses, the connection is over.
@@ -156,12 +162,21 @@ impl Owner {
 
     /// Ciphertext of the peer. What has come before is passed over.
     pub fn handle_tunnel(&mut self, offset: u64, bytes: &[u8]) -> Result<(), Fault> {
-        if offset > self.read {
-            return Err(Fault::Gap { got: offset, want: self.read });
+        let want = self.read + self.held.len() as u64;
+        if offset > want {
+            return Err(Fault::Gap { got: offset, want });
         }
-        let known = usize::try_from(self.read - offset).unwrap_or(usize::MAX);
-        let Some(mut input) = bytes.get(known..) else { return Ok(()) };
-        while !input.is_empty() {
+        let known = usize::try_from(want - offset).unwrap_or(usize::MAX);
+        self.held.extend_from_slice(bytes.get(known..).unwrap_or_default());
+        self.pump()
+    }
+
+    /// Reads on, unless too much waits for the host: a peer that only asks for pongs must not fill
+    /// our memory. What is not read is not credited, and so the host stops.
+    fn pump(&mut self) -> Result<(), Fault> {
+        let held = std::mem::take(&mut self.held);
+        let mut input = &held[..];
+        while !input.is_empty() && self.unanswered_bytes < UNANSWERED_BYTES_MAX {
             let before = input.len();
             let read = self.reader.read(&mut self.transport, &mut input).map_err(Fault::Noise)?;
             self.read += (before - input.len()) as u64;
@@ -170,6 +185,7 @@ impl Owner {
                 self.hear(message)?;
             }
         }
+        self.held = input.to_vec();
         Ok(())
     }
 
@@ -239,6 +255,7 @@ impl Owner {
         }
         let (connection, rx_offset, tx_offset) = (self.connection, self.whole(), self.written);
         let epoch = Epoch(self.epoch.0 + 1);
+        // What is held has not been read: the host keeps it, and reads it itself.
         let Self { remote, transport, init, .. } = self;
         let state = transport.into_state().expect("a transport that has failed told its fault");
         let delegation = Delegation { epoch, remote, state, rx_offset, tx_offset, init };

@@ -6,6 +6,9 @@ use core::net::{IpAddr, SocketAddr};
 use noise::PublicKey;
 use wire::{fault::Broke, key::Point, reader::Reader, tick::Tick};
 
+/// More than anything can be counted to.
+const COUNT_MAX: u64 = 1 << 62;
+
 /// Why bytes of another service cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Malformed {
@@ -115,6 +118,14 @@ pub(crate) trait Take<'a> {
     fn u16(&mut self) -> Result<u16, Malformed>;
     fn u32(&mut self) -> Result<u32, Malformed>;
     fn u64(&mut self) -> Result<u64, Malformed>;
+    /// A number that only counts up: one that nobody can have reached is refused, so that the next
+    /// one is a number, too.
+    fn count(&mut self) -> Result<u64, Malformed> {
+        match self.u64()? {
+            count if count <= COUNT_MAX => Ok(count),
+            got => Err(Malformed::Kind { what: "a count", got }),
+        }
+    }
     fn run(&mut self) -> Result<&'a [u8], Malformed>;
     fn flag(&mut self) -> Result<bool, Malformed> {
         match self.u8()? {

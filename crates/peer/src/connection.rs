@@ -72,6 +72,8 @@ pub(crate) struct Out {
     pub(crate) tx: u64,
     /// Those of them that it has not taken yet.
     pub(crate) unsent: usize,
+    /// Those of pongs, since everything was taken for the last time.
+    pub(crate) unsent_pongs: usize,
     pub(crate) remote: Option<PublicKey>,
 }
 
@@ -106,7 +108,8 @@ impl Connection {
     }
 
     fn new(state: State, terms: Arc<Terms>) -> Self {
-        let out = Out { effects: VecDeque::new(), tx: 0, unsent: 0, remote: None };
+        let effects = VecDeque::new();
+        let out = Out { effects, tx: 0, unsent: 0, unsent_pongs: 0, remote: None };
         let (lease, counts) = (Lease::default(), Counts::default());
         Self { state, terms, lease, rx: 0, held: Vec::new(), counts, out }
     }
@@ -184,6 +187,16 @@ impl Connection {
             State::Live(live) => live.is_unverified(),
             State::Tunnel(_) | State::Closed => false,
         }
+    }
+
+    /// Whether somebody else has the keys.
+    pub(crate) const fn is_tunnel(&self) -> bool {
+        matches!(self.state, State::Tunnel(_))
+    }
+
+    /// Whether only the key holder's word is missing, as to who connected.
+    pub(crate) fn waits_for_verdict(&self) -> bool {
+        matches!(&self.state, State::Live(live) if live.is_unverified())
     }
 
     /// Whether it still shakes hands.
@@ -325,6 +338,9 @@ impl Connection {
     /// The socket has taken so many bytes.
     pub fn handle_written(&mut self, bytes: usize, now: Tick) {
         self.out.unsent = self.out.unsent.saturating_sub(bytes);
+        if self.out.unsent == 0 {
+            self.out.unsent_pongs = 0;
+        }
         self.pump(now);
     }
 
@@ -443,10 +459,11 @@ impl Connection {
     }
 
     /// A client takes the keys back, in place. What has come and is not read goes through the
-    /// tunnel. Refused until both `init`s are through: ours must not be sent twice.
+    /// tunnel. Refused until both `init`s are through, for ours must not be sent twice, and until
+    /// it is certain who is at the other end.
     pub fn reclaim(&mut self, epoch: Epoch) -> Result<Reclaimed, Refusal> {
         let live = self.live("reclaim")?;
-        if !live.is_open() {
+        if !live.is_open() || live.is_unverified() {
             return Err(Refusal::NotNow { asked: "reclaim", state: live.state() });
         }
         let lease = self.lease.pass_on(epoch)?;

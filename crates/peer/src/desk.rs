@@ -356,8 +356,8 @@ impl Desk {
         let news = match answer {
             Answer::Refused(denial) => {
                 let why = denial.to_string();
-                self.give_up(connection, seq);
-                News::NotSent { connection, seq, why }
+                self.news.push_back(News::NotSent { connection, seq, why });
+                return self.give_up(connection, seq);
             }
             Answer::Subscribed { .. }
             | Answer::Dialing { .. }

@@ -67,13 +67,13 @@ impl Connection {
         terms: impl Into<Arc<Terms>>,
         now: Tick,
     ) -> Result<Self, Malformed> {
-        let lease = Lease::restored(Epoch(Take::u64(from)?), OutSeq(Take::u64(from)?));
-        let (tx, unsent) = (Take::u64(from)?, Take::u64(from)? as usize);
+        let lease = Lease::restored(Epoch(from.count()?), OutSeq(from.count()?));
+        let (tx, unsent) = (from.count()?, from.count()? as usize);
         let remote = from.maybe(Take::key)?;
-        let counts = Counts { messages: Seq(Take::u64(from)?), pings: Take::u16(from)? };
-        let out = Out { effects: VecDeque::new(), tx, unsent, remote };
+        let counts = Counts { messages: Seq(from.count()?), pings: Take::u16(from)? };
+        let out = Out { effects: VecDeque::new(), tx, unsent, unsent_pongs: 0, remote };
         let kind = Take::u8(from)?;
-        let rx = Take::u64(from)?;
+        let rx = from.count()?;
         let (state, held) = match kind {
             LIVE => {
                 let mut parts = take_live(from)?;
@@ -81,7 +81,7 @@ impl Connection {
                 (State::Live(Box::new(Live::from_parts(parts))), held)
             }
             TUNNEL => {
-                let (start, kept) = (Take::u64(from)?, from.run()?.to_vec());
+                let (start, kept) = (from.count()?, from.run()?.to_vec());
                 (State::Tunnel(Tunnel::new(start, kept)), from.run()?.to_vec())
             }
             got => return Err(Malformed::Kind { what: "a connection", got: got.into() }),
@@ -126,13 +126,13 @@ fn take_live(from: &mut Reader<'_>) -> Result<LiveParts, Malformed> {
     let unread = from.run()?.to_vec();
     let unfinished = from.maybe(Take::tick)?;
     let used = from.tick()?;
-    let bytes = (Take::u64(from)?, from.tick()?);
-    let messages = (Take::u64(from)?, from.tick()?);
+    let bytes = (from.count()?, from.tick()?);
+    let messages = (from.count()?, from.tick()?);
     let phase = from.maybe(Take::tick)?;
     let heard = from.tick()?;
     let asked = from.maybe(|from| Ok((from.tick()?, Take::u16(from)?)))?;
     let heart = (heard, asked, Take::u16(from)?, from.flag()?);
-    let last = Take::u64(from)?;
+    let last = from.count()?;
     let mut kept = VecDeque::new();
     for _ in 0..Take::u32(from)? {
         kept.push_back(from.run()?.to_vec());

@@ -16,6 +16,8 @@ pub(crate) struct Inbox {
     last: Seq,
     /// The number of the last one that the subscriber in force has been handed.
     delivered: Seq,
+    /// The number of the last one that any subscriber has been handed.
+    handed: Seq,
     subscribed: bool,
 }
 
@@ -23,7 +25,8 @@ impl Inbox {
     /// What one owner kept for the next.
     pub(crate) fn restored(last: Seq, kept: VecDeque<Vec<u8>>) -> Self {
         let bytes = kept.iter().map(Vec::len).sum();
-        Self { kept, bytes, last, delivered: last, subscribed: false }
+        // What the owner before has handed out may be acknowledged here.
+        Self { kept, bytes, last, delivered: last, handed: last, subscribed: false }
     }
 
     /// Keeps a message.
@@ -62,14 +65,15 @@ impl Inbox {
         }
         let at = self.delivered.0 - self.saved().0;
         self.delivered = Seq(self.delivered.0 + 1);
+        self.handed = self.handed.max(self.delivered);
         let message = self.kept.get(at as usize).expect("what is undelivered is kept");
         Some((self.delivered, message))
     }
 
     /// Forgets all up to this one: they are saved. To acknowledge again is no fault.
     pub(crate) fn acknowledge(&mut self, up_to: Seq) -> Result<(), Refusal> {
-        if up_to > self.last {
-            return Err(Refusal::NeverDelivered { got: up_to, last: self.last });
+        if up_to > self.handed {
+            return Err(Refusal::NeverDelivered { got: up_to, last: self.handed });
         }
         while self.saved() < up_to {
             let message = self.kept.pop_front().expect("what is unsaved is kept");

@@ -19,6 +19,8 @@ pub const COOL_AFTER: Millis = Millis(5_000);
 pub const INBOX_MESSAGES_MAX: usize = 1_024;
 /// Bytes of them, likewise.
 pub const INBOX_BYTES_MAX: usize = 1 << 20;
+/// Bytes of pongs that the socket has not taken yet; then no more pings are read.
+pub const UNSENT_PONG_BYTES_MAX: usize = 128 << 10;
 /// Bytes that the socket has not taken yet; more are refused to whoever sends.
 pub const UNSENT_BYTES_MAX: usize = 4 << 20;
 /// Ciphertext kept for a client that has not acknowledged it; then no more is read.
@@ -38,6 +40,8 @@ const _: () = assert!(BURST_BYTES_MAX > noise::WIRE_BYTES_MAX as u64, "a message
 
 /// A question waits so long for a key holder that cannot be reached.
 pub const KEY_HOLDER_AWAY_MAX: Millis = Millis(4_500);
+/// A tunnel whose client has gone waits so long for it to come back: nobody answers its peer.
+pub const TUNNEL_ALONE_MAX: Millis = Millis(120_000);
 /// From a call to an address to a socket that is connected.
 pub const CONNECT_MAX: Millis = Millis(10_000);
 /// Connections that a holder lets shake hands at the same time.

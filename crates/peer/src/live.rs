@@ -15,7 +15,7 @@ use crate::{
     inbox::Inbox,
     limits::{
         BURST_BYTES_MAX, BURST_MESSAGES_MAX, COOL_AFTER, INIT_MAX, MESSAGE_MAX,
-        RATE_BYTES_PER_S_MAX, RATE_MESSAGES_PER_S_MAX, UNSENT_BYTES_MAX,
+        RATE_BYTES_PER_S_MAX, RATE_MESSAGES_PER_S_MAX, UNSENT_BYTES_MAX, UNSENT_PONG_BYTES_MAX,
     },
     meter::Meter,
     ping::{Heard, Heart, HeartParts},
@@ -136,7 +136,14 @@ impl Live {
 
     /// Whether the socket should not be read at present.
     pub(crate) fn is_full(&self, now: Tick, out: &Out) -> bool {
-        self.talk.inbox.is_full() || out.unsent > UNSENT_BYTES_MAX || self.full_until(now).is_some()
+        self.is_held(now)
+            || out.unsent > UNSENT_BYTES_MAX
+            || out.unsent_pongs > UNSENT_PONG_BYTES_MAX
+    }
+
+    /// Whether it is we who do not read: the peer could do nothing about it.
+    fn is_held(&self, now: Tick) -> bool {
+        self.talk.inbox.is_full() || self.full_until(now).is_some()
     }
 
     fn full_until(&self, now: Tick) -> Option<Tick> {
@@ -250,6 +257,10 @@ impl Live {
 
     /// Does what is due.
     pub(crate) fn wake(&mut self, now: Tick, out: &mut Out) -> Result<(), Why> {
+        if self.is_held(now) {
+            self.talk.heart.hold(now);
+            self.unfinished = self.unfinished.map(|_| now);
+        }
         if let Some(since) = self.unfinished
             && now >= since + MESSAGE_MAX
         {
@@ -385,7 +396,9 @@ impl Talk {
             (Phase::Open, Ping::TYPE) => {
                 let ping = Ping::read_body(body).map_err(Why::Wire)?;
                 if let Some(pong) = ping.pong() {
+                    let before = out.unsent;
                     keys.send(&pong.into(), out);
+                    out.unsent_pongs += out.unsent - before;
                 }
                 Ok(())
             }

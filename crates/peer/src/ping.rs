@@ -61,6 +61,14 @@ impl Heart {
         self.heard = now;
     }
 
+    /// We do not listen at present: what we asked for may have come.
+    pub(crate) fn hold(&mut self, now: Tick) {
+        self.heard = now;
+        if let Some(asked) = &mut self.asked {
+            asked.at = now;
+        }
+    }
+
     /// The peer answered: how long it took.
     pub(crate) fn pong(&mut self, pong: &Pong, now: Tick) -> Result<Heard, Why> {
         let got = pong.ignored.0.len();

@@ -170,7 +170,7 @@ impl World {
                     }
                     (Some(Asked::Pass), _) => {
                         if let Some(owner) = &mut client.owner {
-                            owner.answered();
+                            owner.answered().map_err(|fault| format!("the client: {fault}"))?;
                         }
                     }
                     _ => {}

@@ -181,7 +181,9 @@ impl World {
             Between::NodeSockets => {
                 self.node_unasked(side, between);
                 self.with_node(side, |clerk, now| clerk.post().holder_went(now));
-                self.with_holder(side, |holder, _| holder.link_went(peer::holder::Link(number)));
+                self.with_holder(side, |holder, now| {
+                    holder.link_went(peer::holder::Link(number), now);
+                });
             }
             Between::NodeSigner => {
                 self.node_unasked(side, between);
@@ -194,7 +196,9 @@ impl World {
                 self.signer_unlinked(side, between);
             }
             Between::ClientSockets => {
-                self.with_holder(side, |holder, _| holder.link_went(peer::holder::Link(number)));
+                self.with_holder(side, |holder, now| {
+                    holder.link_went(peer::holder::Link(number), now);
+                });
                 self.client_unlinked(side);
             }
         }

@@ -247,7 +247,9 @@ impl World {
         let address = ADDRESSES[side.other() as usize];
         let mut pause = 50 + self.dice.below(900) as u64;
         if self.now <= Tick(1_000) || self.calm() {
-            if self.dials(side) && !self.sees_peer(side) {
+            // Who is wanted is called by the node itself.
+            let wanted = self.machine(side).disk.state.wanted.contains_key(&there);
+            if self.dials(side) && !self.sees_peer(side) && !wanted {
                 self.call_node(side, Command::Connect { node: there, address });
             }
             pause = if self.calm() { 10_000 } else { pause };

@@ -112,7 +112,7 @@ impl Pair {
                 Ask::Pass { epoch, offset, bytes, .. } => {
                     host.pass(epoch, offset, &bytes).expect("the owner");
                     if answers {
-                        owner.answered();
+                        owner.answered().expect("true bytes");
                     }
                 }
                 Ask::Credit { epoch, offset, .. } => {
@@ -247,4 +247,37 @@ fn after_the_link_was_down_nothing_is_sent_before_the_host_agrees() {
     assert!(owner.poll().is_none());
     owner.attached();
     assert!(matches!(owner.poll(), Some(Ask::Pass { .. })));
+}
+
+#[test]
+fn a_peer_that_asks_for_pongs_only_fills_nothing() {
+    let mut pair = Pair::open();
+    let mut owner = pair.reclaim();
+    let ping = wire::Message::from(wire::Ping::new(wire::amount::ByteCount(65_531), 0));
+    let ping = ping.encode().expect("short");
+    let mut heard = Vec::new();
+    for _ in 0..200 {
+        pair.peer.sent += 1;
+        let (epoch, seq) = (pair.peer.connection.epoch(), peer::OutSeq(pair.peer.sent));
+        pair.peer.connection.send(epoch, seq, &ping, NOW).expect("open");
+        pair.hear(&mut owner, &mut heard);
+    }
+    let waits = |owner: &mut Owner| {
+        let mut bytes = 0;
+        while let Some(ask) = owner.poll() {
+            if let Ask::Pass { bytes: some, .. } = ask {
+                bytes += some.len();
+            }
+        }
+        bytes
+    };
+    let bytes = waits(&mut owner);
+    assert!(bytes < UNANSWERED_BYTES_MAX + 70_000, "{bytes} bytes of pongs wait");
+    // The rest follows as the host answers.
+    let mut all = bytes;
+    for _ in 0..300 {
+        owner.answered().expect("true bytes");
+        all += waits(&mut owner);
+    }
+    assert!(all > 200 * 65_531, "{all}");
 }

@@ -9,7 +9,7 @@ use std::{
 use super::{Batch, Store, StoreFault, WRITE_BYTES_MAX, Write};
 use crate::services::gate::Ticket;
 
-/// Bytes that wait to be written; then no more are taken.
+/// Bytes that wait to be written; whoever has more waits as well.
 pub const QUEUE_BYTES_MAX: usize = 64 << 20;
 
 /// What the log tells.
@@ -24,13 +24,6 @@ pub enum Durable {
 /// Why a batch was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFault {
-    /// Too much waits.
-    Full {
-        /// Bytes that wait.
-        have: usize,
-        /// How many may.
-        max: usize,
-    },
     /// One write is longer than any may be.
     TooLong {
         /// Its bytes.
@@ -52,6 +45,7 @@ pub struct Log {
 struct Shared {
     queue: Mutex<Queue>,
     filled: Condvar,
+    taken: Condvar,
 }
 
 #[derive(Default)]
@@ -72,18 +66,19 @@ impl Log {
         Self { shared, thread: Some(thread) }
     }
 
-    /// Takes a batch, whose ticket will be told when it is durable.
+    /// Takes a batch, whose ticket will be told when it is durable. If too much waits for the disk,
+    /// it waits, too: then those who send more have to wait for whoever calls this.
     pub fn append(&self, batch: Batch) -> Result<Ticket, LogFault> {
         let longest = batch.iter().map(Write::bytes).max().unwrap_or(0);
         if longest > WRITE_BYTES_MAX {
             return Err(LogFault::TooLong { got: longest, max: WRITE_BYTES_MAX });
         }
         let mut queue = self.shared.lock();
+        while queue.bytes > QUEUE_BYTES_MAX && !queue.broken {
+            queue = self.shared.taken.wait(queue).expect("nobody panics while holding it");
+        }
         if queue.broken {
             return Err(LogFault::Broken);
-        }
-        if queue.bytes > QUEUE_BYTES_MAX {
-            return Err(LogFault::Full { have: queue.bytes, max: QUEUE_BYTES_MAX });
         }
         queue.bytes += batch.iter().map(Write::bytes).sum::<usize>();
         queue.batches.push(batch);
@@ -133,6 +128,7 @@ fn write_all(shared: &Shared, mut store: Store, tell: impl Fn(Durable)) {
         let last = Ticket(queue.last);
         queue.bytes = 0;
         drop(queue);
+        shared.taken.notify_all();
         match store.commit(&batches) {
             Ok(()) => tell(Durable::Through(last)),
             Err(fault) => {
@@ -140,6 +136,7 @@ fn write_all(shared: &Shared, mut store: Store, tell: impl Fn(Durable)) {
                 queue.broken = true;
                 queue.batches.clear();
                 drop(queue);
+                shared.taken.notify_all();
                 return tell(Durable::Failed(fault));
             }
         }
@@ -149,7 +146,6 @@ fn write_all(shared: &Shared, mut store: Store, tell: impl Fn(Durable)) {
 impl fmt::Display for LogFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Full { have, max } => write!(f, "{have} bytes wait to be saved, at most {max}"),
             Self::TooLong { got, max } => write!(f, "{got} bytes to save at once, at most {max}"),
             Self::Broken => f.write_str("nothing can be saved any more"),
         }

@@ -211,3 +211,97 @@ fn every_change_reads_as_it_was_written_and_no_cut_one_does() {
     assert_eq!(Change::decode(&[101, 1, 0]), Ok(None));
     assert!(Change::decode(&[100, 1, 0]).is_err());
 }
+
+fn replies(outs: &[Out]) -> Vec<u64> {
+    let call = |out: &Out| match out {
+        Out::Do(Effect::Reply { call, .. }) => Some(call.0),
+        Out::Do(_) | Out::Save { .. } | Out::AskSockets(..) | Out::AskSigner(..) => None,
+    };
+    outs.iter().filter_map(call).collect()
+}
+
+/// A clerk that is calling somebody else, over connection 9.
+fn calling(clerk: &mut Clerk) -> PublicKey {
+    let node = IdentityKey::take(&mut [4; 32]).expect("a key").public();
+    let address = "10.0.0.9:9735".parse().expect("an address");
+    clerk.post().call(CallId(7), Command::Connect { node, address }, NOW);
+    let outs = saved(clerk);
+    let dial = outs.iter().filter_map(ask_of).find(|(_, ask)| matches!(ask, Ask::Dial { .. }));
+    let token = dial.expect("it calls").0;
+    let answer = Answer::Dialing { connection: ConnectionId(9) };
+    clerk.post().holder_answered(token, answer, NOW);
+    saved(clerk);
+    node
+}
+
+#[test]
+fn a_call_that_ended_while_nobody_listened_is_over() {
+    let mut clerk = connected();
+    calling(&mut clerk);
+    clerk.post().holder_went(NOW);
+    clerk.post().holder_came(NOW);
+    let outs = saved(&mut clerk);
+    let token = outs.iter().find_map(ask_of).expect("it subscribes").0;
+    let answer = Answer::Subscribed { holder: HOLDER, listening: Vec::new() };
+    clerk.post().holder_answered(token, answer, NOW);
+    clerk.post().holder_told(holder::Event::Caught, NOW);
+    assert_eq!(replies(&saved(&mut clerk)), [7], "whoever asked for it is told");
+}
+
+#[test]
+fn a_peer_that_is_wanted_is_called_again_after_its_sockets_were_gone() {
+    let mut clerk = connected();
+    let address = "10.0.0.1:9735".parse().expect("an address");
+    clerk.post().call(CallId(1), Command::Connect { node: somebody(), address }, NOW);
+    saved(&mut clerk);
+    // Its connection ends, it is called again, and the link breaks meanwhile.
+    let text = "gone".to_owned();
+    let closed = |connection| {
+        let culprit = peer::Culprit::Network;
+        holder::Event::Closed { connection, culprit, text: text.clone() }
+    };
+    clerk.post().holder_told(closed(ONE), NOW);
+    let mut now = NOW;
+    for _ in 0..3 {
+        now = clerk.wake_at().expect("it calls again");
+        clerk.post().wake(now);
+        let outs = saved(&mut clerk);
+        let token = outs.iter().find_map(ask_of).expect("it calls").0;
+        clerk.post().holder_answered(token, Answer::Dialing { connection: ConnectionId(2) }, now);
+        saved(&mut clerk);
+        clerk.post().holder_went(now);
+        clerk.post().holder_came(now);
+        let outs = saved(&mut clerk);
+        let token = outs.iter().find_map(ask_of).expect("it subscribes").0;
+        let answer = Answer::Subscribed { holder: HOLDER + now.0, listening: Vec::new() };
+        clerk.post().holder_answered(token, answer, now);
+        clerk.post().holder_told(holder::Event::Caught, now);
+        saved(&mut clerk);
+    }
+    assert!(clerk.wake_at().is_some_and(|at| at > now));
+}
+
+#[test]
+fn who_hangs_up_during_a_call_ends_it() {
+    let closes = |outs: &[Out], wanted: u64| {
+        let mut asks = outs.iter().filter_map(ask_of);
+        asks.any(|(_, ask)| matches!(ask, Ask::Close { connection } if connection.0 == wanted))
+    };
+    let mut clerk = connected();
+    let node = calling(&mut clerk);
+    clerk.post().call(CallId(8), Command::Disconnect { node }, NOW);
+    let outs = saved(&mut clerk);
+    assert!(closes(&outs, 9));
+    assert_eq!(replies(&outs), [7, 8]);
+
+    // Before the call has a number.
+    let address = "10.0.0.9:9735".parse().expect("an address");
+    clerk.post().call(CallId(9), Command::Connect { node, address }, NOW);
+    let outs = saved(&mut clerk);
+    let token = outs.iter().find_map(ask_of).expect("it calls").0;
+    clerk.post().call(CallId(10), Command::Disconnect { node }, NOW);
+    saved(&mut clerk);
+    let answer = Answer::Dialing { connection: ConnectionId(11) };
+    clerk.post().holder_answered(token, answer, NOW);
+    assert!(closes(&saved(&mut clerk), 11));
+}

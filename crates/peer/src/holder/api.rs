@@ -28,7 +28,7 @@ pub struct AskId(pub u64);
 pub enum Ask {
     /// Tell me all from here on; I send in the name of this epoch.
     Subscribe {
-        /// Higher than that of every subscriber before, or the same if it is the same one.
+        /// Higher than that of every subscriber before, or the same if the same one comes back.
         epoch: Epoch,
     },
     /// Call a node.
@@ -66,7 +66,7 @@ pub enum Ask {
         /// Over which connection.
         connection: ConnectionId,
     },
-    /// All messages up to these are saved.
+    /// All messages up to these are saved. One mark that is refused leaves the others in force.
     Acknowledge {
         /// One for each connection.
         marks: Vec<(ConnectionId, Seq)>,
@@ -260,6 +260,13 @@ pub enum Denial {
     },
     /// The connection refuses.
     Connection(Refusal),
+    /// The connection belongs to somebody else.
+    NotYours {
+        /// Its number.
+        connection: ConnectionId,
+    },
+    /// Only the subscriber may ask this.
+    NotSubscribed,
     /// Another subscriber has a higher epoch.
     StaleEpoch {
         /// The epoch of the question.
@@ -287,6 +294,10 @@ impl fmt::Display for Denial {
         match self {
             Self::Unknown { connection } => write!(f, "there is no connection {connection}"),
             Self::Connection(refusal) => refusal.fmt(f),
+            Self::NotYours { connection } => {
+                write!(f, "connection {connection} belongs to somebody else")
+            }
+            Self::NotSubscribed => f.write_str("only the subscriber may ask this"),
             Self::StaleEpoch { got, have } => {
                 write!(f, "a subscriber of epoch {}, the one in force has {}", got.0, have.0)
             }

@@ -33,6 +33,9 @@ impl Holder {
         let (id, client) = self.clients.iter_mut().find(|(_, client)| waits(client))?;
         let (id, link) = (*id, client.link);
         let event = client.pending.pop_front()?;
+        if let Event::Tunnel { offset, bytes, .. } = &event {
+            client.told = offset + bytes.len() as u64;
+        }
         if client.pending.is_empty() && !self.connections.contains_key(&id) {
             self.clients.remove(&id);
         }
@@ -70,7 +73,8 @@ impl Holder {
 
     /// Somebody listens from here on, in the name of this epoch.
     pub(super) fn subscribe(&mut self, link: Link, epoch: Epoch) -> Result<Answer, Denial> {
-        if epoch < self.epoch {
+        let other = self.subscriber.as_ref().is_some_and(|it| it.link != link);
+        if epoch < self.epoch || (epoch == self.epoch && other) {
             return Err(Denial::StaleEpoch { got: epoch, have: self.epoch });
         }
         self.unsubscribe();
@@ -174,7 +178,7 @@ impl Holder {
     /// A call came to nothing.
     pub(super) fn tell_failed_call(&mut self, id: ConnectionId, caller: Option<Link>, why: &Why) {
         if let Some(link) = caller {
-            self.clients.insert(id, Client { link, pending: VecDeque::new() });
+            self.clients.insert(id, Client::new(link, 0));
             return self.end_client(id, why);
         }
         if self.subscriber.is_some() {

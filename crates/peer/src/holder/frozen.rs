@@ -68,19 +68,29 @@ impl Holder {
         }
         let instance = from.u64()?;
         let mut holder = Self::new(terms, instance, connections_max);
-        holder.epoch = Epoch(from.u64()?);
-        holder.last = ConnectionId(from.u64()?);
+        holder.epoch = Epoch(from.count()?);
+        holder.last = ConnectionId(from.count()?);
         let mut connections = Vec::new();
         while from.flag()? {
             let id = ConnectionId(from.u64()?);
+            // They rise, and no later one takes their place.
+            if id > holder.last || connections.last().is_some_and(|before| *before >= id) {
+                return Err(Malformed::Kind { what: "a connection's number", got: id.0 });
+            }
             let (address, outbound) = (from.address()?, from.flag()?);
             let (of_client, pending) = (from.flag()?, take_events(from)?);
             let mut frozen = Reader::new(from.run()?);
             let connection = Connection::thaw(&mut frozen, Arc::clone(&holder.terms), now)?;
             frozen.end()?;
+            if connection.is_tunnel() {
+                holder.alone.insert(id, now);
+            }
             holder.admit(id, connection, address, outbound, now);
             if let Some(entry) = holder.connections.get_mut(&id) {
-                (entry.of_client, entry.pending) = (of_client, pending);
+                // Behind those from before comes what was read on the way.
+                let read = std::mem::replace(&mut entry.pending, pending);
+                entry.pending.extend(read);
+                entry.of_client = of_client;
             }
             connections.push(id);
         }

@@ -22,7 +22,7 @@ use wire::{id::ConnectionId, tick::Tick};
 use crate::{
     api::{self as single, Epoch, Why},
     connection::{Connection, Terms},
-    limits::{CONNECT_MAX, HANDSHAKES_MAX, KEY_HOLDER_AWAY_MAX},
+    limits::{CONNECT_MAX, HANDSHAKE_MAX, HANDSHAKES_MAX, KEY_HOLDER_AWAY_MAX, TUNNEL_ALONE_MAX},
 };
 
 pub use api::{Answer, Ask, AskId, Denial, Event, Link, Opened, Status, Summary};
@@ -91,6 +91,8 @@ pub struct Holder {
     /// What is told to whoever has the keys of a connection, and who that is.
     clients: BTreeMap<ConnectionId, Client>,
     pings: BTreeMap<ConnectionId, Vec<(Link, AskId)>>,
+    /// Tunnels whose clients have gone, and when.
+    alone: BTreeMap<ConnectionId, Tick>,
     wakes: BTreeSet<(Tick, ConnectionId)>,
     /// Questions to the key holder that have no answer yet.
     asks: BTreeMap<ConnectionId, Asked>,
@@ -135,6 +137,8 @@ struct Entry {
 struct Client {
     link: Link,
     pending: VecDeque<Event>,
+    /// The end of the ciphertext that it has been told.
+    told: u64,
 }
 
 struct Subscriber {
@@ -167,6 +171,7 @@ impl Holder {
             gone: BTreeMap::new(),
             clients: BTreeMap::new(),
             pings: BTreeMap::new(),
+            alone: BTreeMap::new(),
             wakes: BTreeSet::new(),
             asks: BTreeMap::new(),
             key_holder: false,
@@ -193,7 +198,8 @@ impl Holder {
         let call = self.calls.values().map(|call| call.until).min();
         let ask = self.asks.values().filter_map(Asked::until).min();
         let wake = self.wakes.first().map(|(at, _)| *at);
-        [call, ask, wake].into_iter().flatten().min()
+        let alone = self.alone.values().map(|since| *since + TUNNEL_ALONE_MAX).min();
+        [call, ask, wake, alone].into_iter().flatten().min()
     }
 
     /// Whether one more peer may connect at present.
@@ -221,7 +227,7 @@ impl Holder {
         let connection = match call.to {
             Callee::Node(remote) => Connection::dial(remote, terms, now),
             Callee::Tunnel { link, epoch } => {
-                self.clients.insert(id, Client { link, pending: VecDeque::new() });
+                self.clients.insert(id, Client::new(link, 0));
                 Connection::tunnel(epoch, terms)
             }
         };
@@ -257,8 +263,17 @@ impl Holder {
 
     /// The key holder has answered.
     pub fn answered(&mut self, id: ConnectionId, answer: noise::Answer, now: Tick) {
-        if self.asks.remove(&id).is_some() {
-            self.touch(id, now, |connection| connection.handle_answer(answer, now));
+        if self.asks.remove(&id).is_none() {
+            return;
+        }
+        self.touch(id, now, |connection| connection.handle_answer(answer, now));
+        let entry = self.connections.get(&id);
+        if entry.is_some_and(|entry| entry.connection.waits_for_verdict())
+            && !self.asks.contains_key(&id)
+        {
+            // It was an answer to something else, and there will be no other.
+            let why = Why::Noise(noise::Fault::Denied);
+            self.touch(id, now, |connection| connection.close_because(why));
         }
     }
 
@@ -293,11 +308,21 @@ impl Holder {
     }
 
     /// A link is gone, and with it who listened there.
-    pub fn link_went(&mut self, link: Link) {
+    pub fn link_went(&mut self, link: Link, now: Tick) {
         if self.subscriber.as_ref().is_some_and(|subscriber| subscriber.link == link) {
             self.unsubscribe();
         }
-        self.clients.retain(|_, client| client.link != link);
+        let left = self.clients.extract_if(.., |_, client| client.link == link);
+        let left: Vec<ConnectionId> = left.map(|(id, _)| id).collect();
+        let tunnels = left.into_iter().filter(|id| {
+            self.connections.get(id).is_some_and(|entry| entry.connection.is_tunnel())
+        });
+        self.alone.extend(tunnels.map(|id| (id, now)));
+        let of_link =
+            |call: &Call| matches!(call.to, Callee::Tunnel { link: of, .. } if of == link);
+        for (id, _) in self.calls.extract_if(.., |_, call| of_link(call)) {
+            self.effects.push_back(Effect::Close { connection: id, why: Why::Local });
+        }
         for waiting in self.pings.values_mut() {
             waiting.retain(|(who, _)| *who != link);
         }
@@ -318,6 +343,11 @@ impl Holder {
         let asks = self.asks.iter().filter(|(_, asked)| late(asked.until()));
         for id in asks.map(|(id, _)| *id).collect::<Vec<_>>() {
             self.touch(id, now, |connection| connection.close_because(Why::KeyHolderAway));
+        }
+        let alone = self.alone.iter().filter(|(_, since)| **since + TUNNEL_ALONE_MAX <= now);
+        for id in alone.map(|(id, _)| *id).collect::<Vec<_>>() {
+            let why = Why::TimedOut { what: "client", max: TUNNEL_ALONE_MAX };
+            self.touch(id, now, |connection| connection.close_because(why));
         }
         let calls = self.calls.iter().filter(|(_, call)| call.until <= now);
         for id in calls.map(|(id, _)| *id).collect::<Vec<_>>() {
@@ -427,6 +457,7 @@ impl Holder {
         if asked || entry.shaking {
             self.effects.push_back(Effect::Forget { connection: id });
         }
+        self.alone.remove(&id);
         self.refuse_pings(id);
         self.effects.push_back(Effect::Close { connection: id, why: why.clone() });
         self.tell_end(id, *entry, &why);
@@ -441,9 +472,21 @@ impl Holder {
     }
 }
 
+impl Client {
+    /// A client that has read the ciphertext up to here.
+    const fn new(link: Link, told: u64) -> Self {
+        Self { link, pending: VecDeque::new(), told }
+    }
+}
+
 impl Asked {
-    /// Until when it waits for a key holder that is away.
+    /// Until when it waits: for a key holder that is away, or for its word on who connected. What
+    /// else is asked ends with the handshake's own time.
     fn until(&self) -> Option<Tick> {
-        (!self.sent).then(|| self.since + KEY_HOLDER_AWAY_MAX)
+        match (self.sent, &self.ask) {
+            (false, _) => Some(self.since + KEY_HOLDER_AWAY_MAX),
+            (true, noise::Ask::Verify { .. }) => Some(self.since + HANDSHAKE_MAX),
+            (true, _) => None,
+        }
     }
 }

@@ -189,7 +189,7 @@ impl Post {
             let why = "the sockets cannot be reached".to_owned();
             return self.reply(call, Err(Refusal::Unavailable { why }));
         }
-        self.tries.remove(&node).into_iter().flat_map(|each| each.calls).for_each(|before| {
+        self.abandon(&node).into_iter().flat_map(|each| each.calls).for_each(|before| {
             let why = "another call has taken its place".to_owned();
             let reply = Err(Refusal::Unavailable { why });
             self.steps.push_back(super::Step::Do(Effect::Reply { call: before, reply }));
@@ -202,7 +202,7 @@ impl Post {
     }
 
     fn disconnect(&mut self, call: CallId, node: PublicKey) {
-        let attempt = self.tries.remove(&node);
+        let attempt = self.abandon(&node);
         let peer = self.peer(&node).map(|peer| peer.connection);
         let wanted = self.state.wanted.contains_key(&node);
         if attempt.is_none() && peer.is_none() && !wanted {

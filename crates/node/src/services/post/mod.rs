@@ -167,7 +167,7 @@ pub struct Post {
 impl Post {
     /// Opens for one more time, with what was saved. `features` are those of our `init`.
     pub fn open(state: State, features: Features, dice: Dice) -> Self {
-        let epoch = peer::Epoch(state.epoch.0 + 1);
+        let epoch = peer::Epoch(state.epoch.0.saturating_add(1));
         #[cfg(feature = "planted")]
         let epoch = match crate::planted::two_owners_after_crash() {
             true => peer::Epoch(state.epoch.0.max(1)),

@@ -72,6 +72,12 @@ impl Post {
 
     /// The connections that were there before us are known now: what is missing is called.
     pub(super) fn caught(&mut self, now: Tick) {
+        // What became of calls while nobody listened is not told any more.
+        let dialing = self.tries.iter();
+        let dialing = dialing.filter(|(_, each)| matches!(each.stage, Stage::Dialing(_)));
+        for node in dialing.map(|(node, _)| *node).collect::<Vec<_>>() {
+            self.try_failed(node, "the sockets were gone for a moment", now);
+        }
         let missing = self.state.wanted.iter();
         let missing = missing.filter(|(node, _)| !self.by_node.contains_key(node));
         for (node, address) in missing.map(|(node, at)| (*node, *at)).collect::<Vec<_>>() {
@@ -88,6 +94,15 @@ impl Post {
             self.save(Change::Ended { holder, connection }, None);
         }
         self.dial_due(now);
+    }
+
+    /// Gives up calling a peer, and whatever is under way to it. Who asked for it is still to hear.
+    pub(super) fn abandon(&mut self, node: &PublicKey) -> Option<Try> {
+        let attempt = self.tries.remove(node)?;
+        if let Stage::Dialing(connection) = attempt.stage {
+            self.desk.ask(Ask::Close { connection });
+        }
+        Some(attempt)
     }
 
     /// Calls a peer as soon as that is possible.
@@ -121,6 +136,10 @@ impl Post {
     ) -> bool {
         let is_it = |each: &Try| matches!(each.stage, Stage::Asked(asked) if asked == token);
         let Some((node, attempt)) = self.tries.iter_mut().find(|(_, each)| is_it(each)) else {
+            if let Some(Answer::Dialing { connection }) = answer {
+                // It was given up before it had a number.
+                self.desk.ask(Ask::Close { connection: *connection });
+            }
             return false;
         };
         let node = *node;
