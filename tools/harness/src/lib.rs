@@ -6,10 +6,12 @@
 //! same input has to give the same run.
 
 mod codec;
+mod holder;
 mod keys;
 mod transport;
 
 pub use codec::{addresses, bigsize, features, message, message_of, tlv_stream};
+pub use holder::holder;
 pub use keys::{seed_file, signer_answer, signer_ask};
 pub use transport::{acts, half_open, record_stream, transport_state};
 
@@ -23,6 +25,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("bigsize", bigsize),
     ("features", features),
     ("half_open", half_open),
+    ("holder", holder),
     ("message", message),
     ("message_of", message_of),
     ("record_stream", record_stream),
