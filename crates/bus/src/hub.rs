@@ -28,6 +28,8 @@ use crate::{
 
 /// Links of one hub.
 pub const LINKS_MAX: usize = 256;
+/// Links of one listening path, so that those who come there do not lock out those of another.
+pub const LINKS_PER_LISTENER_MAX: usize = 64;
 /// Descriptors that are looked at in one round.
 const EVENTS_MAX: usize = 512;
 /// Bytes taken from one link in one round, so that none starves the others.
@@ -36,6 +38,8 @@ const READ_BYTES: usize = 64 << 10;
 /// A standing link that is down is tried again after this time, then after twice the last.
 const RETRY_MIN: Duration = Duration::from_millis(50);
 const RETRY_MAX: Duration = Duration::from_secs(1);
+/// A path at which the system lets nobody connect is left alone for so long.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
 const LINK: u64 = 1 << 63;
 const LISTENER: u64 = 1 << 62;
@@ -126,6 +130,8 @@ pub struct Hub {
     epoll: OwnedFd,
     waker: Waker,
     listeners: Vec<Listener>,
+    /// Listeners that are left alone, and until when.
+    paused: BTreeMap<usize, Instant>,
     links: BTreeMap<LinkId, Open>,
     standing: Vec<Stand>,
     last: LinkId,
@@ -137,9 +143,17 @@ pub struct Hub {
 struct Open {
     link: Link,
     stream: UnixStream,
-    standing: Option<Standing>,
+    origin: Origin,
     waits_to_write: bool,
     told_denied: bool,
+}
+
+/// Where a link comes from.
+#[derive(Clone, Copy)]
+enum Origin {
+    Pair,
+    Listener(usize),
+    Standing(Standing),
 }
 
 struct Stand {
@@ -169,6 +183,7 @@ impl Hub {
             epoll,
             waker: Waker(Arc::new(waker)),
             listeners: Vec::new(),
+            paused: BTreeMap::new(),
             links: BTreeMap::new(),
             standing: Vec::new(),
             last: LinkId(0),
@@ -207,7 +222,7 @@ impl Hub {
     /// One end of a pair, whose other end another thread has.
     pub fn adopt(&mut self, stream: UnixStream, grant: Grant) -> io::Result<LinkId> {
         stream.set_nonblocking(true)?;
-        self.open(stream, grant, None)
+        self.open(stream, grant, Origin::Pair)
     }
 
     /// A link to whoever listens at a path, made again whenever it goes down.
@@ -273,8 +288,9 @@ impl Hub {
     pub fn poll(&mut self, timeout: Option<Duration>, inputs: &mut Vec<Input>) -> io::Result<()> {
         self.flush();
         let retry = self.stand_up();
+        let resume = self.resume();
         let timeout = if self.inputs.is_empty() {
-            timeout.into_iter().chain(retry).min()
+            timeout.into_iter().chain(retry).chain(resume).min()
         } else {
             Some(Duration::ZERO)
         };
@@ -341,34 +357,67 @@ impl Hub {
     }
 
     fn accept(&mut self, at: usize) {
-        while let Some(listener) = self.listeners.get(at)
-            && let Ok(accepted) = listener.accept()
-        {
+        // Who comes in crowds is let in over several rounds.
+        for _ in 0..LINKS_PER_LISTENER_MAX {
+            let Some(listener) = self.listeners.get(at) else { return };
             let grant = listener.grant().clone();
-            if let Some(stream) = accepted
-                && self.links.len() < LINKS_MAX
-            {
-                // What cannot be watched is closed: the other side sees that.
-                self.open(stream, grant, None).ok();
+            match listener.accept() {
+                Ok(Some(stream)) if self.has_room_at(at) => {
+                    // What cannot be watched is closed: the other side sees that.
+                    self.open(stream, grant, Origin::Listener(at)).ok();
+                }
+                // Closed, which the other side sees as well.
+                Ok(_) => {}
+                Err(fault) if fault.kind() == io::ErrorKind::WouldBlock => return,
+                Err(fault) if fault.kind() == io::ErrorKind::ConnectionAborted => {}
+                // Whoever waits there would be reported again at once, and for ever.
+                Err(_) => return self.pause(at),
             }
         }
     }
 
-    fn open(
-        &mut self,
-        stream: UnixStream,
-        grant: Grant,
-        standing: Option<Standing>,
-    ) -> io::Result<LinkId> {
+    fn has_room_at(&self, at: usize) -> bool {
+        let here = |open: &&Open| matches!(open.origin, Origin::Listener(from) if from == at);
+        self.links.len() < LINKS_MAX
+            && self.links.values().filter(here).count() < LINKS_PER_LISTENER_MAX
+    }
+
+    fn pause(&mut self, at: usize) {
+        if self.listen_at(at, Interest::default()).is_ok() {
+            self.paused.insert(at, Instant::now() + ACCEPT_PAUSE);
+        }
+    }
+
+    /// Goes back to the listeners whose pause is over; says when to come again.
+    fn resume(&mut self) -> Option<Duration> {
+        let now = Instant::now();
+        let over = self.paused.iter().filter(|(_, until)| **until <= now);
+        for at in over.map(|(at, _)| *at).collect::<Vec<_>>() {
+            let resumed = self.listen_at(at, Interest { read: true, write: false });
+            match resumed {
+                Ok(()) => self.paused.remove(&at),
+                Err(_) => self.paused.insert(at, now + ACCEPT_PAUSE),
+            };
+        }
+        self.paused.values().min().map(|until| until.saturating_duration_since(now))
+    }
+
+    fn listen_at(&self, at: usize, interest: Interest) -> io::Result<()> {
+        let Some(listener) = self.listeners.get(at) else { return Ok(()) };
+        let data = epoll::EventData::new_u64(LISTENER | at as u64);
+        Ok(epoll::modify(&self.epoll, listener, data, interest.flags())?)
+    }
+
+    fn open(&mut self, stream: UnixStream, grant: Grant, origin: Origin) -> io::Result<LinkId> {
         let link = LinkId(self.last.0 + 1);
         let data = epoll::EventData::new_u64(LINK | link.0);
         epoll::add(&self.epoll, &stream, data, epoll::EventFlags::IN)?;
         self.last = link;
         let name = grant.name().to_owned();
         let (waits_to_write, told_denied) = (false, false);
-        let open = Open { link: Link::new(grant), stream, standing, waits_to_write, told_denied };
+        let open = Open { link: Link::new(grant), stream, origin, waits_to_write, told_denied };
         self.links.insert(link, open);
-        self.inputs.push_back(Input::LinkUp { link, name, standing });
+        self.inputs.push_back(Input::LinkUp { link, name, standing: origin.standing() });
         Ok(link)
     }
 
@@ -385,7 +434,7 @@ impl Hub {
             let (path, grant) = (stand.path.clone(), stand.grant.clone());
             if let Ok(stream) = UnixStream::connect(path)
                 && stream.set_nonblocking(true).is_ok()
-                && let Ok(link) = self.open(stream, grant, Some(Standing(at)))
+                && let Ok(link) = self.open(stream, grant, Origin::Standing(Standing(at)))
             {
                 let stand = &mut self.standing[at];
                 (stand.link, stand.pause, stand.since) = (Some(link), RETRY_MIN, now);
@@ -473,13 +522,24 @@ impl Hub {
 
     fn down(&mut self, link: LinkId, broken: Option<Broken>) {
         let Some(open) = self.links.remove(&link) else { return };
-        if let Some(stand) = open.standing.and_then(|Standing(at)| self.standing.get_mut(at)) {
+        if let Some(stand) =
+            open.origin.standing().and_then(|Standing(at)| self.standing.get_mut(at))
+        {
             // At once: whoever listened may have been replaced. But not again and again.
             stand.link = None;
             stand.next = (stand.since + RETRY_MIN).max(Instant::now());
         }
         let unanswered = open.link.unanswered().collect();
         self.inputs.push_back(Input::LinkDown { link, broken, unanswered });
+    }
+}
+
+impl Origin {
+    const fn standing(self) -> Option<Standing> {
+        match self {
+            Self::Standing(standing) => Some(standing),
+            Self::Pair | Self::Listener(_) => None,
+        }
     }
 }
 

@@ -21,6 +21,8 @@ mod listener;
 pub use caller::{CallFault, Caller};
 pub use frame::{DENIED, FRAME_BYTES_MAX, Frame, FrameFault, Kind};
 pub use grant::Grant;
-pub use hub::{Hub, Input, Interest, Key, LINKS_MAX, LinkId, Standing, Waker};
+pub use hub::{
+    Hub, Input, Interest, Key, LINKS_MAX, LINKS_PER_LISTENER_MAX, LinkId, Standing, Waker,
+};
 pub use link::{ASKS_MAX, Broken, Link, NotSent, QUEUE_BYTES_MAX};
 pub use listener::{ListenFault, Listener};

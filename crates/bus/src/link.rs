@@ -1,8 +1,10 @@
 //! The rules of a link, without its socket.
 //!
 //! Whoever asks may have [`ASKS_MAX`] questions unanswered, and may not have more: so whoever is
-//! asked can always take what comes, and its answers always have room. What has no such bound, asks
-//! and events, must fit a queue. Two services that ask each other cannot stop each other that way.
+//! asked can always take what comes, and its answers always have room. A question counts until the
+//! socket has taken its answer, so that nobody piles up answers by not reading them. What has no
+//! such bound, asks and events, must fit a queue. Two services that ask each other cannot stop each
+//! other that way.
 
 use std::{
     collections::{BTreeSet, VecDeque},
@@ -16,7 +18,7 @@ use crate::{
     grant::Grant,
 };
 
-/// Questions of one side that have no answer yet.
+/// Questions of one side whose answer the other side's socket has not taken yet.
 pub const ASKS_MAX: usize = 1_024;
 /// Bytes that wait for the socket; then no more asks and events are taken.
 pub const QUEUE_BYTES_MAX: usize = 1 << 20;
@@ -61,7 +63,7 @@ pub enum NotSent {
 pub enum Broken {
     /// Bytes that are no frame.
     Frame(FrameFault),
-    /// More questions than may be unanswered.
+    /// More questions than may be unanswered, or their answers unread.
     TooManyAsks {
         /// How many may.
         max: usize,
@@ -88,12 +90,17 @@ pub struct Link {
     /// Bytes of the first piece that are written.
     written: usize,
     queued: usize,
+    /// Bytes that the socket has taken since the link began.
+    passed: u64,
     /// Somebody was told that it is full.
     refused: bool,
     last_asked: u64,
     unanswered: BTreeSet<u64>,
     last_heard: u64,
+    /// Questions that we have not answered.
     owed: BTreeSet<u64>,
+    /// Answers that the socket has not taken whole, by the byte of the link at which each ends.
+    untaken: VecDeque<u64>,
 }
 
 /// What a link has received.
@@ -111,11 +118,13 @@ impl Link {
             out: VecDeque::new(),
             written: 0,
             queued: 0,
+            passed: 0,
             refused: false,
             last_asked: 0,
             unanswered: BTreeSet::new(),
             last_heard: 0,
             owed: BTreeSet::new(),
+            untaken: VecDeque::new(),
         }
     }
 
@@ -160,8 +169,14 @@ impl Link {
         if !self.owed.remove(&id) {
             return Err(NotSent::NotAsked { id });
         }
-        self.push(Kind::Answer, id, topic, payload);
+        self.push_answer(id, topic, payload);
         Ok(())
+    }
+
+    /// The question counts on, until this is written.
+    fn push_answer(&mut self, id: u64, topic: u16, payload: &[u8]) {
+        self.push(Kind::Answer, id, topic, payload);
+        self.untaken.push_back(self.passed + self.queued as u64);
     }
 
     fn judge(&mut self, payload: &[u8]) -> Result<(), NotSent> {
@@ -199,6 +214,10 @@ impl Link {
     pub(crate) fn advance(&mut self, bytes: usize) {
         self.written += bytes;
         self.queued -= bytes;
+        self.passed += bytes as u64;
+        while self.untaken.front().is_some_and(|end| *end <= self.passed) {
+            self.untaken.pop_front();
+        }
         if self.out.front().is_some_and(|piece| piece.len() == self.written) {
             self.out.pop_front();
             self.written = 0;
@@ -232,7 +251,7 @@ impl Link {
         if frame.id <= self.last_heard {
             return Err(Broken::AskNumber { got: frame.id, last: self.last_heard });
         }
-        if self.owed.len() >= ASKS_MAX {
+        if self.owed.len() + self.untaken.len() >= ASKS_MAX {
             return Err(Broken::TooManyAsks { max: ASKS_MAX });
         }
         self.last_heard = frame.id;
@@ -241,7 +260,7 @@ impl Link {
             return Ok(Received::Frame(frame));
         }
         let text = format!("the link '{}' may not ask topic {}", self.grant.name(), frame.topic);
-        self.push(Kind::Answer, frame.id, DENIED, text.as_bytes());
+        self.push_answer(frame.id, DENIED, text.as_bytes());
         Ok(Received::Denied(frame.topic))
     }
 }
@@ -264,7 +283,9 @@ impl fmt::Display for Broken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Frame(fault) => fault.fmt(f),
-            Self::TooManyAsks { max } => write!(f, "more than {max} unanswered questions"),
+            Self::TooManyAsks { max } => {
+                write!(f, "more than {max} questions unanswered, or answers unread")
+            }
             Self::AskNumber { got, last } => write!(f, "question {got} after question {last}"),
             Self::NotAsked { got } => write!(f, "an answer to question {got}, which nobody asked"),
         }

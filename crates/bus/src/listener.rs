@@ -83,9 +83,10 @@ impl Listener {
         Ok(Self { socket, path: path.to_owned(), grant, owned: true })
     }
 
-    /// Goes on with another process's listening socket.
+    /// Goes on with another process's listening socket. The path is the other's until
+    /// [`Listener::own`].
     pub fn adopt(socket: OwnedFd, path: &Path, grant: Grant) -> Self {
-        Self { socket: socket.into(), path: path.to_owned(), grant, owned: true }
+        Self { socket: socket.into(), path: path.to_owned(), grant, owned: false }
     }
 
     /// The path.
@@ -103,7 +104,7 @@ impl Listener {
         self.owned = false;
     }
 
-    /// Whether the path is ours again, or still.
+    /// No other process goes on with it: the path is ours to remove.
     pub const fn own(&mut self) {
         self.owned = true;
     }

@@ -2,7 +2,7 @@
 
 use std::{io::Write as _, os::unix::net::UnixStream, time::Duration};
 
-use bus::{ASKS_MAX, Broken, FRAME_BYTES_MAX, FrameFault, Hub, Input, Kind};
+use bus::{ASKS_MAX, Broken, FRAME_BYTES_MAX, FrameFault, Hub, Input, Kind, NotSent};
 
 use crate::links::{anything, until};
 
@@ -50,6 +50,44 @@ fn the_rules_of_questions_hold() {
     assert_eq!(verdict(&twice), Broken::AskNumber { got: 5, last: 5 });
     assert_eq!(verdict(&frame(1, 0, 1, b"")), Broken::AskNumber { got: 0, last: 0 });
     assert_eq!(verdict(&frame(2, 9, 1, b"")), Broken::NotAsked { got: 9 });
+}
+
+/// An answer that nobody reads is still owed: there is no pile of them.
+#[test]
+fn whoever_does_not_read_its_answers_cannot_ask_on() {
+    let many = ASKS_MAX as u64;
+    let denied: Vec<u8> = (1..=many + 1).flat_map(|id| frame(1, id, 101, b"")).collect();
+    assert_eq!(verdict(&denied), Broken::TooManyAsks { max: ASKS_MAX });
+
+    let (mut deaf, good) = UnixStream::pair().expect("a pair");
+    let mut hub = Hub::new().expect("a hub");
+    hub.adopt(good, anything()).expect("it can be watched");
+    let writer = std::thread::spawn(move || {
+        // Slowly enough to be answered, so that few are unanswered at any time.
+        for from in (1..20 * many).step_by(64) {
+            let asks: Vec<u8> = (from..from + 64).flat_map(|id| frame(1, id, 1, b"")).collect();
+            if deaf.write_all(&asks).is_err() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        deaf
+    });
+    let (mut inputs, mut answered, mut broken) = (Vec::new(), 0, None);
+    while broken.is_none() && answered < 20 * many {
+        hub.poll(Some(Duration::from_secs(5)), &mut inputs).expect("a hub waits");
+        for input in inputs.drain(..) {
+            if let Input::Frame { link, frame } = input {
+                answered += 1;
+                let given = hub.answer(link, frame.id, 1, &[7; 1_000]);
+                assert!(matches!(given, Ok(()) | Err(NotSent::NoLink)), "{given:?}");
+            } else if let Input::LinkDown { broken: why, .. } = input {
+                broken = why;
+            }
+        }
+    }
+    drop(writer.join());
+    assert_eq!(broken, Some(Broken::TooManyAsks { max: ASKS_MAX }), "{answered} answers");
 }
 
 #[test]

@@ -185,6 +185,7 @@ fn events_come_as_they_happen() {
     let (status, answer) = api.ask("POST", "/v1/peers", &api.owner(), &body);
     assert_eq!(status, 200, "{answer}");
     until("peer_connected");
+    other.until_connected();
     let us = other.peers()[0];
     let bytes = vec![0x81, 1, 0xab];
     other.call(node::services::post::Command::Message { node: us, bytes }).expect("connected");

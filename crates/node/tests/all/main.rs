@@ -10,3 +10,4 @@ mod party;
 #[cfg(feature = "planted")]
 mod planted;
 mod store;
+mod takeover;

@@ -12,7 +12,8 @@
 //!
 //! The new process touches no socket before `yours`. The old one goes on by itself when `ready` has
 //! not come in time, and says `mine` first. Who hears neither, but that the other has gone, knows
-//! that it died before it could say `mine`: then the sockets are its own. So there is one owner.
+//! that it died before it could say `mine`: then the sockets are its own. Who hears nothing at all
+//! makes sure that `yours` cannot come any more, and gives up. So there is one owner.
 
 use std::{
     fmt, io,
@@ -29,12 +30,13 @@ use bitcoin::hashes::{Hash as _, sha256};
 use bus::{Grant, Hub, Interest, Key, Listener};
 use peer::{Terms, holder::Holder};
 use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
     fs::{MemfdFlags, memfd_create},
-    io::{pread, pwrite},
+    io::{Errno, pread, pwrite, retry_on_intr},
     net::{
         AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
-        SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags, SocketType, accept_with,
-        bind, connect, listen, recvmsg, sendmsg, socket_with,
+        SendAncillaryMessage, SendFlags, Shutdown, SocketAddrUnix, SocketFlags, SocketType,
+        accept_with, bind, connect, listen, recvmsg, sendmsg, shutdown, socket_with,
         sockopt::{Timeout, set_socket_timeout, socket_peercred},
     },
     process::geteuid,
@@ -43,8 +45,10 @@ use tracing::{info, warn};
 use wire::{bigsize, id::ConnectionId, reader::Reader};
 use zeroize::Zeroizing;
 
-use super::{LISTENERS, SignerAt, Sockets, connections_max, socket::Socket};
-use crate::io::clock;
+use super::{
+    LINGER_MAX, LISTENERS, SignerAt, Sockets, connections_max, signing::Question, socket::Socket,
+};
+use crate::io::{clock, stop::Stop};
 
 /// What both must speak.
 pub const HANDOVER_VERSION: u16 = 1;
@@ -57,6 +61,12 @@ const READY_MAX: Duration = Duration::from_secs(2);
 /// From `ready` to `yours`; the old process has nothing to do in between.
 const YOURS_MAX: Duration = Duration::from_secs(5);
 const PACKET_BYTES: usize = 4_096;
+/// Sockets that listen for peers, in one plan.
+const LISTENERS_MAX: usize = 64;
+/// Paths of the bus, in one plan.
+const PATHS_MAX: usize = 64;
+/// While old sockets write their last, a stop is noticed after this time.
+const LINGER_TURN: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
 
 const HELLO: u8 = 1;
 const NO: u8 = 2;
@@ -70,6 +80,7 @@ const MINE: u8 = 7;
 pub(super) struct Door {
     socket: OwnedFd,
     path: PathBuf,
+    /// The path is ours to remove.
     owned: bool,
 }
 
@@ -192,6 +203,8 @@ impl Sockets {
                 self.let_go();
             }
             Err(why) => {
+                // First: what is not ready by now never will be, and gives up even without `mine`.
+                shutdown(&other, Shutdown::Read).ok();
                 send(&other, MINE, &[], &[]).ok();
                 warn!(why, "nobody took over; this process goes on");
                 let now = clock::now();
@@ -255,15 +268,45 @@ impl Sockets {
         }
     }
 
-    /// The paths live on, in the other process.
+    /// Paths and connections live on in the other process; nobody is answered here any more. What
+    /// was closing before is not known there: it stays until [`Sockets::linger`].
     fn let_go(&mut self) {
-        self.sockets.clear();
+        self.sockets.retain(|_, socket| socket.closing && !socket.unsent().is_empty());
         self.listeners.clear();
         for listener in self.hub.listeners() {
             listener.disown();
         }
-        if let Some(door) = &mut self.handover {
+        if let Some(mut door) = self.handover.take() {
             door.owned = false;
+        }
+        // Should there be no other loop, the links of this one end a little later.
+        if let Ok(without_links) = Hub::new() {
+            self.hub = without_links;
+        }
+    }
+
+    /// After a handover: writes what is left for sockets that were closing.
+    pub(super) fn linger(&mut self, stop: &Stop) {
+        let until = clock::now() + LINGER_MAX;
+        while !self.sockets.is_empty() && clock::now() < until && !stop.is_set() {
+            let waiting = self.sockets.values();
+            let mut waiting: Vec<_> =
+                waiting.map(|socket| PollFd::new(socket, PollFlags::OUT)).collect();
+            match poll(&mut waiting, Some(&LINGER_TURN)) {
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(_) => return,
+            }
+            self.sockets.retain(|_, it| it.flush().is_ok() && !it.unsent().is_empty());
+        }
+    }
+
+    /// The paths are this process's now.
+    fn own_paths(&mut self) {
+        for listener in self.hub.listeners() {
+            listener.own();
+        }
+        if let Some(door) = &mut self.handover {
+            door.owned = true;
         }
     }
 
@@ -273,6 +316,7 @@ impl Sockets {
             self.hub.close(link);
         }
         self.asked.clear();
+        self.waiting.retain(|question| matches!(question, Question::Forget { .. }));
         if self.signer.is_some() {
             self.holder.key_holder_came();
         }
@@ -316,28 +360,42 @@ pub fn take_over(
         }
         fds.extend(packet.fds);
     }
-    let sockets = assemble(plan, fds, terms, signer, grants)?;
+    let mut sockets = assemble(plan, fds, terms, signer, grants)?;
     send(&other, READY, &[], &[]).map_err(io("it went away"))?;
-    match receive(&other, 0) {
-        Ok(packet) if packet.kind == YOURS => Ok(sockets),
-        Ok(_) => {
-            drop_unowned(sockets);
-            Err(TakeOverFault::Refused { why: "it goes on itself".to_owned() })
-        }
-        // It died before it could say that it goes on.
-        Err(fault) if fault.kind() == io::ErrorKind::UnexpectedEof => Ok(sockets),
-        Err(fault) => {
-            drop_unowned(sockets);
-            Err(TakeOverFault::Io { what: "it does not answer", fault })
+    hear_yours(&other)?;
+    sockets.own_paths();
+    Ok(sockets)
+}
+
+/// Waits for the word that makes the sockets ours. Without it they are the other's.
+fn hear_yours(other: &OwnedFd) -> Result<(), TakeOverFault> {
+    let (mut reset, mut too_late) = (false, false);
+    loop {
+        let fault = match receive(other, 0) {
+            Ok(packet) if packet.kind == YOURS => return Ok(()),
+            Ok(_) => return Err(TakeOverFault::Refused { why: "it goes on itself".to_owned() }),
+            Err(fault) => fault,
+        };
+        let kind = fault.kind();
+        if kind == io::ErrorKind::ConnectionReset && !reset {
+            // It has gone and left our `ready` unread. What it said before is still to be read.
+            reset = true;
+        } else if kind == io::ErrorKind::UnexpectedEof && !too_late {
+            // It died before it could say that it goes on.
+            return Ok(());
+        } else if kind == io::ErrorKind::WouldBlock && !too_late {
+            // From here on it cannot say `yours`; just now it may have.
+            too_late = true;
+            let what = "the handover cannot be ended";
+            shutdown(other, Shutdown::Read)
+                .map_err(|fault| TakeOverFault::Io { what, fault: fault.into() })?;
+        } else {
+            return Err(TakeOverFault::Io { what: "it does not answer", fault });
         }
     }
 }
 
-/// The paths are still the other's.
-fn drop_unowned(mut sockets: Sockets) {
-    sockets.let_go();
-}
-
+/// All of it, ready to run; but nothing is ours yet. Whoever drops it leaves the other's paths.
 fn assemble(
     plan: Plan,
     fds: Vec<OwnedFd>,
@@ -362,7 +420,7 @@ fn assemble(
         sockets.add_listener(fd).map_err(io)?;
     }
     let socket = fds.next().expect("counted by the caller");
-    let door = Door { socket, path: plan.door, owned: true };
+    let door = Door { socket, path: plan.door, owned: false };
     door.watch(&sockets.hub).map_err(io)?;
     sockets.handover = Some(door);
     for ((path, name), fd) in plan.paths.iter().zip(fds.by_ref()) {
@@ -403,7 +461,9 @@ fn read_plan(head: Packet) -> Result<Plan, TakeOverFault> {
     if sha256::Hash::hash(&bytes).as_byte_array() != sum {
         return Err(damaged("the checksum is wrong"));
     }
-    Plan::decode(&bytes).ok_or_else(|| damaged("the plan cannot be read"))
+    let plan = Plan::decode(&bytes).ok_or_else(|| damaged("the plan cannot be read"))?;
+    plan.judge().map_err(|why| TakeOverFault::Damaged { why })?;
+    Ok(plan)
 }
 
 impl Plan {
@@ -427,6 +487,18 @@ impl Plan {
         run(&self.state);
         self.unsent.iter().for_each(|each| run(each));
         to
+    }
+
+    /// No more than this process can have. Asking how much that is raises the limit, too, before
+    /// the descriptors come.
+    fn judge(&self) -> Result<(), String> {
+        let counts = [
+            ("listening sockets", self.listeners, LISTENERS_MAX),
+            ("paths", self.paths.len(), PATHS_MAX),
+            ("connections", self.peers, connections_max()),
+        ];
+        let wrong = counts.into_iter().find(|(_, have, max)| have > max);
+        wrong.map_or(Ok(()), |(what, have, max)| Err(format!("{have} {what}, at most {max}")))
     }
 
     fn decode(bytes: &[u8]) -> Option<Self> {
@@ -497,7 +569,7 @@ fn send(to: &OwnedFd, kind: u8, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> io::Res
         assert!(control.push(SendAncillaryMessage::ScmRights(fds)), "a batch fits");
     }
     let parts = [io::IoSlice::new(std::slice::from_ref(&kind)), io::IoSlice::new(bytes)];
-    sendmsg(to, &parts, &mut control, SendFlags::NOSIGNAL)?;
+    retry_on_intr(|| sendmsg(to, &parts, &mut control, SendFlags::NOSIGNAL))?;
     Ok(())
 }
 
@@ -507,7 +579,8 @@ fn receive(from: &OwnedFd, fds_max: usize) -> io::Result<Packet> {
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let mut buffer = [0; PACKET_BYTES];
     let parts = &mut [io::IoSliceMut::new(&mut buffer)];
-    let got = recvmsg(from, parts, &mut control, RecvFlags::CMSG_CLOEXEC)?.bytes;
+    let flags = RecvFlags::CMSG_CLOEXEC;
+    let got = retry_on_intr(|| recvmsg(from, parts, &mut control, flags))?.bytes;
     let mut fds = Vec::new();
     for message in control.drain() {
         if let RecvAncillaryMessage::ScmRights(rights) = message {

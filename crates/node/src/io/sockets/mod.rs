@@ -1,6 +1,7 @@
 //! The holder of sockets as a service: no key, no disk, one thread.
 
 mod handover;
+mod signing;
 mod socket;
 
 use std::{
@@ -13,7 +14,6 @@ use std::{
 };
 
 use bus::{Frame, Grant, Hub, Input, Interest, Key, Kind, LinkId, Standing};
-use noise::Fault;
 use peer::{
     Terms,
     holder::{self, AskId, Effect, Holder, Link, topic},
@@ -25,6 +25,7 @@ use wire::{
 };
 
 use super::{clock, stop::Stop};
+use signing::Question;
 use socket::Socket;
 
 pub use handover::{TakeOverFault, take_over};
@@ -76,7 +77,9 @@ pub struct Sockets {
     standing: Option<Standing>,
     signer: Option<LinkId>,
     /// Questions to the signer, by their number on the link.
-    asked: BTreeMap<u64, ConnectionId>,
+    asked: BTreeMap<u64, Question>,
+    /// Questions that its link does not take at present.
+    waiting: VecDeque<Question>,
     /// Sockets with bytes to write.
     dirty: BTreeSet<ConnectionId>,
     /// Sockets that are not read, until their connection wants bytes again.
@@ -110,6 +113,7 @@ impl Sockets {
             standing,
             signer: link,
             asked: BTreeMap::new(),
+            waiting: VecDeque::new(),
             dirty: BTreeSet::new(),
             paused: BTreeSet::new(),
             lingering: VecDeque::new(),
@@ -162,8 +166,16 @@ impl Sockets {
             self.hub.poll(wait, &mut inputs)?;
             self.now = clock::now();
             for input in inputs.drain(..) {
+                // What came behind it is the successor's: whoever asked sees its link end.
+                if self.handed_over {
+                    break;
+                }
                 self.take(input);
             }
+        }
+        if self.handed_over {
+            self.linger(stop);
+            return Ok(());
         }
         self.drive();
         self.hub.flush();
@@ -194,9 +206,11 @@ impl Sockets {
                 if self.signer == Some(link) {
                     self.signer = None;
                     self.asked.clear();
+                    // Whoever waited is asked for again, or is over.
+                    self.waiting.clear();
                     self.holder.key_holder_went(self.now);
                 }
-                self.holder.link_went(Link(link.0));
+                self.holder.link_went(Link(link.0), self.now);
             }
             Input::Frame { link, frame } => self.on_frame(link, &frame),
             Input::Denied { link, topic } => {
@@ -205,6 +219,7 @@ impl Sockets {
             Input::Ready { key, readable, writable, over } => {
                 self.on_ready(key, readable, writable, over);
             }
+            Input::Room { link } if self.signer == Some(link) => self.ask_waiting(),
             // Events are offered in every round.
             Input::Room { .. } | Input::Woken => {}
         }
@@ -225,30 +240,6 @@ impl Sockets {
             Kind::Answer => self.on_answer(frame),
             Kind::Event => {}
         }
-    }
-
-    /// The signer has answered. What cannot be read is a no.
-    fn on_answer(&mut self, frame: &Frame) {
-        let Some(id) = self.asked.remove(&frame.id) else { return };
-        let mut bytes = frame.payload.clone();
-        let answer = match signer::Answer::decode(&mut bytes) {
-            Ok(signer::Answer::Handshake { connection, answer }) if connection == id => answer,
-            Ok(signer::Answer::Forgotten { .. }) => return,
-            Ok(signer::Answer::Refused(refusal)) => {
-                warn!(connection = id.0, %refusal, "the signer refuses");
-                noise::Answer::Refused(Fault::Denied)
-            }
-            Ok(
-                signer::Answer::Handshake { .. }
-                | signer::Answer::NodeId { .. }
-                | signer::Answer::Signed { .. },
-            )
-            | Err(_) => {
-                warn!(connection = id.0, "the signer has answered something else");
-                noise::Answer::Refused(Fault::Denied)
-            }
-        };
-        self.holder.answered(id, answer, self.now);
     }
 
     fn on_ready(&mut self, key: Key, readable: bool, writable: bool, over: bool) {
@@ -399,10 +390,10 @@ impl Sockets {
                 }
             }
             Effect::AskKeyHolder { connection, ask } => {
-                self.ask_signer(connection, &signer::Ask::Handshake { connection, ask });
+                self.ask_signer(Question::Handshake { connection, ask });
             }
             Effect::Forget { connection } => {
-                self.ask_signer(connection, &signer::Ask::Forget { connection });
+                self.ask_signer(Question::Forget { connection });
             }
             Effect::Answer { link, id, answer } => {
                 let topic = answer.topic();
@@ -410,20 +401,6 @@ impl Sockets {
                 if let Err(fault) = sent {
                     debug!(link = link.0, %fault, "no answer");
                 }
-            }
-        }
-    }
-
-    fn ask_signer(&mut self, connection: ConnectionId, ask: &signer::Ask) {
-        let Some(link) = self.signer else { return };
-        match self.hub.ask(link, ask.topic(), &ask.encode()) {
-            Ok(id) => {
-                self.asked.insert(id, connection);
-            }
-            Err(fault) => {
-                warn!(connection = connection.0, %fault, "the signer cannot be asked");
-                let refused = noise::Answer::Refused(Fault::Denied);
-                self.holder.answered(connection, refused, self.now);
             }
         }
     }
@@ -489,7 +466,8 @@ impl Sockets {
 /// Descriptors of the process, less some for links, listeners and files.
 fn connections_max() -> usize {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    const KEPT: u64 = 128;
+    /// All links that the hub takes, and some files.
+    const KEPT: u64 = bus::LINKS_MAX as u64 + 128;
     let limit = getrlimit(Resource::Nofile);
     let most = limit.maximum.or(limit.current).unwrap_or(u64::MAX);
     // Without leave to raise it, what we have must do.
