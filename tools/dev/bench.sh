@@ -4,6 +4,9 @@
 # name | workspace | package
 BENCHES='noise|.|leyden-noise
 handshake|.|leyden-noise
+idle|.|leyden-node
+handover|.|leyden-node
+relay|.|leyden-node
 codec|interop/ldk|'
 
 dev_bench() {

@@ -13,6 +13,9 @@ use crate::{
     tunnel::{Delegation, Tunnel},
 };
 
+/// Bytes of a compressed point.
+const POINT_BYTES: usize = 33;
+
 /// What we offer to a peer, and what of its messages somebody here wants.
 #[derive(Clone, Debug, Default)]
 pub struct Terms {
@@ -51,8 +54,6 @@ pub struct Connection {
     pub(crate) rx: u64,
     /// Bytes that have come and must wait: for an answer, or for room.
     pub(crate) held: Vec<u8>,
-    /// What was counted before a client had the keys.
-    pub(crate) counts: Counts,
     pub(crate) out: Out,
 }
 
@@ -74,14 +75,15 @@ pub(crate) struct Out {
     pub(crate) unsent: usize,
     /// Those of pongs, since everything was taken for the last time.
     pub(crate) unsent_pongs: usize,
-    pub(crate) remote: Option<PublicKey>,
+    /// As bytes: whole keys take more room, and a root to read.
+    pub(crate) remote: Option<[u8; POINT_BYTES]>,
 }
 
 pub(crate) enum State {
     Dialing { core: Box<Initiator>, since: Tick },
     Answering { core: Box<Responder>, since: Tick },
     Live(Box<Live>),
-    Tunnel(Tunnel),
+    Tunnel(Box<Tunnel>),
     Closed,
 }
 
@@ -102,7 +104,8 @@ impl Connection {
 
     /// A client shakes hands itself, through us: ciphertext from the first byte on.
     pub fn tunnel(epoch: Epoch, terms: impl Into<Arc<Terms>>) -> Self {
-        let mut connection = Self::new(State::Tunnel(Tunnel::new(0, Vec::new())), terms.into());
+        let mut connection =
+            Self::new(State::Tunnel(Tunnel::new(0, Vec::new(), Counts::default())), terms.into());
         connection.lease = Lease::new(epoch);
         connection
     }
@@ -110,8 +113,7 @@ impl Connection {
     fn new(state: State, terms: Arc<Terms>) -> Self {
         let effects = VecDeque::new();
         let out = Out { effects, tx: 0, unsent: 0, unsent_pongs: 0, remote: None };
-        let (lease, counts) = (Lease::default(), Counts::default());
-        Self { state, terms, lease, rx: 0, held: Vec::new(), counts, out }
+        Self { state, terms, lease: Lease::default(), rx: 0, held: Vec::new(), out }
     }
 
     /// What to do next, in order.
@@ -121,7 +123,12 @@ impl Connection {
 
     /// What to do next, but for messages to the subscriber, who may not have room for them.
     pub fn poll_without_mail(&mut self) -> Option<Effect> {
-        self.out.effects.pop_front()
+        let next = self.out.effects.pop_front();
+        if next.is_none() && matches!(&self.state, State::Live(live) if live.is_cold()) {
+            // At rest it keeps nothing.
+            self.out.effects = VecDeque::new();
+        }
+        next
     }
 
     /// The next message for the subscriber.
@@ -216,8 +223,8 @@ impl Connection {
     }
 
     /// The node at the other end, once the handshake is done.
-    pub const fn remote(&self) -> Option<PublicKey> {
-        self.out.remote
+    pub fn remote(&self) -> Option<PublicKey> {
+        self.out.remote()
     }
 
     /// Whether the socket should be read at present. What comes nevertheless is held.
@@ -311,7 +318,7 @@ impl Connection {
                     let before = std::mem::replace(&mut self.state, State::Closed);
                     let unverified =
                         if let State::Answering { core, .. } = before { Some(core) } else { None };
-                    self.out.remote = Some(remote);
+                    self.out.remote = Some(remote.serialize());
                     let out = &mut self.out;
                     let live = Live::after_handshake(transport, unverified, &self.terms, now, out);
                     self.state = State::Live(Box::new(live));
@@ -450,9 +457,10 @@ impl Connection {
         let unread = tunnel.kept_from(delegation.rx_offset)?;
         self.rx = delegation.rx_offset;
         self.held.splice(..0, unread);
+        let counts = tunnel.counts();
         self.lease = lease;
-        self.out.remote = Some(delegation.remote);
-        let live = Live::delegated(delegation, self.counts, &self.terms, now, &mut self.out);
+        self.out.remote = Some(delegation.remote.serialize());
+        let live = Live::delegated(delegation, counts, &self.terms, now, &mut self.out);
         self.state = State::Live(Box::new(live));
         self.pump(now);
         Ok(())
@@ -467,15 +475,18 @@ impl Connection {
             return Err(Refusal::NotNow { asked: "reclaim", state: live.state() });
         }
         let lease = self.lease.pass_on(epoch)?;
+        // A peer without a name can only come from a handover that was not ours.
+        let unnamed = Refusal::NotNow { asked: "reclaim", state: "without a name" };
+        let remote = self.out.remote().ok_or(unnamed)?;
         let State::Live(live) = std::mem::replace(&mut self.state, State::Closed) else {
             unreachable!("looked at above")
         };
-        self.counts = live.counts();
-        let (reclaimed, mut unread) = live.give_up(self.out.remote(), self.rx, self.out.tx);
+        let counts = live.counts();
+        let (reclaimed, mut unread) = live.give_up(remote, self.rx, self.out.tx);
         self.lease = lease;
         self.rx += self.held.len() as u64;
         unread.append(&mut self.held);
-        self.state = State::Tunnel(Tunnel::new(reclaimed.rx_offset, unread));
+        self.state = State::Tunnel(Tunnel::new(reclaimed.rx_offset, unread, counts));
         self.attach(epoch, reclaimed.rx_offset)?;
         Ok(reclaimed)
     }
@@ -564,7 +575,7 @@ impl Out {
     }
 
     /// The node at the other end.
-    pub(crate) fn remote(&self) -> PublicKey {
-        self.remote.expect("known since the handshake, or since the delegation")
+    pub(crate) fn remote(&self) -> Option<PublicKey> {
+        PublicKey::from_slice(self.remote.as_ref()?).ok()
     }
 }

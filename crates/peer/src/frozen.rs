@@ -30,14 +30,12 @@ impl Connection {
         if self.needs_key_holder() || matches!(self.state, State::Closed) {
             return Err(Box::new(self));
         }
-        let Self { state, lease, rx, held, counts, out, .. } = self;
+        let Self { state, lease, rx, held, out, .. } = self;
         to.u64(lease.epoch().0);
         to.u64(lease.last().0);
         to.u64(out.tx);
         to.u64(out.unsent as u64);
-        to.maybe(out.remote, |to, remote| to.key(&remote));
-        to.u64(counts.messages.0);
-        to.u16(counts.pings);
+        to.maybe(out.remote, |to, remote| to.extend_from_slice(&remote));
         match state {
             State::Live(live) => {
                 let mut parts = live.into_parts();
@@ -49,8 +47,10 @@ impl Connection {
             State::Tunnel(tunnel) => {
                 to.u8(TUNNEL);
                 to.u64(rx);
-                let (start, mut kept) = tunnel.into_parts();
+                let (start, mut kept, counts) = tunnel.into_parts();
                 to.u64(start);
+                to.u64(counts.messages.0);
+                to.u16(counts.pings);
                 to.run(kept.make_contiguous());
                 to.run(&held);
             }
@@ -69,8 +69,7 @@ impl Connection {
     ) -> Result<Self, Malformed> {
         let lease = Lease::restored(Epoch(from.count()?), OutSeq(from.count()?));
         let (tx, unsent) = (from.count()?, from.count()? as usize);
-        let remote = from.maybe(Take::key)?;
-        let counts = Counts { messages: Seq(from.count()?), pings: Take::u16(from)? };
+        let remote = from.maybe(|from| Ok(*from.array()?))?;
         let out = Out { effects: VecDeque::new(), tx, unsent, unsent_pongs: 0, remote };
         let kind = Take::u8(from)?;
         let rx = from.count()?;
@@ -81,12 +80,14 @@ impl Connection {
                 (State::Live(Box::new(Live::from_parts(parts))), held)
             }
             TUNNEL => {
-                let (start, kept) = (from.count()?, from.run()?.to_vec());
-                (State::Tunnel(Tunnel::new(start, kept)), from.run()?.to_vec())
+                let start = from.count()?;
+                let counts = Counts { messages: Seq(from.count()?), pings: Take::u16(from)? };
+                let kept = from.run()?.to_vec();
+                (State::Tunnel(Tunnel::new(start, kept, counts)), from.run()?.to_vec())
             }
             got => return Err(Malformed::Kind { what: "a connection", got: got.into() }),
         };
-        let mut connection = Self { state, terms: terms.into(), lease, rx, held, counts, out };
+        let mut connection = Self { state, terms: terms.into(), lease, rx, held, out };
         connection.pump(now);
         Ok(connection)
     }

@@ -13,7 +13,7 @@ pub const PONG_MAX: Millis = Millis(30_000);
 /// A message must be complete this long after its first byte.
 pub const MESSAGE_MAX: Millis = Millis(30_000);
 /// A connection quiet for so long keeps its keys in their short form.
-pub const COOL_AFTER: Millis = Millis(5_000);
+pub const COOL_AFTER: Millis = Millis(200);
 
 /// Messages kept for a subscriber that has not acknowledged them; then no more are read.
 pub const INBOX_MESSAGES_MAX: usize = 1_024;

@@ -123,6 +123,11 @@ impl Live {
         }
     }
 
+    /// Whether its keys are at rest.
+    pub(crate) const fn is_cold(&self) -> bool {
+        self.keys.warm.is_none()
+    }
+
     pub(crate) const fn state(&self) -> &'static str {
         match self.talk.phase {
             Phase::AwaitInit { .. } => "waiting for init",
@@ -437,7 +442,8 @@ impl Talk {
         }
         self.phase = Phase::Open;
         self.init = body.into();
-        out.tell(Event::Ready { remote: out.remote(), init: Box::new(init) });
+        let remote = out.remote().ok_or(Why::Handover)?;
+        out.tell(Event::Ready { remote, init: Box::new(init) });
         Ok(())
     }
 

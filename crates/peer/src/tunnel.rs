@@ -7,6 +7,7 @@ use wire::Init;
 
 use crate::{
     api::{Epoch, Refusal},
+    connection::Counts,
     limits::TUNNEL_BYTES_MAX,
 };
 
@@ -31,17 +32,24 @@ pub(crate) struct Tunnel {
     /// Offset of the first byte that is kept.
     start: u64,
     kept: VecDeque<u8>,
+    /// What was counted before a client had the keys.
+    counts: Counts,
 }
 
 impl Tunnel {
     /// Nothing kept, or what the last owner had not read.
-    pub(crate) fn new(start: u64, unread: Vec<u8>) -> Self {
-        Self { start, kept: unread.into() }
+    pub(crate) fn new(start: u64, unread: Vec<u8>, counts: Counts) -> Box<Self> {
+        Box::new(Self { start, kept: unread.into(), counts })
+    }
+
+    /// What goes on counting.
+    pub(crate) const fn counts(&self) -> Counts {
+        self.counts
     }
 
     /// What one process tells the next.
-    pub(crate) fn into_parts(self) -> (u64, VecDeque<u8>) {
-        (self.start, self.kept)
+    pub(crate) fn into_parts(self) -> (u64, VecDeque<u8>, Counts) {
+        (self.start, self.kept, self.counts)
     }
 
     /// Keeps what came from the peer.

@@ -85,7 +85,7 @@ fn drive(mut holder: Holder, connections: &[ConnectionId]) {
     }
     holder.wake(NOW + Millis(40_000));
     settle(&mut holder);
-    holder.link_went(CLIENT);
+    holder.link_went(CLIENT, NOW);
     let first = connections.first().copied().unwrap_or(ConnectionId(1));
     ask(&mut holder, NODE, Ask::Close { connection: first });
     again(holder);

@@ -14,7 +14,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::{Connection, OptionalExtension as _, config::DbConfig, params};
 
 pub use fault::StoreFault;
 pub use log::{Durable, Log, LogFault, QUEUE_BYTES_MAX};
@@ -101,6 +101,10 @@ impl Store {
         let run = |text: &str| self.connection.execute_batch(text).map_err(|fault| self.sql(fault));
         // WAL: one fsync for each commit, where a rollback journal needs three or four.
         run("PRAGMA busy_timeout = 0; PRAGMA locking_mode = EXCLUSIVE;")?;
+        // Statements are prepared once, not anew for each value they are run with.
+        self.connection
+            .set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
+            .map_err(|fault| self.sql(fault))?;
         if !empty {
             let (got, want) = (self.number("PRAGMA application_id")?, APPLICATION_ID);
             // Whoever made it may have died before it wrote anything.

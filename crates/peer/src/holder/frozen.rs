@@ -5,7 +5,7 @@ use std::{collections::VecDeque, sync::Arc};
 use wire::{id::ConnectionId, reader::Reader, tick::Tick};
 use zeroize::Zeroizing;
 
-use super::{Entry, Event, Holder};
+use super::{Entry, Event, Holder, events::Pending};
 use crate::{
     api::Epoch,
     bytes::{Malformed, Put, Take},
@@ -43,7 +43,7 @@ impl Holder {
             to.address(address);
             to.flag(outbound);
             to.flag(of_client);
-            put_events(&pending, to);
+            put_events(&pending.into_events(), to);
             to.run(&frozen);
             frozen.iter_mut().for_each(|byte| *byte = 0);
             frozen.clear();
@@ -88,8 +88,9 @@ impl Holder {
             holder.admit(id, connection, address, outbound, now);
             if let Some(entry) = holder.connections.get_mut(&id) {
                 // Behind those from before comes what was read on the way.
-                let read = std::mem::replace(&mut entry.pending, pending);
-                entry.pending.extend(read);
+                let before = Pending::new(pending);
+                let read = std::mem::replace(&mut entry.pending, before).into_events();
+                read.into_iter().for_each(|event| entry.pending.push_back(event));
                 entry.of_client = of_client;
             }
             connections.push(id);

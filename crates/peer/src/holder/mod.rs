@@ -131,7 +131,7 @@ struct Entry {
     /// When it is to be woken; it stands in `wakes` then.
     wake: Option<Tick>,
     /// What the subscriber is to be told before its mail.
-    pending: VecDeque<Event>,
+    pending: events::Pending,
 }
 
 struct Client {
@@ -380,7 +380,7 @@ impl Holder {
             told: false,
             due: false,
             wake: None,
-            pending: VecDeque::new(),
+            pending: events::Pending::default(),
         };
         self.connections.insert(id, Box::new(entry));
         self.touch(id, now, |_| {});
