@@ -77,7 +77,6 @@ pub fn up(config: &Config, json: bool) -> Result<(), Failure> {
             token: Token::of(&config.dir).map_err(|fault| Failure::of(&fault))?,
             events,
             network: config.network,
-            listening: running.listening.clone(),
             stop: Box::new(running.stopper()),
         };
         let bound = http::serve(config.api, desk)

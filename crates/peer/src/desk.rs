@@ -4,6 +4,7 @@
 //! comes up again. What was sent and not answered is compared with what the holder says it has
 //! sent, and the rest is sent again: within a connection nothing is lost and nothing doubled.
 
+use core::net::SocketAddr;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use wire::id::ConnectionId;
@@ -100,6 +101,8 @@ pub struct Desk {
     epoch: Epoch,
     /// Which holder the connections belong to.
     holder: Option<u64>,
+    /// Where peers can call it.
+    listening: Vec<SocketAddr>,
     up: bool,
     lines: BTreeMap<ConnectionId, Line>,
     /// Connections that the holder has not told again since the link came up.
@@ -138,6 +141,7 @@ impl Desk {
         Self {
             epoch,
             holder: None,
+            listening: Vec::new(),
             up: false,
             lines: BTreeMap::new(),
             missing: BTreeSet::new(),
@@ -166,6 +170,11 @@ impl Desk {
     /// Which holder it is, once it has said so.
     pub const fn holder(&self) -> Option<u64> {
         self.holder
+    }
+
+    /// Where peers can call, as the holder has said when the link came up.
+    pub fn listening(&self) -> &[SocketAddr] {
+        &self.listening
     }
 
     /// The connections that can be used, as far as it is known.
@@ -257,7 +266,8 @@ impl Desk {
 
     fn subscribed(&mut self, answer: Answer) {
         match answer {
-            Answer::Subscribed { holder, .. } => {
+            Answer::Subscribed { holder, listening } => {
+                self.listening = listening;
                 if self.holder != Some(holder) {
                     self.holder = Some(holder);
                     let gone: Vec<_> = self.lines.keys().copied().collect();

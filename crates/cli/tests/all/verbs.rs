@@ -89,6 +89,8 @@ fn neighbour(place: &Place) -> (Service, String, String) {
 fn three_processes_are_one_node_and_survive_each_others_end() {
     let mut suite = Suite::up();
     let (neighbour, dir, id) = neighbour(&suite.place);
+    let sockets = suite.sockets.as_ref().expect("they run").ready["listening"].clone();
+    suite.until("it knows where peers can call", |info| info["listening"] == sockets);
     let at = format!("{id}@{}", neighbour.listening());
     let peer = suite.ask(&["connect", &at]).expect("it listens");
     assert_eq!((&peer["node"], &peer["outbound"]), (&id.clone().into(), &true.into()));

@@ -37,7 +37,6 @@ impl Api {
             token,
             events,
             network: wire::Network::Regtest,
-            listening: running.listening.clone(),
             stop: Box::new(move || told.send(()).expect("the test waits")),
         };
         let at = http::serve("127.0.0.1:0".parse().expect("an address"), desk).expect("a port");
@@ -246,7 +245,6 @@ fn the_api_is_for_this_machine_only() {
         token: Token::of(api._place.path()).expect("a token"),
         events: http::events().0,
         network: wire::Network::Regtest,
-        listening: Vec::new(),
         stop: Box::new(|| {}),
     };
     let refused = http::serve("0.0.0.0:0".parse().expect("an address"), desk).err();

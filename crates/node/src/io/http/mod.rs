@@ -59,8 +59,6 @@ pub struct Desk {
     pub events: Events,
     /// The node's network.
     pub network: wire::Network,
-    /// Where peers can call.
-    pub listening: Vec<SocketAddr>,
     /// Stops the node.
     pub stop: Box<dyn Fn() + Send + Sync>,
 }

@@ -154,7 +154,7 @@ async fn info(State(desk): State<Arc<Desk>>) -> Answer<api::Info> {
         node: info.node.map(|node| node.to_string()),
         network: desk.network.to_string(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        listening: desk.listening.iter().map(SocketAddr::to_string).collect(),
+        listening: info.listening.iter().map(SocketAddr::to_string).collect(),
         peers: info.peers,
         signer: info.signer,
         sockets: info.sockets,

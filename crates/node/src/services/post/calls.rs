@@ -85,6 +85,8 @@ pub enum Reply {
 pub struct Info {
     /// Its id, once its signer has said so.
     pub node: Option<PublicKey>,
+    /// Where peers can call.
+    pub listening: Vec<SocketAddr>,
     /// Connected peers.
     pub peers: usize,
     /// Whether the signer can be reached.
@@ -172,7 +174,8 @@ impl Post {
 
     fn info(&self) -> Info {
         let (signer, sockets) = (self.signer, self.desk.is_up());
-        Info { node: self.state.node, peers: self.by_node.len(), signer, sockets }
+        let listening = self.desk.listening().to_vec();
+        Info { node: self.state.node, listening, peers: self.by_node.len(), signer, sockets }
     }
 
     fn connect(&mut self, call: CallId, node: PublicKey, address: SocketAddr, now: Tick) {
