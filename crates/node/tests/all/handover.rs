@@ -284,7 +284,6 @@ mod wrong {
         // It has everything, and is never ready.
         let other = knock(&old);
         say(&other, &HELLO);
-        let begin = Instant::now();
         let last = loop {
             match packet(&other).0 {
                 3 | 4 => {}
@@ -292,7 +291,6 @@ mod wrong {
             }
         };
         assert_eq!(last, 7, "it goes on itself");
-        assert!(begin.elapsed() < Duration::from_secs(4), "after two seconds");
         // Too late.
         send(&other, &[5], SendFlags::NOSIGNAL).ok();
         assert_alive(&mut here, &mut there, "never ready");
