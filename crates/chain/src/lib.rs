@@ -17,4 +17,4 @@ pub use api::{Ask, BlockRef, Event, Found, FoundIn, Height, User, Watch};
 pub use chain::Chain;
 pub use fault::{BlockFault, Fault, HeaderFault};
 pub use headers::{Change, HEADERS_MAX, Headers, REORG_BLOCKS_MAX};
-pub use reader::{BACKFILL_BLOCKS_MAX, WATCHES_MAX};
+pub use reader::WATCHES_MAX;

@@ -14,8 +14,6 @@ use crate::{
 
 /// Watches of one user.
 pub const WATCHES_MAX: usize = 1_000_000;
-/// Blocks that one watch may have to be looked for in the past.
-pub const BACKFILL_BLOCKS_MAX: u32 = 1_000_000;
 
 /// A user's end.
 pub(crate) struct Reader {

@@ -29,7 +29,7 @@ use std::{
 
 use apart::{Subscriber, WAIT};
 use node::{
-    roles::{self, Plan, Roles},
+    roles::{self, Plan},
     services::post::Event,
 };
 use noise::{EphemeralKey, Exchange, IdentityKey, Initiator, PublicKey, Transport, keyholder};
@@ -301,18 +301,8 @@ fn flood((mut stream, mut transport): (TcpStream, Transport)) -> TcpStream {
 
 /// The node of another process: says where it listens, and how long it took to save everything.
 fn be_node(dir: PathBuf) {
-    let plan = Plan {
-        dir,
-        network: Network::Regtest,
-        roles: Roles::ALL,
-        listen: vec!["127.0.0.1:0".parse().expect("an address")],
-        links: Vec::new(),
-        signer: None,
-        sockets: None,
-        take_over: None,
-        seed: Some(apart::seed(SEED)),
-        store_pages_max: None,
-    };
+    let listen = vec!["127.0.0.1:0".parse().expect("an address")];
+    let plan = Plan { listen, ..Plan::whole(dir, Network::Regtest, apart::seed(SEED)) };
     let (told, events) = channel();
     let tell = Box::new(move |event| {
         if matches!(event, Event::Message { .. }) {

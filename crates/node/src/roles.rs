@@ -113,6 +113,22 @@ pub struct Running {
 }
 
 impl Plan {
+    /// A whole node in one process, which nobody can call yet.
+    pub const fn whole(dir: PathBuf, network: Network, seed: Seed) -> Self {
+        Self {
+            dir,
+            network,
+            roles: Roles::ALL,
+            listen: Vec::new(),
+            links: Vec::new(),
+            signer: None,
+            sockets: None,
+            take_over: None,
+            seed: Some(seed),
+            store_pages_max: None,
+        }
+    }
+
     /// Refuses a plan that contradicts itself.
     pub fn judge(&self) -> Result<(), RunFault> {
         let Roles { signer, sockets, node } = self.roles;

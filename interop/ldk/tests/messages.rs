@@ -6,7 +6,7 @@ use bitcoin::secp256k1::{PublicKey, Secp256k1, SecretKey};
 use end::KeyHolder;
 use lightning::util::message_signing as ldk;
 use node::{
-    roles::{self, Plan, Roles},
+    roles::{self, Plan},
     services::post::{Command, Reply},
 };
 use signer::{MessageSignature, NodeKey};
@@ -72,20 +72,8 @@ const ROW: &str = concat!(
 /// The way of `leyden sign`, from the call of a running node to its signer and back.
 #[test]
 fn a_running_node_signs_what_ldk_verifies() {
-    let folder = std::env::temp_dir().join(format!("leyden-signs-{}", std::process::id()));
-    std::fs::create_dir(&folder).expect("a fresh folder");
-    let plan = Plan {
-        dir: folder.clone(),
-        network: wire::Network::Regtest,
-        roles: Roles::ALL,
-        listen: Vec::new(),
-        links: Vec::new(),
-        signer: None,
-        sockets: None,
-        take_over: None,
-        seed: Some(signer::Seed::take(&mut [7; 32]).expect("a seed")),
-        store_pages_max: None,
-    };
+    let place = apart::Place::new();
+    let plan = Plan::whole(place.path().to_owned(), wire::Network::Regtest, apart::seed(7));
     let running = roles::start(plan, Box::new(|_| {})).expect("it starts");
     let bell = running.bell.clone().expect("a node");
     let call = |command| {
@@ -105,5 +93,4 @@ fn a_running_node_signs_what_ldk_verifies() {
     assert!(ldk::verify(b"by a node", &signature, &info.node.expect("its signer has said so")));
     running.stop();
     running.wait().expect("it ends well");
-    std::fs::remove_dir_all(folder).ok();
 }

@@ -4,7 +4,6 @@
 //! what a memory has. *What it never does.* It is no part of a node.
 
 mod memory;
-mod place;
 mod process;
 mod subscriber;
 

@@ -11,10 +11,9 @@ use std::{
 
 use node::roles::{self, LinkName, Plan, Roles, RunFault};
 use noise::PublicKey;
+use place::Place;
 use signer::{NodeIndex, Seed};
 use wire::Network;
-
-use crate::place::Place;
 
 /// Nothing here takes as long as this.
 pub const WAIT: Duration = Duration::from_secs(60);

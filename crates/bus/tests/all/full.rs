@@ -8,12 +8,10 @@ use std::{
 };
 
 use bus::{Caller, Hub, Input, LINKS_PER_LISTENER_MAX};
+use place::Place;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::{
-    links::{anything, until},
-    place::Place,
-};
+use crate::links::{anything, until};
 
 const CHILD: &str = "LEYDEN_BUS_FULL_CHILD";
 
@@ -21,7 +19,7 @@ const CHILD: &str = "LEYDEN_BUS_FULL_CHILD";
 fn a_crowd_at_one_path_does_not_lock_out_another() {
     let place = Place::new();
     let mut hub = Hub::new().expect("a hub");
-    let (crowded, quiet) = (place.folder().join("crowded"), place.folder().join("quiet"));
+    let (crowded, quiet) = (place.at("crowded"), place.at("quiet"));
     hub.listen(&crowded, anything()).expect("a fresh path");
     hub.listen(&quiet, anything()).expect("a fresh path");
     let mut crowd = Vec::new();
@@ -60,8 +58,8 @@ fn without_descriptors_a_hub_waits_and_does_not_spin() {
 fn without_descriptors() {
     let place = Place::new();
     let mut hub = Hub::new().expect("a hub");
-    hub.listen(&place.path(), anything()).expect("a fresh path");
-    let waiting = UnixStream::connect(place.path()).expect("it listens");
+    hub.listen(&place.at("bus.sock"), anything()).expect("a fresh path");
+    let waiting = UnixStream::connect(place.at("bus.sock")).expect("it listens");
     let limit = getrlimit(Resource::Nofile);
     let few = Rlimit { current: Some(64), maximum: limit.maximum };
     setrlimit(Resource::Nofile, few).expect("less is always allowed");

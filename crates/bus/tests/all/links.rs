@@ -9,7 +9,7 @@ use bus::{
     QUEUE_BYTES_MAX,
 };
 
-use crate::place::Place;
+use place::Place;
 
 const WAIT: Duration = Duration::from_secs(20);
 const TOPIC: u16 = 7;
@@ -70,14 +70,14 @@ fn a_question_is_answered_between_threads_and_over_a_path() {
     assert_eq!(service.join().expect("it ends"), 1);
 
     let mut hub = Hub::new().expect("a hub");
-    hub.listen(&place.path(), anything()).expect("a fresh path");
+    hub.listen(&place.at("bus.sock"), anything()).expect("a fresh path");
     let service = echo(hub);
-    let mut caller = Caller::connect(&place.path()).expect("it listens");
+    let mut caller = Caller::connect(&place.at("bus.sock")).expect("it listens");
     let long = vec![9; 300_000];
     assert_eq!(*caller.ask(TOPIC, &long, WAIT).expect("an answer").payload, long);
     drop(caller);
     assert_eq!(service.join().expect("it ends"), 1);
-    assert!(!place.path().exists(), "a hub that ends takes its path with it");
+    assert!(!place.at("bus.sock").exists(), "a hub that ends takes its path with it");
 }
 
 #[test]
@@ -201,22 +201,22 @@ fn an_answer_is_given_once_and_only_to_a_question() {
 fn a_path_in_use_is_refused_and_one_left_behind_is_replaced() {
     let place = Place::new();
     let mut first = Hub::new().expect("a hub");
-    first.listen(&place.path(), anything()).expect("a fresh path");
+    first.listen(&place.at("bus.sock"), anything()).expect("a fresh path");
     let mut second = Hub::new().expect("a hub");
-    let refused = second.listen(&place.path(), anything()).expect_err("in use");
+    let refused = second.listen(&place.at("bus.sock"), anything()).expect_err("in use");
     assert!(matches!(refused, ListenFault::InUse { .. }), "{refused}");
     // The way a process that was killed leaves it.
     for listener in first.listeners() {
         listener.disown();
     }
     drop(first);
-    assert!(place.path().exists());
-    second.listen(&place.path(), anything()).expect("nobody is there");
-    let file = place.folder().join("file");
+    assert!(place.at("bus.sock").exists());
+    second.listen(&place.at("bus.sock"), anything()).expect("nobody is there");
+    let file = place.at("file");
     std::fs::write(&file, "mine").expect("a file");
     let refused = second.listen(&file, anything()).expect_err("not a socket");
     assert!(matches!(refused, ListenFault::NotASocket { .. }), "{refused}");
-    let long = place.folder().join("x".repeat(120));
+    let long = place.at(&"x".repeat(120));
     let refused = second.listen(&long, anything()).expect_err("too long");
     assert!(matches!(refused, ListenFault::PathTooLong { max: 107, .. }), "{refused}");
 }
@@ -226,8 +226,8 @@ fn only_the_owner_can_reach_a_path() {
     use std::os::unix::fs::PermissionsExt as _;
     let place = Place::new();
     let mut hub = Hub::new().expect("a hub");
-    hub.listen(&place.path(), anything()).expect("a fresh path");
-    let mode = std::fs::metadata(place.path()).expect("it is there").permissions().mode();
+    hub.listen(&place.at("bus.sock"), anything()).expect("a fresh path");
+    let mode = std::fs::metadata(place.at("bus.sock")).expect("it is there").permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
 }
 
@@ -235,10 +235,10 @@ fn only_the_owner_can_reach_a_path() {
 fn a_standing_link_comes_back() {
     let place = Place::new();
     let mut hub = Hub::new().expect("a hub");
-    let standing = hub.stand(&place.path(), Grant::nothing("service"));
+    let standing = hub.stand(&place.at("bus.sock"), Grant::nothing("service"));
     for _ in 0..3 {
         let mut service = Hub::new().expect("a hub");
-        service.listen(&place.path(), anything()).expect("a fresh path");
+        service.listen(&place.at("bus.sock"), anything()).expect("a fresh path");
         let up = until(&mut hub, |input| matches!(input, Input::LinkUp { .. }));
         let Input::LinkUp { link, standing: which, .. } = up else { panic!("{up:?}") };
         assert_eq!(which, Some(standing));

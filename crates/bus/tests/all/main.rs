@@ -3,4 +3,3 @@
 mod bad;
 mod full;
 mod links;
-mod place;

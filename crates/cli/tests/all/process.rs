@@ -4,9 +4,8 @@ use std::{
     fs,
     io::{BufRead as _, BufReader},
     net::SocketAddr,
-    path::{Path, PathBuf},
+    path::Path,
     process::{Child, Command, Output, Stdio},
-    sync::atomic::{AtomicU32, Ordering},
     time::{Duration, Instant},
 };
 
@@ -14,31 +13,22 @@ use serde_json::Value;
 
 pub const WAIT: Duration = Duration::from_secs(60);
 
-/// A folder that is removed in the end.
-pub struct Place(PathBuf);
+/// A folder with a passphrase in it.
+pub struct Place(place::Place);
 
 impl Place {
     pub fn new() -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let folder = std::env::temp_dir().join(format!("leyden-{}-{number}", std::process::id()));
-        fs::create_dir(&folder).expect("a fresh folder");
-        fs::write(folder.join("passphrase"), "correct horse\n").expect("a file");
-        Self(folder)
+        let place = place::Place::new();
+        fs::write(place.at("passphrase"), "correct horse\n").expect("a file");
+        Self(place)
     }
 
     pub fn path(&self) -> &Path {
-        &self.0
+        self.0.path()
     }
 
     pub fn at(&self, name: &str) -> String {
-        self.0.join(name).display().to_string()
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        fs::remove_dir_all(&self.0).ok();
+        self.0.at(name).display().to_string()
     }
 }
 

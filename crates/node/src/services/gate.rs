@@ -59,11 +59,6 @@ impl<E> Gate<E> {
         self.held.pop_front().map(|(_, effect)| effect)
     }
 
-    /// How many effects wait.
-    pub fn waiting(&self) -> usize {
-        self.held.len()
-    }
-
     /// Never, but for a bug that is planted.
     fn is_planted_open() -> bool {
         #[cfg(feature = "planted")]

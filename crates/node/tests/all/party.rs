@@ -10,7 +10,7 @@ use std::{
 use apart::{Place, WAIT, seed};
 
 use node::{
-    roles::{self, Plan, Roles, Running},
+    roles::{self, Plan, Running},
     services::post::{Command, Event, Refusal, Reply},
 };
 use noise::PublicKey;
@@ -24,18 +24,8 @@ pub struct Party {
 }
 
 pub fn plan(dir: &Path, byte: u8) -> Plan {
-    Plan {
-        dir: dir.to_owned(),
-        network: Network::Regtest,
-        roles: Roles::ALL,
-        listen: vec!["127.0.0.1:0".parse().expect("an address")],
-        links: Vec::new(),
-        signer: None,
-        sockets: None,
-        take_over: None,
-        seed: Some(seed(byte)),
-        store_pages_max: None,
-    }
+    let listen = vec!["127.0.0.1:0".parse().expect("an address")];
+    Plan { listen, ..Plan::whole(dir.to_owned(), Network::Regtest, seed(byte)) }
 }
 
 impl Party {

@@ -396,14 +396,7 @@ fn a_key_holder_that_never_answers() {
 
 #[test]
 fn a_key_holder_that_never_says_who_called() {
-    let mut host = Host::new(10);
-    host.subscribe(NODE, 1).expect("the first");
-    host.key_holder_sleeps = true;
-    let id = host.peer(2);
-    let (_, respond) = host.unanswered.pop_front().expect("asked");
-    let answer = host.key_holder_answers(id, respond);
-    host.holder.answered(id, answer, host.now);
-    host.run();
+    let (mut host, id) = Host::unverified();
     assert!(matches!(host.unanswered.front(), Some((_, noise::Ask::Verify { .. }))));
     host.pass(Millis(600_000));
     assert!(host.closed.contains_key(&id), "{:?}", listed(&mut host, None, 9));
@@ -440,15 +433,8 @@ fn a_key_holder_that_is_away() {
 
 #[test]
 fn a_key_holder_that_goes_away_in_the_middle() {
-    let mut host = Host::new(10);
-    host.subscribe(NODE, 1).expect("the first");
-    host.key_holder_sleeps = true;
-    let id = host.peer(2);
-    let (_, respond) = host.unanswered.pop_front().expect("asked");
-    let answer = host.key_holder_answers(id, respond);
     // Act two is sent: only this key holder could go on.
-    host.holder.answered(id, answer, host.now);
-    host.run();
+    let (mut host, id) = Host::unverified();
     assert!(matches!(host.unanswered.front(), Some((_, noise::Ask::Verify { .. }))));
     host.holder.key_holder_went(host.now);
     host.run();
@@ -457,14 +443,7 @@ fn a_key_holder_that_goes_away_in_the_middle() {
 
 #[test]
 fn a_key_holder_that_answers_twice_or_says_no() {
-    let mut host = Host::new(10);
-    host.subscribe(NODE, 1).expect("the first");
-    host.key_holder_sleeps = true;
-    let id = host.peer(2);
-    let (_, respond) = host.unanswered.pop_front().expect("asked");
-    let answer = host.key_holder_answers(id, respond);
-    host.holder.answered(id, answer, host.now);
-    host.run();
+    let (mut host, id) = Host::unverified();
     host.wake_key_holder();
     for _ in 0..2 {
         let stray = noise::Answer::Verified { remote: key(9).public() };
@@ -501,14 +480,7 @@ fn a_key_holder_that_answers_twice_or_says_no() {
 
 #[test]
 fn a_key_holder_that_answers_something_else() {
-    let mut host = Host::new(10);
-    host.subscribe(NODE, 1).expect("the first");
-    host.key_holder_sleeps = true;
-    let id = host.peer(2);
-    let (_, respond) = host.unanswered.pop_front().expect("asked");
-    let answer = host.key_holder_answers(id, respond);
-    host.holder.answered(id, answer, host.now);
-    host.run();
+    let (mut host, id) = Host::unverified();
     let (_, act1) = noise::keyholder::dial(
         &key(5).public(),
         noise::EphemeralKey::take(&mut [7; 32]).expect("a key"),

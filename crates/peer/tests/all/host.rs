@@ -74,6 +74,19 @@ impl Host {
         (host, id)
     }
 
+    /// A subscriber, and a peer that has called: who it was, the key holder has still to say.
+    pub fn unverified() -> (Self, ConnectionId) {
+        let mut host = Self::new(10);
+        host.subscribe(NODE, 1).expect("the first");
+        host.key_holder_sleeps = true;
+        let id = host.peer(2);
+        let (_, respond) = host.unanswered.pop_front().expect("asked");
+        let answer = host.key_holder_answers(id, respond);
+        host.holder.answered(id, answer, host.now);
+        host.run();
+        (host, id)
+    }
+
     /// Somebody with this key calls.
     pub fn peer(&mut self, byte: u8) -> ConnectionId {
         let address = "10.0.0.9:4000".parse().expect("an address");

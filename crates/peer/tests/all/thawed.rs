@@ -289,12 +289,6 @@ fn a_client_leaves_other_clients_alone() {
 
 #[test]
 fn what_is_not_verified_is_not_reclaimed() {
-    let mut host = Host::new(9);
-    host.key_holder_sleeps = true;
-    let connection = host.peer(2);
-    let (_, respond) = host.unanswered.pop_front().expect("asked");
-    let answer = host.key_holder_answers(connection, respond);
-    host.holder.answered(connection, answer, host.now);
-    host.run();
+    let (mut host, connection) = Host::unverified();
     assert!(host.order(CLIENT, Ask::Reclaim { connection, epoch: Epoch(5) }).is_err());
 }

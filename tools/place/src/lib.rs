@@ -1,4 +1,4 @@
-//! Folders for a while.
+//! Folders for a while, for tests, benches and the demonstration.
 
 use std::{
     fs,
@@ -14,7 +14,7 @@ impl Place {
     pub fn new() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("leyden-apart-{}-{number}", std::process::id());
+        let name = format!("leyden-{}-{number}", std::process::id());
         let folder = std::env::temp_dir().join(name);
         fs::create_dir(&folder).expect("a fresh folder");
         Self(folder)
