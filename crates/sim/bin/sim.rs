@@ -13,11 +13,12 @@ const USAGE: &str = "usage: leyden-sim COUNT [--from SEED] | leyden-sim --seed S
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let number = |word: &str| word.parse::<u64>().ok();
     let done = match words[..] {
-        ["--seed", seed] => seed.parse().ok().map(replay),
-        [count] => count.parse().ok().map(|count| many(count, fresh())),
+        ["--seed", seed] => number(seed).map(replay),
+        [count] => number(count).and_then(|count| many(count, fresh())),
         [count, "--from", seed] => {
-            count.parse().ok().zip(seed.parse().ok()).map(|(count, seed)| many(count, seed))
+            number(count).zip(number(seed)).and_then(|(count, seed)| many(count, seed))
         }
         _ => None,
     };
@@ -54,11 +55,16 @@ fn replay(seed: u64) -> ExitCode {
     }
 }
 
-fn many(count: u64, from: u64) -> ExitCode {
+/// Nothing, if there are no such worlds.
+fn many(count: u64, from: u64) -> Option<ExitCode> {
+    let seeds = from..from.checked_add(count)?;
+    if seeds.is_empty() {
+        return None;
+    }
     println!("{count} worlds from seed {from}");
     let (begin, mut told) = (Instant::now(), Instant::now());
     let (mut table, mut failed, mut received) = (Table::default(), 0, 0);
-    for seed in from..from.saturating_add(count) {
+    for seed in seeds {
         let outcome = sim::run(seed, false);
         table.add(&outcome.table);
         received += outcome.received;
@@ -81,8 +87,8 @@ fn many(count: u64, from: u64) -> ExitCode {
         table.sum(),
         empty.len()
     );
-    match failed == 0 && empty.is_empty() {
+    Some(match failed == 0 && empty.is_empty() {
         true => ExitCode::SUCCESS,
         false => ExitCode::FAILURE,
-    }
+    })
 }

@@ -305,3 +305,25 @@ fn who_hangs_up_during_a_call_ends_it() {
     clerk.post().holder_answered(token, answer, NOW);
     assert!(closes(&saved(&mut clerk), 11));
 }
+
+#[test]
+fn what_is_too_long_is_refused_before_anybody_is_asked() {
+    let mut clerk = connected();
+    clerk.post().signer_came();
+    saved(&mut clerk);
+    let node = somebody();
+    let message = vec![7; signer::MESSAGE_BYTES_MAX + 1];
+    let bytes = vec![0x81; noise::MESSAGE_BYTES_MAX + 1];
+    clerk.post().call(CallId(1), Command::Sign { message }, NOW);
+    clerk.post().call(CallId(2), Command::Message { node, bytes }, NOW);
+    let outs = saved(&mut clerk);
+    assert_eq!((replies(&outs), outs.len()), (vec![1, 2], 2));
+    // The longest go.
+    let message = vec![7; signer::MESSAGE_BYTES_MAX];
+    let bytes = vec![0x81; noise::MESSAGE_BYTES_MAX];
+    clerk.post().call(CallId(3), Command::Sign { message }, NOW);
+    clerk.post().call(CallId(4), Command::Message { node, bytes }, NOW);
+    let outs = saved(&mut clerk);
+    assert!(outs.iter().any(|out| matches!(out, Out::AskSigner(..))));
+    assert!(outs.iter().any(|out| ask_of(out).is_some()));
+}

@@ -115,6 +115,7 @@ fn what_cannot_be_read_is_refused_and_the_next_is_answered() {
     let owner = api.owner();
     let id = "02".repeat(33);
     let long = format!("{{\"message\":\"{}\"}}", "x".repeat(BODY_BYTES_MAX));
+    let unsignable = format!("{{\"message\":\"{}\"}}", "x".repeat(70_000));
     let rows = [
         ("GET", "/v1/nothing", "", 404, "not_found"),
         ("DELETE", "/v1/info", "", 405, "wrong_method"),
@@ -123,6 +124,7 @@ fn what_cannot_be_read_is_refused_and_the_next_is_answered() {
         ("POST", "/v1/sign", "[]", 400, "malformed"),
         ("POST", "/v1/sign", "{\"message\":5}", 400, "malformed"),
         ("POST", "/v1/sign", &long, 413, "too_large"),
+        ("POST", "/v1/sign", &unsignable, 413, "70000 bytes, at most 65535"),
         ("POST", "/v1/peers", "{\"node\":\"zz\",\"address\":\"127.0.0.1:1\"}", 400, "no node id"),
         (
             "POST",

@@ -95,6 +95,7 @@ impl From<Refusal> for No {
             Refusal::NotConnected { .. } => (StatusCode::NOT_FOUND, "not_connected"),
             Refusal::Ourselves => (StatusCode::CONFLICT, "ourselves"),
             Refusal::Unavailable { .. } => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
+            Refusal::TooLong { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "too_large"),
             Refusal::Busy { .. } => (StatusCode::TOO_MANY_REQUESTS, "busy"),
             Refusal::Denied { .. } => (StatusCode::FORBIDDEN, "denied"),
         };

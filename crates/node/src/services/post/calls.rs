@@ -117,6 +117,13 @@ pub enum Refusal {
         /// How many may.
         max: usize,
     },
+    /// Nobody could carry it, or sign it.
+    TooLong {
+        /// Its bytes.
+        got: usize,
+        /// The most there may be.
+        max: usize,
+    },
     /// It is not allowed.
     Denied {
         /// In words.
@@ -130,6 +137,7 @@ impl fmt::Display for Refusal {
             Self::NotConnected { node } => write!(f, "no connection to {node}"),
             Self::Ourselves => f.write_str("this is our own id"),
             Self::Unavailable { why } | Self::Denied { why } => f.write_str(why),
+            Self::TooLong { got, max } => write!(f, "a message of {got} bytes, at most {max}"),
             Self::Busy { have, max } => write!(f, "{have} messages wait, at most {max}"),
         }
     }
@@ -160,6 +168,11 @@ impl Post {
             Command::Disconnect { node } => self.disconnect(call, node),
             Command::Ping { node } => self.ping(call, node),
             Command::Message { node, bytes } => self.message(call, node, bytes),
+            // Asked with more, the signer would take us for somebody who cannot speak.
+            Command::Sign { message } if message.len() > signer::MESSAGE_BYTES_MAX => {
+                let (got, max) = (message.len(), signer::MESSAGE_BYTES_MAX);
+                self.reply(call, Err(Refusal::TooLong { got, max }));
+            }
             Command::Sign { message } => {
                 let ask = signer::Ask::SignMessage { message };
                 self.ask_signer(ask, Some(call));
@@ -242,6 +255,10 @@ impl Post {
     }
 
     fn message(&mut self, call: CallId, node: PublicKey, bytes: Vec<u8>) {
+        let (got, max) = (bytes.len(), noise::MESSAGE_BYTES_MAX);
+        if got > max {
+            return self.reply(call, Err(Refusal::TooLong { got, max }));
+        }
         let Some(connection) = self.peer(&node).map(|peer| peer.connection) else {
             return self.reply(call, Err(Refusal::NotConnected { node }));
         };
