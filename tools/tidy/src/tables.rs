@@ -5,9 +5,9 @@ use crate::finding::Exception;
 /// The crates under `crates/`, from the ground up. A crate imports only from floors below its own.
 pub const FLOORS: &[&[&str]] = &[
     &["wire"],
-    &["noise", "sphinx", "tx"],
-    &["signer", "chain"],
-    &["peer", "channel", "graph"],
+    &["noise", "sphinx", "tx", "chain"],
+    &["signer"],
+    &["peer", "channel", "graph", "wallet"],
     &["reserve", "pay"],
     &["node"],
     &["cli", "sim"],
@@ -21,6 +21,7 @@ pub const BESIDE: &[Beside] = &[
         imports: &["wire", "noise", "sphinx", "tx", "signer", "chain", "peer"],
         imported_from: 6,
     },
+    Beside { name: "devnet", imports: &[], imported_from: 5 },
 ];
 
 /// A crate that stands on no floor.
@@ -45,6 +46,7 @@ pub const SHELLS: &[(&str, &str)] = &[
     ("bus", "its transports are sockets"),
     ("cli", "arguments, terminal, exit codes"),
     ("client", "a phone's or browser's sockets and dice"),
+    ("devnet", "Bitcoin Core's kernel has files and threads, and its RPC a socket"),
     ("graph", "LDK's graph reads the clock and locks; the simulator replaces it with a table"),
     ("node", "owns sockets, disk, clock and dice for every core"),
 ];
