@@ -16,13 +16,14 @@ use wire::{Network, features::Features, id::ChainHash};
 
 use crate::{
     io::{
-        office::{At, Bell, Office, OfficeFault},
+        office::{self, Bell, Office, OfficeFault},
+        reach::At,
         signer as signer_service,
         sockets::{self, SignerAt, Sockets, TakeOverFault},
         stop::Stop,
     },
     services::post::Event,
-    store::{Store, StoreFault},
+    store::{Log, Store, StoreFault},
 };
 
 /// The services of a process.
@@ -325,7 +326,9 @@ impl Running {
         let signer = at(pairs.node_to_signer, &plan.signer)?;
         let hub = hub()?;
         self.wakers.push(hub.waker());
-        let (office, bell) = Office::open(hub, store, features(), sockets, signer, tell)
+        let saved = store.restore(office::POST).map_err(RunFault::Store)?;
+        let log = Log::start(store);
+        let (office, bell) = Office::open(hub, saved, &log, features(), sockets, signer, tell)
             .map_err(RunFault::Office)?;
         self.bell = Some(bell);
         let stop = self.stop.clone();

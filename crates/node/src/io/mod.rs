@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod http;
 pub mod office;
+pub mod reach;
 pub mod seed_file;
 pub mod signer;
 pub mod sockets;

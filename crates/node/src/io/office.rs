@@ -1,28 +1,33 @@
 //! The post office as a service: its links, its log, and whoever calls.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::BTreeMap,
     fmt, io,
-    os::unix::net::UnixStream,
-    path::PathBuf,
-    sync::mpsc::{Receiver, Sender, SyncSender, TryRecvError, sync_channel},
+    sync::{
+        Arc,
+        mpsc::{Receiver, SyncSender, TryRecvError, sync_channel},
+    },
     time::Duration,
 };
 
-use bus::{Frame, Grant, Hub, Input, Kind, LinkId, NotSent, Standing, Waker};
+use bus::{Frame, Hub, Input, Kind, LinkId, Waker};
 use peer::desk::Token;
 use tracing::{error, info, warn};
 use wire::{features::Features, tick::Tick};
 use zeroize::Zeroizing;
 
-use super::{clock, stop::Stop};
+use super::{
+    clock,
+    reach::{At, Service, pass_on},
+    stop::Stop,
+};
 use crate::{
     services::{
         clerk::{Clerk, Out, Record},
         post::{CallId, Change, ChangeFault, Command, Effect, Event, Failure, Post},
         post::{Received, Refusal, Reply, State},
     },
-    store::{Core, Durable, Log, LogFault, Store, StoreFault, Write},
+    store::{Core, Durable, Log, LogFault, Restored, StoreFault, Write, Writer},
 };
 
 /// Whose changes ours are.
@@ -33,14 +38,6 @@ const LAST_WORDS_MAX: Duration = Duration::from_secs(1);
 const CALLS_MAX: usize = 256;
 /// Calls looked at in one round.
 const CALLS_PER_ROUND: usize = 64;
-
-/// How to reach another service.
-pub enum At {
-    /// In another process, at this path.
-    Path(PathBuf),
-    /// In this one, over this end of a pair.
-    Pair(UnixStream),
-}
 
 /// What happens with a reply.
 pub type Answer = Box<dyn FnOnce(Result<Reply, Refusal>) + Send>;
@@ -58,7 +55,7 @@ pub enum OfficeFault {
     /// The system says no.
     Io(io::Error),
     /// The store cannot be used.
-    Store(StoreFault),
+    Store(Arc<StoreFault>),
     /// What it holds cannot be read.
     Saved(ChangeFault),
     /// Nothing can be saved.
@@ -71,27 +68,16 @@ pub enum OfficeFault {
 pub struct Office {
     hub: Hub,
     clerk: Clerk,
-    log: Log,
+    log: Writer,
     durable: Receiver<Durable>,
     calls: Receiver<(Command, Answer)>,
     waiting: BTreeMap<CallId, Answer>,
     last_call: CallId,
     tell: Box<dyn Fn(Event) + Send>,
-    sockets: Service,
-    signer: Service,
+    sockets: Service<Token>,
+    signer: Service<Token>,
     now: Tick,
     stopping: bool,
-}
-
-/// Another service, and what it was asked.
-struct Service {
-    standing: Option<Standing>,
-    /// The link of a pair, which does not come back.
-    pair: Option<LinkId>,
-    link: Option<LinkId>,
-    asked: BTreeMap<u64, Token>,
-    /// Questions that the link had no room for.
-    unsent: VecDeque<(Token, u16, Zeroizing<Vec<u8>>)>,
 }
 
 impl Bell {
@@ -105,22 +91,23 @@ impl Bell {
 }
 
 impl Office {
-    /// Opens with what the store holds.
+    /// Opens with what was saved.
     pub fn open(
         mut hub: Hub,
-        store: Store,
+        saved: Restored,
+        log: &Log,
         features: Features,
         sockets: At,
         signer: At,
         tell: Box<dyn Fn(Event) + Send>,
     ) -> Result<(Self, Bell), OfficeFault> {
-        let state = restore(&store)?;
+        let state = restore(saved)?;
         let post = Post::open(state, features, clock::dice());
         let sockets = Service::reach(&mut hub, sockets, "sockets").map_err(OfficeFault::Io)?;
         let signer = Service::reach(&mut hub, signer, "signer").map_err(OfficeFault::Io)?;
         let (calls_in, calls) = sync_channel(CALLS_MAX);
         let (told, durable) = std::sync::mpsc::channel();
-        let log = Log::start(store, pass_on(told, hub.waker()));
+        let log = log.writer(pass_on(told, hub.waker()));
         let bell = Bell { calls: calls_in, waker: hub.waker() };
         let office = Self {
             hub,
@@ -293,46 +280,7 @@ impl Office {
     }
 }
 
-impl Service {
-    fn reach(hub: &mut Hub, at: At, name: &str) -> io::Result<Self> {
-        let (mut standing, mut pair) = (None, None);
-        match at {
-            At::Path(path) => standing = Some(hub.stand(&path, Grant::nothing(name))),
-            At::Pair(stream) => pair = Some(hub.adopt(stream, Grant::nothing(name))?),
-        }
-        Ok(Self { standing, pair, link: None, asked: BTreeMap::new(), unsent: VecDeque::new() })
-    }
-
-    fn is(&self, link: LinkId, standing: Option<Standing>) -> bool {
-        self.pair == Some(link) || standing.is_some() && self.standing == standing
-    }
-
-    fn went(&mut self) {
-        self.link = None;
-        self.asked.clear();
-        self.unsent.clear();
-    }
-
-    /// Sends as much as the link takes.
-    fn send(&mut self, hub: &mut Hub) {
-        let Some(link) = self.link else { return self.unsent.clear() };
-        while let Some((token, topic, payload)) = self.unsent.front() {
-            match hub.ask(link, *topic, payload) {
-                Ok(id) => {
-                    self.asked.insert(id, *token);
-                }
-                Err(NotSent::Full { .. } | NotSent::Unanswered { .. } | NotSent::NoLink) => return,
-                Err(fault @ (NotSent::NotAsked { .. } | NotSent::TooLong { .. })) => {
-                    error!(%fault, "a question that cannot be asked");
-                }
-            }
-            self.unsent.pop_front();
-        }
-    }
-}
-
-fn restore(store: &Store) -> Result<State, OfficeFault> {
-    let saved = store.restore(POST).map_err(OfficeFault::Store)?;
+fn restore(saved: Restored) -> Result<State, OfficeFault> {
     let mut state = match saved.snapshot {
         Some(bytes) => State::decode(&bytes).map_err(OfficeFault::Saved)?,
         None => State::default(),
@@ -356,14 +304,6 @@ fn put(record: Record, batch: &mut Vec<Write>) {
             }
         }
         Record::Snapshot(bytes) => batch.push(Write::Snapshot { core: POST, bytes }),
-    }
-}
-
-fn pass_on(told: Sender<Durable>, waker: Waker) -> impl Fn(Durable) + Send {
-    move |durable| {
-        // An office that has ended wants to know nothing any more.
-        told.send(durable).ok();
-        waker.wake();
     }
 }
 

@@ -12,13 +12,13 @@ use crate::services::gate::Ticket;
 /// Bytes that wait to be written; whoever has more waits as well.
 pub const QUEUE_BYTES_MAX: usize = 64 << 20;
 
-/// What the log tells.
-#[derive(Debug)]
+/// What the log tells a writer.
+#[derive(Clone, Debug)]
 pub enum Durable {
     /// All up to this ticket survives a crash.
     Through(Ticket),
     /// Nothing after the last ticket told does; and nothing is taken any more.
-    Failed(StoreFault),
+    Failed(Arc<StoreFault>),
 }
 
 /// Why a batch was not taken.
@@ -35,11 +35,22 @@ pub enum LogFault {
     Broken,
 }
 
-/// Takes batches at once, and makes them durable in order.
-pub struct Log {
-    shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
+/// One store for several writers: their batches become durable in the order in which they came.
+#[derive(Clone)]
+pub struct Log(Arc<Thread>);
+
+/// Takes a core's batches at once, and makes them durable in order.
+pub struct Writer {
+    log: Log,
+    id: usize,
 }
+
+struct Thread {
+    shared: Arc<Shared>,
+    handle: Option<JoinHandle<()>>,
+}
+
+type Tell = Box<dyn Fn(Durable) + Send>;
 
 #[derive(Default)]
 struct Shared {
@@ -52,50 +63,69 @@ struct Shared {
 struct Queue {
     batches: Vec<Batch>,
     bytes: usize,
-    last: u64,
+    /// The last ticket of each writer, and whoever has one in `batches`.
+    given: Vec<(Ticket, bool)>,
+    /// Writers that the thread does not know yet.
+    new: Vec<Tell>,
     ended: bool,
     broken: bool,
 }
 
 impl Log {
-    /// Starts the thread; `tell` is called there after each commit.
-    pub fn start(store: Store, tell: impl Fn(Durable) + Send + 'static) -> Self {
+    /// Starts the thread.
+    pub fn start(store: Store) -> Self {
         let shared = Arc::new(Shared::default());
         let of_thread = Arc::clone(&shared);
-        let thread = std::thread::spawn(move || write_all(&of_thread, store, tell));
-        Self { shared, thread: Some(thread) }
+        let handle = std::thread::spawn(move || write_all(&of_thread, store));
+        Self(Arc::new(Thread { shared, handle: Some(handle) }))
     }
 
-    /// Takes a batch, whose ticket will be told when it is durable. If too much waits for the disk,
-    /// it waits, too: then those who send more have to wait for whoever calls this.
+    /// One writer more; `tell` is called in the log's thread after each commit that has its batches.
+    pub fn writer(&self, tell: impl Fn(Durable) + Send + 'static) -> Writer {
+        let mut queue = self.0.shared.lock();
+        let id = queue.given.len();
+        queue.given.push((Ticket(0), false));
+        queue.new.push(Box::new(tell));
+        drop(queue);
+        Writer { log: self.clone(), id }
+    }
+}
+
+impl Writer {
+    /// Takes a batch, whose ticket will be told when it is durable: tickets of a writer count from
+    /// 1. If too much waits for the disk, it waits, too: then those who send more have to wait for
+    /// whoever calls this.
     pub fn append(&self, batch: Batch) -> Result<Ticket, LogFault> {
         let longest = batch.iter().map(Write::bytes).max().unwrap_or(0);
         if longest > WRITE_BYTES_MAX {
             return Err(LogFault::TooLong { got: longest, max: WRITE_BYTES_MAX });
         }
-        let mut queue = self.shared.lock();
+        let shared = &self.log.0.shared;
+        let mut queue = shared.lock();
         while queue.bytes > QUEUE_BYTES_MAX && !queue.broken {
-            queue = self.shared.taken.wait(queue).expect("nobody panics while holding it");
+            queue = shared.taken.wait(queue).expect("nobody panics while holding it");
         }
         if queue.broken {
             return Err(LogFault::Broken);
         }
         queue.bytes += batch.iter().map(Write::bytes).sum::<usize>();
         queue.batches.push(batch);
-        queue.last += 1;
-        self.shared.filled.notify_one();
-        Ok(Ticket(queue.last))
+        let (Ticket(last), waits) = &mut queue.given[self.id];
+        (*last, *waits) = (*last + 1, true);
+        let ticket = Ticket(*last);
+        shared.filled.notify_one();
+        Ok(ticket)
     }
 }
 
 /// What waits is written first.
-impl Drop for Log {
+impl Drop for Thread {
     fn drop(&mut self) {
         self.shared.lock().ended = true;
         self.shared.filled.notify_one();
-        if let Some(thread) = self.thread.take() {
+        if let Some(handle) = self.handle.take() {
             // A panic there has been told by its message.
-            thread.join().ok();
+            handle.join().ok();
         }
     }
 }
@@ -115,7 +145,8 @@ impl Write {
     }
 }
 
-fn write_all(shared: &Shared, mut store: Store, tell: impl Fn(Durable)) {
+fn write_all(shared: &Shared, mut store: Store) {
+    let mut writers: Vec<Tell> = Vec::new();
     loop {
         let mut queue = shared.lock();
         while queue.batches.is_empty() {
@@ -124,20 +155,26 @@ fn write_all(shared: &Shared, mut store: Store, tell: impl Fn(Durable)) {
             }
             queue = shared.filled.wait(queue).expect("nobody panics while holding it");
         }
+        writers.append(&mut queue.new);
         let batches = std::mem::take(&mut queue.batches);
-        let last = Ticket(queue.last);
+        let given = queue.given.clone();
+        queue.given.iter_mut().for_each(|(_, waits)| *waits = false);
         queue.bytes = 0;
         drop(queue);
         shared.taken.notify_all();
-        match store.commit(&batches) {
-            Ok(()) => tell(Durable::Through(last)),
-            Err(fault) => {
-                let mut queue = shared.lock();
-                queue.broken = true;
-                queue.batches.clear();
-                drop(queue);
-                shared.taken.notify_all();
-                return tell(Durable::Failed(fault));
+        if let Err(fault) = store.commit(&batches) {
+            let mut queue = shared.lock();
+            queue.broken = true;
+            queue.batches.clear();
+            writers.append(&mut queue.new);
+            drop(queue);
+            shared.taken.notify_all();
+            let fault = Arc::new(fault);
+            return writers.iter().for_each(|tell| tell(Durable::Failed(Arc::clone(&fault))));
+        }
+        for ((last, waited), tell) in given.into_iter().zip(&writers) {
+            if waited {
+                tell(Durable::Through(last));
             }
         }
     }

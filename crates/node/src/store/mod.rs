@@ -1,8 +1,8 @@
 //! What a process remembers: one log for all its cores, in one SQLite file.
 //!
 //! [`Store`] is the file: whole batches go in, in order, and a commit is durable when it returns.
-//! [`Log`] is the thread in front of it: it commits at once all that came since the last commit, so
-//! one fsync serves everybody who waits.
+//! [`Log`] is the thread in front of it: it commits at once all that came since the last commit,
+//! whichever [`Writer`] it came from, so one fsync serves everybody who waits.
 
 mod fault;
 mod log;
@@ -17,7 +17,7 @@ use std::{
 use rusqlite::{Connection, OptionalExtension as _, config::DbConfig, params};
 
 pub use fault::StoreFault;
-pub use log::{Durable, Log, LogFault, QUEUE_BYTES_MAX};
+pub use log::{Durable, Log, LogFault, QUEUE_BYTES_MAX, Writer};
 
 /// `LEYD`: a file with another number is somebody else's.
 const APPLICATION_ID: i64 = 0x4c45_5944;

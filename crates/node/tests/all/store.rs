@@ -11,6 +11,7 @@ use std::{
 use apart::{Place, WAIT};
 use node::{
     roles::{self, RunFault},
+    services::gate::Ticket,
     services::post::{self, Reply},
     store::{
         ARCHIVE_ENTRIES_MAX, Core, Durable, Log, LogFault, Restored, Store, StoreFault,
@@ -79,7 +80,8 @@ fn the_archive_keeps_the_newest() {
 fn killed_child() {
     let Some(path) = std::env::var_os("LEYDEN_STORE") else { return };
     let (told, durable) = channel();
-    let log = Log::start(open(Path::new(&path)), move |news| told.send(news).expect("we wait"));
+    let log = Log::start(open(Path::new(&path)));
+    let log = log.writer(move |news| told.send(news).expect("we wait"));
     std::thread::spawn(move || {
         for news in durable {
             if let Durable::Through(ticket) = news {
@@ -211,7 +213,7 @@ fn after_a_failed_commit_nothing_more_is_taken() {
     let place = Place::new();
     let store = Store::open(&place.at("log.sqlite"), Some(20)).expect("it opens");
     let (told, news) = channel();
-    let log = Log::start(store, move |durable| told.send(durable).expect("we wait"));
+    let log = Log::start(store).writer(move |durable| told.send(durable).expect("we wait"));
     let long = "x".repeat(20_000);
     for _ in 0..200 {
         if log.append(vec![change(ONE, &long)]).is_err() {
@@ -220,11 +222,42 @@ fn after_a_failed_commit_nothing_more_is_taken() {
         std::thread::sleep(Duration::from_millis(1));
     }
     let failed = news.iter().find(|news| matches!(news, Durable::Failed(_)));
-    assert!(matches!(failed, Some(Durable::Failed(StoreFault::Full { .. }))));
+    let Some(Durable::Failed(fault)) = failed else { panic!("it is full: {failed:?}") };
+    assert!(matches!(*fault, StoreFault::Full { .. }));
     assert_eq!(log.append(vec![change(ONE, "y")]), Err(LogFault::Broken));
     let too_long = vec![change(ONE, &"z".repeat(WRITE_BYTES_MAX + 1))];
     let want = LogFault::TooLong { got: WRITE_BYTES_MAX + 1, max: WRITE_BYTES_MAX };
     assert_eq!(log.append(too_long), Err(want));
+}
+
+/// Each writer hears of its own tickets, and of the end of all.
+#[test]
+fn writers_of_one_log_do_not_disturb_each_other() {
+    let place = Place::new();
+    let store = Store::open(&place.at("log.sqlite"), Some(20)).expect("it opens");
+    let log = Log::start(store);
+    let writer = || {
+        let (told, news) = channel();
+        (log.writer(move |durable| told.send(durable).expect("we wait")), news)
+    };
+    let ((one, of_one), (two, of_two)) = (writer(), writer());
+    let last = |news: &std::sync::mpsc::Receiver<Durable>, want: Ticket| {
+        let seen = news.iter().find(|news| !matches!(news, Durable::Through(at) if *at < want));
+        assert!(matches!(seen, Some(Durable::Through(at)) if at == want), "{want:?}: {seen:?}");
+    };
+    for n in 1..=3 {
+        assert_eq!(one.append(vec![change(ONE, "a")]), Ok(Ticket(n)));
+    }
+    assert_eq!(two.append(vec![change(TWO, "b")]), Ok(Ticket(1)));
+    last(&of_one, Ticket(3));
+    last(&of_two, Ticket(1));
+    assert!(of_two.try_recv().is_err(), "it has nothing else to hear");
+    let long = "x".repeat(20_000);
+    while one.append(vec![change(ONE, &long)]).is_ok() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    assert_eq!(two.append(vec![change(TWO, "c")]), Err(LogFault::Broken));
+    assert!(of_two.iter().any(|news| matches!(news, Durable::Failed(_))));
 }
 
 /// A node whose disk is full stops, says why, and starts again with all that it had told of.
