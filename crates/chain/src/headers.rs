@@ -69,6 +69,11 @@ impl Headers {
         BlockRef { height, hash: last.block_hash() }
     }
 
+    /// All headers, the first one in front.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Header> {
+        self.chain.iter()
+    }
+
     /// The block at a height.
     pub fn at(&self, height: Height) -> Option<BlockRef> {
         let header = self.header_at(height)?;

@@ -66,6 +66,7 @@ pub fn up(config: &Config, json: bool) -> Result<(), Failure> {
         sockets: config.sockets.clone(),
         take_over: config.take_over.clone(),
         seed,
+        chain: None,
         store_pages_max: None,
     };
     let running = roles::start(plan, tell).map_err(|fault| Failure::of(&fault))?;

@@ -10,20 +10,23 @@ use std::{
 };
 
 use bus::{Grant, Hub, ListenFault, Waker};
+use chain::Height;
 use peer::Terms;
 use signer::{NodeIndex, Seed, Signer};
 use wire::{Network, features::Features, id::ChainHash};
 
 use crate::{
     io::{
+        bitcoind::{Bitcoind, Place},
         office::{self, Bell, Office, OfficeFault},
         reach::At,
         signer as signer_service,
         sockets::{self, SignerAt, Sockets, TakeOverFault},
         stop::Stop,
+        treasury::{Service, TREASURY, TreasuryBell, TreasuryFault},
     },
-    services::post::Event,
-    store::{Log, Store, StoreFault},
+    services::{post::Event, treasury},
+    store::{Log, Restored, Store, StoreFault},
 };
 
 /// The services of a process.
@@ -75,8 +78,22 @@ pub struct Plan {
     pub take_over: Option<PathBuf>,
     /// The keys, if the signer is here.
     pub seed: Option<Seed>,
+    /// The chain, if the node is here and is to follow one.
+    pub chain: Option<ChainPlan>,
     /// Pages to which the store may grow, if it has such a limit.
     pub store_pages_max: Option<u32>,
+}
+
+/// How a node is to follow the chain.
+pub struct ChainPlan {
+    /// Where blocks come from.
+    pub source: Place,
+    /// A signet's own challenge, in hex.
+    pub challenge: Option<String>,
+    /// Where a new chain begins, if it matters.
+    pub birthday: Option<Height>,
+    /// Hears what happens there.
+    pub tell: Box<dyn Fn(treasury::Event) + Send>,
 }
 
 /// Why a process cannot be what it is to be, or cannot go on.
@@ -99,6 +116,8 @@ pub enum RunFault {
     Store(StoreFault),
     /// The office cannot go on.
     Office(OfficeFault),
+    /// The treasury cannot go on.
+    Treasury(TreasuryFault),
 }
 
 /// A running process.
@@ -107,6 +126,8 @@ pub struct Running {
     pub listening: Vec<SocketAddr>,
     /// Calls the node, if it is here.
     pub bell: Option<Bell>,
+    /// Calls its treasury, if it follows a chain.
+    pub treasury: Option<TreasuryBell>,
     stop: Stop,
     wakers: Vec<Waker>,
     services: usize,
@@ -126,6 +147,7 @@ impl Plan {
             sockets: None,
             take_over: None,
             seed: Some(seed),
+            chain: None,
             store_pages_max: None,
         }
     }
@@ -152,6 +174,8 @@ impl Plan {
             "only the role sockets takes over sockets"
         } else if self.take_over.is_some() && (signer || node) {
             "sockets are taken over by a process that has no other role"
+        } else if self.chain.is_some() && !node {
+            "only the role node follows a chain"
         } else {
             return Ok(());
         };
@@ -181,6 +205,7 @@ pub fn start(mut plan: Plan, tell: Box<dyn Fn(Event) + Send>) -> Result<Running,
     let mut running = Running {
         listening: Vec::new(),
         bell: None,
+        treasury: None,
         stop: Stop::default(),
         wakers: Vec::new(),
         services: 0,
@@ -201,7 +226,8 @@ pub fn start(mut plan: Plan, tell: Box<dyn Fn(Event) + Send>) -> Result<Running,
         running.start_sockets(&plan, &mut pairs, &ends)?;
     }
     if let Some(store) = store {
-        running.start_office(&plan, pairs, store, tell, &ends)?;
+        let chain = plan.chain.take();
+        running.start_node(&plan, pairs, store, chain, tell, &ends)?;
     }
     Ok(running)
 }
@@ -309,11 +335,12 @@ impl Running {
         Ok(sockets)
     }
 
-    fn start_office(
+    fn start_node(
         &mut self,
         plan: &Plan,
         pairs: Pairs,
         store: Store,
+        chain: Option<ChainPlan>,
         tell: Box<dyn Fn(Event) + Send>,
         ends: &Sender<Result<(), RunFault>>,
     ) -> Result<(), RunFault> {
@@ -327,12 +354,36 @@ impl Running {
         let hub = hub()?;
         self.wakers.push(hub.waker());
         let saved = store.restore(office::POST).map_err(RunFault::Store)?;
+        let of_treasury = store.restore(TREASURY).map_err(RunFault::Store)?;
         let log = Log::start(store);
         let (office, bell) = Office::open(hub, saved, &log, features(), sockets, signer, tell)
             .map_err(RunFault::Office)?;
         self.bell = Some(bell);
         let stop = self.stop.clone();
-        self.spawn("node", ends, move || office.run(&stop).map_err(RunFault::Office))
+        self.spawn("node", ends, move || office.run(&stop).map_err(RunFault::Office))?;
+        match chain {
+            Some(chain) => self.start_treasury(plan.network, chain, of_treasury, &log, ends),
+            None => Ok(()),
+        }
+    }
+
+    fn start_treasury(
+        &mut self,
+        network: Network,
+        plan: ChainPlan,
+        saved: Restored,
+        log: &Log,
+        ends: &Sender<Result<(), RunFault>>,
+    ) -> Result<(), RunFault> {
+        let hub = hub()?;
+        self.wakers.push(hub.waker());
+        let terms = treasury::Terms { network, challenge: plan.challenge, birthday: plan.birthday };
+        let source = Bitcoind::start(plan.source, hub.waker());
+        let (service, bell) =
+            Service::open(hub, saved, log, terms, source, plan.tell).map_err(RunFault::Treasury)?;
+        self.treasury = Some(bell);
+        let stop = self.stop.clone();
+        self.spawn("treasury", ends, move || service.run(&stop).map_err(RunFault::Treasury))
     }
 
     fn spawn(
@@ -406,6 +457,7 @@ impl fmt::Display for RunFault {
             Self::TakeOver(fault) => fault.fmt(f),
             Self::Store(fault) => fault.fmt(f),
             Self::Office(fault) => fault.fmt(f),
+            Self::Treasury(fault) => fault.fmt(f),
         }
     }
 }

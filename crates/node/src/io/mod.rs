@@ -1,5 +1,6 @@
 //! The world outside: sockets, clock, dice.
 
+pub mod bitcoind;
 pub mod clock;
 pub mod http;
 pub mod office;
@@ -8,3 +9,4 @@ pub mod seed_file;
 pub mod signer;
 pub mod sockets;
 pub mod stop;
+pub mod treasury;

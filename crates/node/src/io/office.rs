@@ -24,8 +24,9 @@ use super::{
 use crate::{
     services::{
         clerk::{Clerk, Out, Record},
-        post::{CallId, Change, ChangeFault, Command, Effect, Event, Failure, Post},
+        post::{CallId, Change, Command, Effect, Event, Failure, Post},
         post::{Received, Refusal, Reply, State},
+        saved::ChangeFault,
     },
     store::{Core, Durable, Log, LogFault, Restored, StoreFault, Write, Writer},
 };

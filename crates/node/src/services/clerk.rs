@@ -7,7 +7,7 @@ use peer::{desk::Token, holder};
 use wire::tick::Tick;
 
 use super::{
-    gate::{Gate, Ticket},
+    gate::{Barrier, Next, Ticket},
     post::{Effect, Post, Received, State, Step},
 };
 
@@ -48,16 +48,14 @@ pub enum Record {
 /// A post office, and what waits for its causes.
 pub struct Clerk {
     post: Post,
-    gate: Gate<Out>,
-    last: Ticket,
-    batch: Vec<Record>,
+    barrier: Barrier<Record, Out>,
     changes: u64,
 }
 
 impl Clerk {
     /// Works for this post office.
     pub fn new(post: Post) -> Self {
-        Self { post, gate: Gate::default(), last: Ticket(0), batch: Vec::new(), changes: 0 }
+        Self { post, barrier: Barrier::default(), changes: 0 }
     }
 
     /// The post office, to be told what has happened.
@@ -82,7 +80,7 @@ impl Clerk {
 
     /// All that was to be saved is durable up to this ticket.
     pub fn durable(&mut self, through: Ticket) {
-        self.gate.durable(through);
+        self.barrier.durable(through);
     }
 
     /// What to do next, in order.
@@ -98,25 +96,24 @@ impl Clerk {
                 match step {
                     Step::Save { change, message } => {
                         self.changes += 1;
-                        self.batch.push(Record::Change { bytes: change.encode(), message });
+                        self.barrier.save(Record::Change { bytes: change.encode(), message });
                     }
                     Step::Do(effect) => {
-                        self.close_batch();
-                        self.gate.hold(Out::Do(effect));
+                        self.barrier.hold(Out::Do(effect));
                     }
                 }
             }
             if self.changes >= SNAPSHOT_EVERY {
                 self.changes = 0;
-                self.batch.push(Record::Snapshot(self.post.state().encode()));
+                self.barrier.save(Record::Snapshot(self.post.state().encode()));
             }
-            self.close_batch();
-            match self.gate.release() {
+            match self.barrier.release() {
                 // What is told to the post office may make it go on.
-                Some(Out::Do(Effect::Saved { connection, seq })) => {
+                Some(Next::Do(Out::Do(Effect::Saved { connection, seq }))) => {
                     self.post.saved(connection, seq);
                 }
-                Some(out) => return Some(out),
+                Some(Next::Save { ticket, records }) => return Some(Out::Save { ticket, records }),
+                Some(Next::Do(out)) => return Some(out),
                 // Only now: one question acknowledges all that has become durable.
                 None if self.hold_asks() => {}
                 None => return None,
@@ -128,23 +125,13 @@ impl Clerk {
     fn hold_asks(&mut self) -> bool {
         let mut any = false;
         while let Some((token, ask)) = self.post.poll_holder() {
-            self.gate.hold(Out::AskSockets(token, ask));
+            self.barrier.hold(Out::AskSockets(token, ask));
             any = true;
         }
         while let Some((token, ask)) = self.post.poll_signer() {
-            self.gate.hold(Out::AskSigner(token, ask));
+            self.barrier.hold(Out::AskSigner(token, ask));
             any = true;
         }
         any
-    }
-
-    /// What came since the last ticket gets the next one, and leaves at once: it has no cause.
-    fn close_batch(&mut self) {
-        if !self.batch.is_empty() {
-            self.last = Ticket(self.last.0 + 1);
-            let records = std::mem::take(&mut self.batch);
-            self.gate.pass(Out::Save { ticket: self.last, records });
-            self.gate.given(self.last);
-        }
     }
 }

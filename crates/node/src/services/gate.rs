@@ -68,3 +68,64 @@ impl<E> Gate<E> {
         false
     }
 }
+
+/// What is to be done next, in order.
+#[derive(Debug)]
+pub enum Next<R, E> {
+    /// Save all of this or nothing of it; then say so to [`Barrier::durable`].
+    Save {
+        /// Names it. They count from 1.
+        ticket: Ticket,
+        /// What is saved.
+        records: Vec<R>,
+    },
+    /// Do this.
+    Do(E),
+}
+
+/// A gate that numbers what is to be saved: what came since the last effect goes together.
+pub struct Barrier<R, E> {
+    gate: Gate<Next<R, E>>,
+    last: Ticket,
+    batch: Vec<R>,
+}
+
+impl<R, E> Default for Barrier<R, E> {
+    fn default() -> Self {
+        Self { gate: Gate::default(), last: Ticket(0), batch: Vec::new() }
+    }
+}
+
+impl<R, E> Barrier<R, E> {
+    /// This is to be saved.
+    pub fn save(&mut self, record: R) {
+        self.batch.push(record);
+    }
+
+    /// This is to be done, once all before it is durable.
+    pub fn hold(&mut self, effect: E) {
+        self.close_batch();
+        self.gate.hold(Next::Do(effect));
+    }
+
+    /// All that was to be saved is durable up to this ticket.
+    pub fn durable(&mut self, through: Ticket) {
+        self.gate.durable(through);
+    }
+
+    /// What can be done now.
+    pub fn release(&mut self) -> Option<Next<R, E>> {
+        self.close_batch();
+        self.gate.release()
+    }
+
+    /// What came since the last ticket gets the next one, and leaves at once: it has no cause.
+    fn close_batch(&mut self) {
+        if !self.batch.is_empty() {
+            self.last = Ticket(self.last.0 + 1);
+            let records = std::mem::take(&mut self.batch);
+            self.gate.pass(Next::Save { ticket: self.last, records });
+            self.gate.given(self.last);
+        }
+    }
+}

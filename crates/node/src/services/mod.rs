@@ -3,3 +3,5 @@
 pub mod clerk;
 pub mod gate;
 pub mod post;
+pub mod saved;
+pub mod treasury;

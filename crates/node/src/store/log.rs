@@ -92,8 +92,8 @@ impl Log {
 }
 
 impl Writer {
-    /// Takes a batch, whose ticket will be told when it is durable: tickets of a writer count from
-    /// 1. If too much waits for the disk, it waits, too: then those who send more have to wait for
+    /// Takes a batch, whose ticket will be told when it is durable; tickets of a writer begin with
+    /// one. If too much waits for the disk, it waits, too: then those who send more have to wait for
     /// whoever calls this.
     pub fn append(&self, batch: Batch) -> Result<Ticket, LogFault> {
         let longest = batch.iter().map(Write::bytes).max().unwrap_or(0);

@@ -1,5 +1,7 @@
 //! Whole nodes on this machine, and what they survive.
 
+#[path = "../../../chain/tests/all/blocks.rs"]
+mod blocks;
 mod clerk;
 mod flood;
 mod handover;
@@ -11,3 +13,4 @@ mod party;
 mod planted;
 mod store;
 mod takeover;
+mod treasury;

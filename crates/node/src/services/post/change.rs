@@ -1,8 +1,5 @@
 //! What a post office saves. Its state is the sum of its changes; so is a snapshot.
 //!
-//! A change is a TLV stream of one record. An unknown odd record is one that may be passed over; an
-//! unknown even one stops the start, for without it the rest would mean something else.
-//!
 //! | record | name | value |
 //! |---|---|---|
 //! | 2 | booted | epoch (8) |
@@ -12,11 +9,13 @@
 //! | 10 | received | holder (8), connection (8), seq (8) |
 //! | 12 | ended | holder (8), connection (8) |
 
-use std::{collections::BTreeMap, fmt, net::SocketAddr};
+use std::{collections::BTreeMap, net::SocketAddr};
 
 use noise::PublicKey;
 use peer::{Epoch, Seq};
-use wire::{bigsize, fault::Broke, id::ConnectionId, key::Point, reader::Reader, tlv::Records};
+use wire::{fault::Broke, id::ConnectionId, key::Point, reader::Reader};
+
+use crate::services::saved::{self, ChangeFault};
 
 /// One step of the state.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,23 +73,6 @@ pub struct State {
     pub marks: BTreeMap<(u64, ConnectionId), Seq>,
 }
 
-/// Why stored bytes are no change.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ChangeFault {
-    /// A newer version wrote what must not be passed over.
-    Newer {
-        /// The record.
-        record: u64,
-    },
-    /// The bytes are damaged.
-    Damaged(Broke),
-    /// An address that is none.
-    Address {
-        /// The text.
-        got: String,
-    },
-}
-
 impl State {
     /// Takes a change in. Live running and restoring both go through here.
     pub fn evolve(&mut self, change: &Change) {
@@ -128,22 +110,13 @@ impl State {
 
     /// A snapshot: each change with its length in front.
     pub fn encode(&self) -> Vec<u8> {
-        let mut to = Vec::new();
-        for change in self.changes() {
-            let bytes = change.encode();
-            bigsize::write(bytes.len() as u64, &mut to);
-            to.extend_from_slice(&bytes);
-        }
-        to
+        saved::join(self.changes().iter().map(Change::encode))
     }
 
     /// Reads what [`State::encode`] wrote.
     pub fn decode(bytes: &[u8]) -> Result<Self, ChangeFault> {
         let mut state = Self::default();
-        let mut from = Reader::new(bytes);
-        while !from.is_empty() {
-            let len = bigsize::read(&mut from)?;
-            let bytes = from.take(usize::try_from(len).unwrap_or(usize::MAX))?;
+        for bytes in saved::split(bytes)? {
             if let Some(change) = Change::decode(bytes)? {
                 state.evolve(&change);
             }
@@ -186,40 +159,28 @@ impl Change {
                 12
             }
         };
-        let mut to = Vec::with_capacity(value.len() + 2);
-        bigsize::write(record, &mut to);
-        bigsize::write(value.len() as u64, &mut to);
-        to.extend_from_slice(&value);
-        to
+        saved::write(record, &value)
     }
 
     /// Reads a saved change; nothing if it is one of a newer version that may be passed over.
     pub fn decode(bytes: &[u8]) -> Result<Option<Self>, ChangeFault> {
-        let mut records = Records::new(Reader::new(bytes));
-        let mut change = None;
-        while let Some(record) = records.next_record()? {
-            let mut from = Reader::new(record.value);
-            let read = match record.number {
-                2 => Self::Booted { epoch: Epoch(number(&mut from)?) },
-                4 => Self::Named { node: key(&mut from)? },
-                6 => Self::Wanted { node: key(&mut from)?, address: address(&mut from)? },
-                8 => Self::Unwanted { node: key(&mut from)? },
+        saved::read(bytes, |record, from| {
+            Ok(Some(match record {
+                2 => Self::Booted { epoch: Epoch(number(from)?) },
+                4 => Self::Named { node: key(from)? },
+                6 => Self::Wanted { node: key(from)?, address: address(from)? },
+                8 => Self::Unwanted { node: key(from)? },
                 10 => Self::Received {
-                    holder: number(&mut from)?,
-                    connection: ConnectionId(number(&mut from)?),
-                    seq: Seq(number(&mut from)?),
+                    holder: number(from)?,
+                    connection: ConnectionId(number(from)?),
+                    seq: Seq(number(from)?),
                 },
-                12 => Self::Ended {
-                    holder: number(&mut from)?,
-                    connection: ConnectionId(number(&mut from)?),
-                },
-                record if record % 2 == 0 => return Err(ChangeFault::Newer { record }),
-                _ => continue,
-            };
-            from.end()?;
-            change = Some(read);
-        }
-        Ok(change)
+                12 => {
+                    Self::Ended { holder: number(from)?, connection: ConnectionId(number(from)?) }
+                }
+                _ => return Ok(None),
+            }))
+        })
     }
 }
 
@@ -233,25 +194,6 @@ fn key(from: &mut Reader<'_>) -> Result<PublicKey, Broke> {
 
 fn address(from: &mut Reader<'_>) -> Result<SocketAddr, ChangeFault> {
     let text = String::from_utf8_lossy(from.rest());
-    text.parse().map_err(|_| ChangeFault::Address { got: text.into_owned() })
+    let got = || text.clone().into_owned();
+    text.parse().map_err(|_| ChangeFault::Meaningless { what: "address", got: got() })
 }
-
-impl From<Broke> for ChangeFault {
-    fn from(broke: Broke) -> Self {
-        Self::Damaged(broke)
-    }
-}
-
-impl fmt::Display for ChangeFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Newer { record } => {
-                write!(f, "record {record} was saved by a newer version of leyden; use that one")
-            }
-            Self::Damaged(broke) => write!(f, "a saved change is damaged: {broke}"),
-            Self::Address { got } => write!(f, "a saved address is none: '{got}'"),
-        }
-    }
-}
-
-impl std::error::Error for ChangeFault {}

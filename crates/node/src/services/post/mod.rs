@@ -23,7 +23,7 @@ use peer::{
 use wire::{dice::Dice, features::Features, id::ConnectionId, tick::Tick};
 
 pub use calls::{CallId, Command, Info, Refusal, Reply};
-pub use change::{Change, ChangeFault, State};
+pub use change::{Change, State};
 pub use peers::{PeerLine, RETRY_MAX, RETRY_MIN};
 
 /// What the shell is to do next.

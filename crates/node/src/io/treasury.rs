@@ -1,0 +1,275 @@
+//! The treasury as a service: its source, its log, and whoever calls.
+
+use std::{
+    collections::BTreeMap,
+    fmt, io,
+    sync::{
+        Arc,
+        mpsc::{Receiver, SyncSender, TryRecvError, sync_channel},
+    },
+    time::Duration,
+};
+
+use bus::{Hub, Waker};
+use tracing::{error, info, warn};
+use wire::{Network, tick::Tick};
+
+use super::{bitcoind::Bitcoind, clock, reach::pass_on, stop::Stop};
+use crate::{
+    services::{
+        gate::{Barrier, Next},
+        saved::{self, ChangeFault},
+        treasury::{
+            CallId, Change, Command, Effect, Event, Failure, Health, Refusal, Reply, State, Step,
+            Terms, Treasury,
+        },
+    },
+    store::{Core, Durable, Log, LogFault, Restored, StoreFault, WRITE_BYTES_MAX, Write, Writer},
+};
+
+/// Whose changes ours are.
+pub const TREASURY: Core = Core("treasury");
+/// After so many changes their sum is saved instead.
+const SNAPSHOT_EVERY: u64 = 1_000;
+/// A longer sum is saved more rarely: after one change for so many of its bytes.
+const SNAPSHOT_BYTES_PER_CHANGE: u64 = 400;
+/// Calls that wait to be looked at.
+const CALLS_MAX: usize = 256;
+/// Until the log has said why it is broken.
+const LAST_WORDS_MAX: Duration = Duration::from_secs(1);
+
+/// What happens with a reply.
+pub type Reported = Box<dyn FnOnce(Result<Reply, Refusal>) + Send>;
+
+/// Calls the treasury from any thread.
+#[derive(Clone)]
+pub struct TreasuryBell {
+    calls: SyncSender<(Command, Reported)>,
+    waker: Waker,
+}
+
+/// Why a treasury cannot go on.
+#[derive(Debug)]
+pub enum TreasuryFault {
+    /// The system says no.
+    Io(io::Error),
+    /// The store cannot be used.
+    Store(Arc<StoreFault>),
+    /// What it holds cannot be read.
+    Saved(ChangeFault),
+    /// Nothing can be saved.
+    Log(LogFault),
+    /// It cannot go on by itself.
+    Failure(Box<Failure>),
+}
+
+/// The treasury and all it needs.
+pub struct Service {
+    hub: Hub,
+    treasury: Treasury,
+    barrier: Barrier<Write, Effect>,
+    changes: u64,
+    snapshot_after: u64,
+    log: Writer,
+    durable: Receiver<Durable>,
+    calls: Receiver<(Command, Reported)>,
+    waiting: BTreeMap<CallId, Reported>,
+    last_call: CallId,
+    tell: Box<dyn Fn(Event) + Send>,
+    source: Bitcoind,
+    now: Tick,
+}
+
+impl TreasuryBell {
+    /// Calls; the answer is given to `answer` on the treasury's thread, which must not wait. Whether
+    /// there was room.
+    #[must_use]
+    pub fn call(&self, command: Command, answer: Reported) -> bool {
+        let rung = self.calls.try_send((command, answer)).is_ok();
+        self.waker.wake();
+        rung
+    }
+}
+
+impl Service {
+    /// Opens with what was saved.
+    pub fn open(
+        hub: Hub,
+        saved: Restored,
+        log: &Log,
+        terms: Terms,
+        source: Bitcoind,
+        tell: Box<dyn Fn(Event) + Send>,
+    ) -> Result<(Self, TreasuryBell), TreasuryFault> {
+        let state = restore(&saved, terms.network)?;
+        let (calls_in, calls) = sync_channel(CALLS_MAX);
+        let (told, durable) = std::sync::mpsc::channel();
+        let log = log.writer(pass_on(told, hub.waker()));
+        let bell = TreasuryBell { calls: calls_in, waker: hub.waker() };
+        let service = Self {
+            hub,
+            treasury: Treasury::open(state, terms),
+            barrier: Barrier::default(),
+            changes: saved.changes.len() as u64,
+            snapshot_after: SNAPSHOT_EVERY,
+            log,
+            durable,
+            calls,
+            waiting: BTreeMap::new(),
+            last_call: CallId(0),
+            tell,
+            source,
+            now: clock::now(),
+        };
+        Ok((service, bell))
+    }
+
+    /// Works until it is told to stop, or cannot go on.
+    pub fn run(mut self, stop: &Stop) -> Result<(), TreasuryFault> {
+        let mut inputs = Vec::new();
+        while !stop.is_set() {
+            self.now = clock::now();
+            if self.treasury.wake_at() <= self.now {
+                self.treasury.wake(self.now);
+            }
+            self.settle()?;
+            let wait = Duration::from_millis(self.treasury.wake_at().since(self.now).0 + 1);
+            self.hub.poll(Some(wait), &mut inputs).map_err(TreasuryFault::Io)?;
+            // It has no links: it is only ever woken.
+            inputs.clear();
+            self.now = clock::now();
+            self.woken()?;
+        }
+        self.settle()
+    }
+
+    fn woken(&mut self) -> Result<(), TreasuryFault> {
+        loop {
+            match self.durable.try_recv() {
+                Ok(Durable::Through(ticket)) => self.barrier.durable(ticket),
+                Ok(Durable::Failed(fault)) => return Err(TreasuryFault::Store(fault)),
+                Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
+            }
+        }
+        while let Some((id, answer)) = self.source.told() {
+            self.treasury.answered(id, answer, self.now);
+        }
+        while let Ok((command, answer)) = self.calls.try_recv() {
+            self.last_call = CallId(self.last_call.0 + 1);
+            self.waiting.insert(self.last_call, answer);
+            self.treasury.call(self.last_call, command, self.now);
+        }
+        Ok(())
+    }
+
+    /// Saves what is to be saved, and does what may be done.
+    fn settle(&mut self) -> Result<(), TreasuryFault> {
+        while let Some(step) = self.treasury.poll() {
+            match step {
+                Step::Save(change) => {
+                    self.changes += 1;
+                    self.barrier.save(Write::Change { core: TREASURY, bytes: change.encode() });
+                }
+                Step::Do(effect) => self.barrier.hold(effect),
+            }
+        }
+        if self.changes >= self.snapshot_after {
+            self.take_snapshot();
+        }
+        while let Some(next) = self.barrier.release() {
+            match next {
+                Next::Save { ticket, records } => {
+                    let given = self.log.append(records).map_err(|fault| self.why(fault))?;
+                    assert_eq!(given, ticket, "the log and the barrier count alike");
+                }
+                Next::Do(effect) => self.perform(effect)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// All that was to be saved has been given to the barrier: the sum is that of all of it.
+    fn take_snapshot(&mut self) {
+        let bytes = self.treasury.snapshot();
+        let len = bytes.len() as u64;
+        self.changes = 0;
+        self.snapshot_after = SNAPSHOT_EVERY.max(len / SNAPSHOT_BYTES_PER_CHANGE);
+        if bytes.len() <= WRITE_BYTES_MAX {
+            self.barrier.save(Write::Snapshot { core: TREASURY, bytes });
+        }
+    }
+
+    fn perform(&mut self, effect: Effect) -> Result<(), TreasuryFault> {
+        match effect {
+            Effect::AskSource(id, ask) => self.source.ask(id, ask),
+            Effect::Reply { call, reply } => {
+                if let Some(answer) = self.waiting.remove(&call) {
+                    answer(*reply);
+                }
+            }
+            Effect::Tell(event) => {
+                log(&event);
+                (self.tell)(event);
+            }
+            Effect::Fail(failure) => return Err(TreasuryFault::Failure(Box::new(failure))),
+        }
+        Ok(())
+    }
+
+    /// A log that is broken has said why, or is about to.
+    fn why(&self, fault: LogFault) -> TreasuryFault {
+        while fault == LogFault::Broken
+            && let Ok(news) = self.durable.recv_timeout(LAST_WORDS_MAX)
+        {
+            if let Durable::Failed(fault) = news {
+                return TreasuryFault::Store(fault);
+            }
+        }
+        TreasuryFault::Log(fault)
+    }
+}
+
+/// Each change of the source is said once.
+fn log(event: &Event) {
+    match event {
+        Event::Source(health) => match health {
+            Health::Up => info!("the source of blocks is up"),
+            Health::Unknown | Health::Behind { .. } => info!(%health, "the source of blocks"),
+            Health::Down { .. } => warn!(%health, "the source of blocks does not answer"),
+            Health::OtherNetwork { .. } | Health::Lying { .. } => {
+                error!(%health, "the source of blocks is not to be trusted");
+            }
+        },
+        Event::Block(block) => info!(%block, "connected"),
+        Event::BlockGone(block) => info!(%block, "disconnected"),
+        Event::Found { .. } | Event::FoundGone { .. } => {}
+    }
+}
+
+fn restore(saved: &Restored, network: Network) -> Result<State, TreasuryFault> {
+    let mut state = State::default();
+    let damaged = |broke| TreasuryFault::Saved(ChangeFault::Damaged(broke));
+    let snapshot = saved.snapshot.as_deref().unwrap_or_default();
+    let of_snapshot = saved::split(snapshot).map_err(damaged)?;
+    let since = saved.changes.iter().map(|(_, bytes)| &bytes[..]);
+    for bytes in of_snapshot.into_iter().chain(since) {
+        if let Some(change) = Change::decode(bytes).map_err(TreasuryFault::Saved)? {
+            state.evolve(&change, network);
+        }
+    }
+    Ok(state)
+}
+
+impl fmt::Display for TreasuryFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io(fault) => fault.fmt(f),
+            Self::Store(fault) => fault.fmt(f),
+            Self::Saved(fault) => fault.fmt(f),
+            Self::Log(fault) => fault.fmt(f),
+            Self::Failure(failure) => failure.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for TreasuryFault {}

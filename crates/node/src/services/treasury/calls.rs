@@ -1,0 +1,190 @@
+//! What people and programs ask of a treasury.
+
+use std::{collections::BTreeSet, fmt};
+
+use chain::{BlockRef, Height, Watch};
+use wire::tick::Tick;
+
+use super::{Change, Health, Hit, PEOPLE, Treasury};
+
+/// Names a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CallId(pub u64);
+
+/// Watches of people.
+pub const WATCHES_MAX: usize = 100_000;
+
+/// What is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// How is the chain?
+    Status,
+    /// Watch this, and tell what is found.
+    Watch {
+        /// What.
+        watch: Watch,
+        /// From this block on; from now on, if nothing is said.
+        from: Option<Height>,
+    },
+    /// Do not watch it any more.
+    Unwatch {
+        /// What.
+        watch: Watch,
+    },
+    /// What is watched, and what was found?
+    Watches,
+}
+
+/// What is answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// To [`Command::Status`].
+    Status(Status),
+    /// To [`Command::Watches`].
+    Watches(Vec<WatchLine>),
+    /// It is done.
+    Done,
+}
+
+/// How the chain is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// How the source is.
+    pub health: Health,
+    /// The first block of ours.
+    pub first: Option<BlockRef>,
+    /// The newest block of ours.
+    pub tip: Option<BlockRef>,
+    /// When the newest block says that it was made.
+    pub tip_time: Option<u32>,
+    /// Watches of people.
+    pub watches: usize,
+    /// How many of them are still searched for in blocks of the past.
+    pub searching: usize,
+}
+
+/// Something that is watched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WatchLine {
+    /// What.
+    pub watch: Watch,
+    /// Whether blocks of the past are still looked through.
+    pub searching: bool,
+    /// What was found.
+    pub hits: BTreeSet<(BlockRef, Hit)>,
+}
+
+/// Why a command was refused. Nothing has changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// There is no chain yet.
+    NoChain {
+        /// How the source is.
+        health: Health,
+    },
+    /// Blocks so old are not here.
+    TooOld {
+        /// What was asked for.
+        got: Height,
+        /// The first that can be searched.
+        min: Height,
+    },
+    /// Too much is watched.
+    Full {
+        /// How much.
+        have: usize,
+        /// The most.
+        max: usize,
+    },
+    /// That is not watched.
+    NotWatched,
+}
+
+impl Treasury {
+    /// A call; its reply is an effect.
+    pub fn call(&mut self, call: CallId, command: Command, now: Tick) {
+        let reply = match command {
+            Command::Status => Ok(Reply::Status(self.status())),
+            Command::Watch { watch, from } => self.watch(watch, from).map(|()| Reply::Done),
+            Command::Unwatch { watch } => self.unwatch(watch).map(|()| Reply::Done),
+            Command::Watches => Ok(Reply::Watches(self.watch_lines())),
+        };
+        self.hear();
+        self.reply(call, reply);
+        self.ask_more(now);
+    }
+
+    fn status(&self) -> Status {
+        let headers = self.chain.as_ref().map(chain::Chain::headers);
+        let watches = &self.state.watches;
+        Status {
+            health: self.source.health.clone(),
+            first: headers.map(chain::Headers::first),
+            tip: headers.map(chain::Headers::tip),
+            tip_time: headers.and_then(|headers| headers.iter().last()).map(|header| header.time),
+            watches: watches.len(),
+            searching: watches.values().filter(|watched| watched.from.is_some()).count(),
+        }
+    }
+
+    fn watch(&mut self, watch: Watch, from: Option<Height>) -> Result<(), Refusal> {
+        let health = || self.source.health.clone();
+        let no_chain = Refusal::NoChain { health: health() };
+        let (have, max) = (self.state.watches.len(), WATCHES_MAX);
+        if self.state.watches.contains_key(&watch) {
+            return Ok(());
+        }
+        if have >= max {
+            return Err(Refusal::Full { have, max });
+        }
+        let chain = self.chain.as_mut().ok_or(no_chain)?;
+        let cursor = self.state.cursor.unwrap_or(chain.headers().tip()).height;
+        let from = from.unwrap_or(Height(cursor.0.saturating_add(1)));
+        chain.watch(PEOPLE, watch.clone(), from).map_err(|fault| match fault {
+            chain::Fault::TooOld { got, min } => Refusal::TooOld { got, min },
+            chain::Fault::Full { have, max } => Refusal::Full { have, max },
+            // People are attached, and nothing is replaced by watching.
+            chain::Fault::TooDeep { .. }
+            | chain::Fault::UnknownCursor { .. }
+            | chain::Fault::UnknownUser { .. } => Refusal::Full { have, max },
+        })?;
+        self.save(Change::Watched { watch: watch.clone(), from });
+        if from > cursor {
+            self.save(Change::Searched { watch });
+        }
+        Ok(())
+    }
+
+    fn unwatch(&mut self, watch: Watch) -> Result<(), Refusal> {
+        if !self.state.watches.contains_key(&watch) {
+            return Err(Refusal::NotWatched);
+        }
+        if let Some(chain) = &mut self.chain {
+            chain.unwatch(PEOPLE, &watch);
+        }
+        self.save(Change::Unwatched { watch });
+        Ok(())
+    }
+
+    fn watch_lines(&self) -> Vec<WatchLine> {
+        let lines = self.state.watches.iter().map(|(watch, watched)| WatchLine {
+            watch: watch.clone(),
+            searching: watched.from.is_some(),
+            hits: watched.hits.clone(),
+        });
+        lines.collect()
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoChain { health } => write!(f, "no chain yet; the source: {health}"),
+            Self::TooOld { got, min } => {
+                write!(f, "block {got} is not here; the first that can be searched is {min}")
+            }
+            Self::Full { have, max } => write!(f, "{have} are watched, at most {max}"),
+            Self::NotWatched => f.write_str("that is not watched"),
+        }
+    }
+}

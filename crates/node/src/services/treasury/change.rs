@@ -1,0 +1,316 @@
+//! What a treasury saves. Its state is the sum of its changes; so is a snapshot.
+//!
+//! A block is its height (4) and its hash (32), a watch is 0 and an outpoint (36) or 1 and a script.
+//!
+//! | record | name | value |
+//! |---|---|---|
+//! | 2 | born | network as BOLT 7 has it (32), height (4), header (80) |
+//! | 4 | connected | header (80) |
+//! | 6 | disconnected | |
+//! | 8 | heard | block (36), hits |
+//! | 10 | unheard | the block before (36) |
+//! | 12 | found | block (36), hits |
+//! | 14 | watched | from (4), watch |
+//! | 16 | unwatched | watch |
+//! | 18 | searched | watch |
+//! | 20 | wallet | in the wallet's words |
+//! | 22 | account | in the wallet's words |
+//! | 24 | wallet's snapshot | in the wallet's words |
+//! | 26 | publisher | in the publisher's words |
+//!
+//! A hit is the transaction's id (32), whether it is an input (1) or an output (0), its number (4),
+//! the length of the watch (4) and the watch.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bitcoin::{
+    BlockHash, OutPoint, ScriptBuf, Txid,
+    block::Header,
+    consensus::{deserialize, serialize},
+    hashes::Hash as _,
+};
+use chain::{BlockRef, FoundIn, Headers, Height, Watch};
+use wire::{Network, fault::Broke, id::ChainHash, reader::Reader};
+
+use crate::services::saved::{self, ChangeFault};
+
+/// Hits that are kept for each watch; the oldest go first.
+pub const HITS_MAX: usize = 1_000;
+
+/// One step of the state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Our chain begins.
+    Born {
+        /// On which network.
+        network: ChainHash,
+        /// The first block's place.
+        height: Height,
+        /// The first block.
+        header: Header,
+    },
+    /// A step of the headers.
+    Headers(chain::Change),
+    /// People have heard of a block.
+    Heard {
+        /// Which.
+        block: BlockRef,
+        /// What was found in it.
+        hits: Vec<(Watch, Hit)>,
+    },
+    /// People have heard that a block is gone.
+    Unheard {
+        /// The block before.
+        cursor: BlockRef,
+    },
+    /// Something was found in a block of the past.
+    Found {
+        /// In which.
+        block: BlockRef,
+        /// What.
+        hits: Vec<(Watch, Hit)>,
+    },
+    /// People watch something.
+    Watched {
+        /// What.
+        watch: Watch,
+        /// From this block on.
+        from: Height,
+    },
+    /// Not any more.
+    Unwatched {
+        /// What.
+        watch: Watch,
+    },
+    /// All blocks before have been looked through for it.
+    Searched {
+        /// For what.
+        watch: Watch,
+    },
+}
+
+/// Something that was found for people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Hit {
+    /// The transaction.
+    pub txid: Txid,
+    /// Which part of it.
+    pub part: FoundIn,
+}
+
+/// The sum of all changes.
+#[derive(Clone, Debug, Default)]
+pub struct State {
+    /// On which network, and the headers. Nothing before the first start with a source.
+    pub chain: Option<(ChainHash, Headers)>,
+    /// The last block that people have heard of.
+    pub cursor: Option<BlockRef>,
+    /// What people watch.
+    pub watches: BTreeMap<Watch, Watched>,
+}
+
+/// A watch of people.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Watched {
+    /// From where it is still to be searched for; nothing if that is done.
+    pub from: Option<Height>,
+    /// What was found.
+    pub hits: BTreeSet<(BlockRef, Hit)>,
+}
+
+impl State {
+    /// Takes a change in. Live running and restoring both go through here.
+    pub fn evolve(&mut self, change: &Change, network: Network) {
+        match change {
+            Change::Born { network: hash, height, header } => {
+                self.chain = Some((*hash, Headers::new(network, *height, *header)));
+            }
+            Change::Headers(change) => {
+                if let Some((_, headers)) = &mut self.chain {
+                    headers.evolve(change);
+                }
+            }
+            Change::Heard { block, hits } => {
+                self.cursor = Some(*block);
+                self.add(*block, hits);
+            }
+            Change::Unheard { cursor } => {
+                self.cursor = Some(*cursor);
+                for watched in self.watches.values_mut() {
+                    watched.hits.retain(|(block, _)| block.height <= cursor.height);
+                }
+            }
+            Change::Found { block, hits } => self.add(*block, hits),
+            Change::Watched { watch, from } => {
+                let watched = Watched { from: Some(*from), hits: BTreeSet::new() };
+                self.watches.insert(watch.clone(), watched);
+            }
+            Change::Unwatched { watch } => {
+                self.watches.remove(watch);
+            }
+            Change::Searched { watch } => {
+                if let Some(watched) = self.watches.get_mut(watch) {
+                    watched.from = None;
+                }
+            }
+        }
+    }
+
+    fn add(&mut self, block: BlockRef, hits: &[(Watch, Hit)]) {
+        for (watch, hit) in hits {
+            if let Some(watched) = self.watches.get_mut(watch) {
+                watched.hits.insert((block, *hit));
+                if watched.hits.len() > HITS_MAX {
+                    watched.hits.pop_first();
+                }
+            }
+        }
+    }
+
+    /// The fewest changes that make this state; the headers are handed in by whoever has them.
+    pub fn changes(&self, headers: Option<(ChainHash, &Headers)>) -> Vec<Change> {
+        let mut changes = Vec::new();
+        if let Some((network, headers)) = headers {
+            let mut all = headers.iter();
+            if let Some(&header) = all.next() {
+                changes.push(Change::Born { network, height: headers.first().height, header });
+            }
+            changes.extend(all.map(|header| Change::Headers(chain::Change::Connected(*header))));
+        }
+        let mut by_block: BTreeMap<BlockRef, Vec<(Watch, Hit)>> = BTreeMap::new();
+        for (watch, watched) in &self.watches {
+            let from = watched.from.unwrap_or(Height(0));
+            changes.push(Change::Watched { watch: watch.clone(), from });
+            if watched.from.is_none() {
+                changes.push(Change::Searched { watch: watch.clone() });
+            }
+            for (block, hit) in &watched.hits {
+                by_block.entry(*block).or_default().push((watch.clone(), *hit));
+            }
+        }
+        changes.extend(by_block.into_iter().map(|(block, hits)| Change::Found { block, hits }));
+        changes.extend(self.cursor.map(|block| Change::Heard { block, hits: Vec::new() }));
+        changes
+    }
+}
+
+impl Change {
+    /// The bytes that are saved.
+    pub fn encode(&self) -> Vec<u8> {
+        let (record, value) = match self {
+            Self::Born { network, height, header } => {
+                let parts = [&network.0[..], &height.0.to_be_bytes(), &serialize(header)];
+                (2, parts.concat())
+            }
+            Self::Headers(chain::Change::Connected(header)) => (4, serialize(header)),
+            Self::Headers(chain::Change::Disconnected) => (6, Vec::new()),
+            Self::Heard { block, hits } => (8, with_hits(*block, hits)),
+            Self::Unheard { cursor } => (10, block_bytes(*cursor)),
+            Self::Found { block, hits } => (12, with_hits(*block, hits)),
+            Self::Watched { watch, from } => {
+                (14, [&from.0.to_be_bytes()[..], &watch_bytes(watch)].concat())
+            }
+            Self::Unwatched { watch } => (16, watch_bytes(watch)),
+            Self::Searched { watch } => (18, watch_bytes(watch)),
+        };
+        saved::write(record, &value)
+    }
+
+    /// Reads a saved change; nothing if it is one of a newer version that may be passed over.
+    pub fn decode(bytes: &[u8]) -> Result<Option<Self>, ChangeFault> {
+        saved::read(bytes, |record, from| {
+            Ok(Some(match record {
+                2 => Self::Born {
+                    network: ChainHash(*from.array()?),
+                    height: height(from)?,
+                    header: header(from)?,
+                },
+                4 => Self::Headers(chain::Change::Connected(header(from)?)),
+                6 => Self::Headers(chain::Change::Disconnected),
+                8 => Self::Heard { block: block(from)?, hits: hits(from)? },
+                10 => Self::Unheard { cursor: block(from)? },
+                12 => Self::Found { block: block(from)?, hits: hits(from)? },
+                14 => Self::Watched { from: height(from)?, watch: watch(from)? },
+                16 => Self::Unwatched { watch: watch(from)? },
+                18 => Self::Searched { watch: watch(from)? },
+                _ => return Ok(None),
+            }))
+        })
+    }
+}
+
+fn block_bytes(block: BlockRef) -> Vec<u8> {
+    [&block.height.0.to_be_bytes()[..], block.hash.as_byte_array()].concat()
+}
+
+fn watch_bytes(watch: &Watch) -> Vec<u8> {
+    match watch {
+        Watch::Spend(outpoint) => [&[0][..], &serialize(outpoint)].concat(),
+        Watch::Pay(script) => [&[1][..], script.as_bytes()].concat(),
+    }
+}
+
+fn with_hits(block: BlockRef, hits: &[(Watch, Hit)]) -> Vec<u8> {
+    let mut to = block_bytes(block);
+    for (watch, hit) in hits {
+        let (kind, number) = match hit.part {
+            FoundIn::Output(number) => (0, number),
+            FoundIn::Input(number) => (1, number),
+        };
+        let watch = watch_bytes(watch);
+        to.extend_from_slice(hit.txid.as_byte_array());
+        to.push(kind);
+        to.extend_from_slice(&number.to_be_bytes());
+        to.extend_from_slice(&(watch.len() as u32).to_be_bytes());
+        to.extend_from_slice(&watch);
+    }
+    to
+}
+
+fn number(from: &mut Reader<'_>) -> Result<u32, Broke> {
+    Ok(u32::from_be_bytes(*from.array()?))
+}
+
+fn height(from: &mut Reader<'_>) -> Result<Height, Broke> {
+    number(from).map(Height)
+}
+
+fn header(from: &mut Reader<'_>) -> Result<Header, ChangeFault> {
+    let bytes: &[u8; Header::SIZE] = from.array()?;
+    let got = |fault: bitcoin::consensus::encode::Error| fault.to_string();
+    deserialize(bytes).map_err(|fault| ChangeFault::Meaningless { what: "header", got: got(fault) })
+}
+
+fn block(from: &mut Reader<'_>) -> Result<BlockRef, Broke> {
+    let height = height(from)?;
+    Ok(BlockRef { height, hash: BlockHash::from_byte_array(*from.array()?) })
+}
+
+fn watch(from: &mut Reader<'_>) -> Result<Watch, ChangeFault> {
+    match from.array()? {
+        [0] => {
+            let bytes: &[u8; 36] = from.array()?;
+            let [txid @ .., a, b, c, d] = bytes;
+            let txid = Txid::from_byte_array(*txid);
+            Ok(Watch::Spend(OutPoint { txid, vout: u32::from_le_bytes([*a, *b, *c, *d]) }))
+        }
+        [1] => Ok(Watch::Pay(ScriptBuf::from_bytes(from.rest().to_vec()))),
+        [kind] => Err(ChangeFault::Meaningless { what: "watch", got: kind.to_string() }),
+    }
+}
+
+fn hits(from: &mut Reader<'_>) -> Result<Vec<(Watch, Hit)>, ChangeFault> {
+    let mut hits = Vec::new();
+    while !from.is_empty() {
+        let txid = Txid::from_byte_array(*from.array()?);
+        let [kind] = *from.array()?;
+        let at = number(from)?;
+        let part = if kind == 0 { FoundIn::Output(at) } else { FoundIn::Input(at) };
+        let len = number(from)?;
+        let mut of_watch = Reader::new(from.take(len as usize)?);
+        let watch = watch(&mut of_watch)?;
+        of_watch.end()?;
+        hits.push((watch, Hit { txid, part }));
+    }
+    Ok(hits)
+}

@@ -1,0 +1,384 @@
+//! What a node knows of the chain, and has there: it follows a source of blocks, keeps what people
+//! watch, publishes, and has the wallet.
+//!
+//! Poll shape around a state that is the sum of its changes, like the post office: [`Treasury::poll`]
+//! gives steps, in order, and what follows a [`Step::Save`] leaves only when that is durable.
+
+mod calls;
+mod change;
+mod people;
+mod source;
+
+use std::{collections::VecDeque, fmt};
+
+use bitcoin::BlockHash;
+use chain::{BlockRef, Chain, Headers, Height, User};
+use wire::{Network, id::ChainHash, tick::Tick};
+
+pub use calls::{CallId, Command, Refusal, Reply, Status, WatchLine};
+pub use change::{Change, HITS_MAX, Hit, State, Watched};
+pub use source::{
+    ANSWER_MAX, Answer, Ask, AskId, From, Health, NetworkName, RETRY_MAX, RETRY_MIN, SourceFault,
+    TIP_EVERY, Tip,
+};
+
+use source::Source;
+
+/// People, as a user of the chain.
+const PEOPLE: User = User(1);
+/// A chain begins so far below the tip, where it does not begin with the first block of all.
+pub const BIRTH_BLOCKS: u32 = chain::REORG_BLOCKS_MAX;
+
+/// What the shell is to do next.
+#[derive(Debug)]
+pub enum Step {
+    /// Give this to the log.
+    Save(Change),
+    /// Do this once all that was given to the log before is durable.
+    Do(Effect),
+}
+
+/// What leaves the treasury.
+#[derive(Debug)]
+pub enum Effect {
+    /// Ask the source.
+    AskSource(AskId, Ask),
+    /// Tell whoever asked.
+    Reply {
+        /// Which call.
+        call: CallId,
+        /// How it went.
+        reply: Box<Result<Reply, Refusal>>,
+    },
+    /// Tell whoever listens.
+    Tell(Event),
+    /// This cannot go on.
+    Fail(Failure),
+}
+
+/// What listeners are told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The source is different from before.
+    Source(Health),
+    /// The chain has one block more.
+    Block(BlockRef),
+    /// The newest block is in the chain no more.
+    BlockGone(BlockRef),
+    /// Something that is watched was found.
+    Found {
+        /// In which block.
+        block: BlockRef,
+        /// What was watched.
+        watch: chain::Watch,
+        /// What was found.
+        hit: Hit,
+    },
+    /// It is not in the chain any more.
+    FoundGone {
+        /// In which block it was.
+        block: BlockRef,
+        /// What was watched.
+        watch: chain::Watch,
+        /// What had been found.
+        hit: Hit,
+    },
+}
+
+/// Why a node must stop.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// The state belongs to another network.
+    OtherNetwork {
+        /// The node's.
+        got: Network,
+        /// Names the state's.
+        want: ChainHash,
+    },
+    /// The chain cannot be followed.
+    Chain(chain::Fault),
+}
+
+/// How a treasury is to work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// The node's network.
+    pub network: Network,
+    /// A signet's own challenge, in hex.
+    pub challenge: Option<String>,
+    /// Where a new chain begins, if it matters.
+    pub birthday: Option<Height>,
+}
+
+/// The chain, its users, and its source.
+pub struct Treasury {
+    terms: Terms,
+    state: State,
+    /// Nothing before the source has said where it begins.
+    chain: Option<Chain>,
+    born: Option<ChainHash>,
+    source: Source,
+    failed: bool,
+    steps: VecDeque<Step>,
+}
+
+impl Treasury {
+    /// Goes on from what was saved.
+    pub fn open(mut state: State, terms: Terms) -> Self {
+        let name = NetworkName::of(terms.network, terms.challenge.clone());
+        let saved = state.chain.take();
+        let mut treasury = Self {
+            terms,
+            state,
+            chain: None,
+            born: None,
+            source: Source::new(name),
+            failed: false,
+            steps: VecDeque::new(),
+        };
+        match saved {
+            Some((want, _)) if want != ChainHash::of(treasury.terms.network) => {
+                let got = treasury.terms.network;
+                treasury.fail(Failure::OtherNetwork { got, want });
+            }
+            Some((born, headers)) => treasury.begin(born, headers),
+            None if treasury.begins_with_genesis() => {
+                let block = bitcoin::constants::genesis_block(treasury.terms.network);
+                treasury.born_with(Height(0), block.header);
+            }
+            None => {}
+        }
+        treasury
+    }
+
+    fn begins_with_genesis(&self) -> bool {
+        self.terms.network == Network::Regtest && self.terms.birthday.is_none()
+    }
+
+    fn born_with(&mut self, height: Height, header: bitcoin::block::Header) {
+        let network = ChainHash::of(self.terms.network);
+        self.steps.push_back(Step::Save(Change::Born { network, height, header }));
+        self.begin(network, Headers::new(self.terms.network, height, header));
+    }
+
+    fn begin(&mut self, born: ChainHash, headers: Headers) {
+        let mut chain = Chain::new(headers);
+        let attached = self.attach_people(&mut chain);
+        self.born = Some(born);
+        self.chain = Some(chain);
+        if let Err(fault) = attached {
+            self.fail(Failure::Chain(fault));
+        }
+        self.hear();
+    }
+
+    /// What to do next.
+    pub fn poll(&mut self) -> Option<Step> {
+        self.steps.pop_front()
+    }
+
+    /// A snapshot: the bytes of the fewest changes that make the state.
+    pub fn snapshot(&self) -> Vec<u8> {
+        let headers = self.born.zip(self.chain.as_ref().map(Chain::headers));
+        let changes = self.state.changes(headers);
+        crate::services::saved::join(changes.iter().map(Change::encode))
+    }
+
+    /// Our newest block, once there is one.
+    pub fn tip(&self) -> Option<BlockRef> {
+        self.chain.as_ref().map(|chain| chain.headers().tip())
+    }
+
+    /// How the source is.
+    pub const fn health(&self) -> &Health {
+        &self.source.health
+    }
+
+    /// What is saved of people, or about to be.
+    pub const fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// When to call [`Treasury::wake`] at the latest.
+    pub fn wake_at(&self) -> Tick {
+        self.source.wake_at()
+    }
+
+    /// Time has passed.
+    pub fn wake(&mut self, now: Tick) {
+        if self.source.is_overdue(now) {
+            let why = format!("no answer after {} s", ANSWER_MAX.0 / 1_000);
+            self.lose(Health::Down { why }, now);
+        }
+        if !self.failed
+            && let Some((id, ask)) = self.source.tip_due(now)
+        {
+            self.act(Effect::AskSource(id, ask));
+        }
+    }
+
+    /// The source has answered, or has not.
+    pub fn answered(&mut self, id: AskId, answer: Result<Answer, SourceFault>, now: Tick) {
+        let Some(asked) = self.source.answered(id) else { return };
+        let answer = match answer {
+            Ok(answer) => answer,
+            // It may have pruned it, or lost it to another branch: that is no reason to despair.
+            Err(fault) => return self.lose(Health::Down { why: fault.to_string() }, now),
+        };
+        match (asked, answer) {
+            (Ask::Tip, Answer::Tip(tip)) => self.has_tip(tip, now),
+            (Ask::HeaderAt { .. }, Answer::HeaderAt { height, header }) => {
+                if self.chain.is_none() {
+                    self.born_with(height, header);
+                }
+            }
+            (Ask::Headers { .. }, Answer::Headers(headers)) => self.has_headers(&headers, now),
+            (Ask::Block { .. }, Answer::Block(block)) => {
+                let Some(chain) = &mut self.chain else { return };
+                match chain.handle_block(*block) {
+                    // A block that left the chain meanwhile.
+                    Ok(()) | Err(chain::BlockFault::Unasked { .. }) => {}
+                    Err(fault) => {
+                        self.lose(Health::Lying { why: fault.to_string() }, now);
+                    }
+                }
+            }
+            (asked, _) => {
+                let why = format!("an answer to another question than {}", asked.name());
+                self.lose(Health::Lying { why }, now);
+            }
+        }
+        self.hear();
+        self.ask_more(now);
+    }
+
+    fn has_tip(&mut self, tip: Tip, now: Tick) {
+        if !self.source.is_ours(&tip.network) {
+            let (got, want) = (tip.network.to_string(), self.source.network.to_string());
+            return self.lose(Health::OtherNetwork { got, want }, now);
+        }
+        let was_up = self.source.is_up();
+        if was_up {
+            self.source.succeed();
+        }
+        let Some(chain) = &mut self.chain else {
+            self.set_health(Health::Up);
+            let at = match self.terms.birthday {
+                Some(height) => From::At(height),
+                None => From::Below(BIRTH_BLOCKS),
+            };
+            let (id, ask) = self.source.ask(Ask::HeaderAt { at }, now);
+            return self.act(Effect::AskSource(id, ask));
+        };
+        let ours = chain.headers().tip();
+        if was_up {
+            chain.handle_tip(tip.hash);
+        } else {
+            chain.handle_source_lost();
+        }
+        let want = tip.headers.max(ours.height);
+        let is_behind = tip.blocks < want;
+        let behind = Health::Behind { have: tip.blocks, want };
+        self.set_health(if is_behind { behind } else { Health::Up });
+    }
+
+    fn has_headers(&mut self, headers: &[bitcoin::block::Header], now: Tick) {
+        let Some(chain) = &mut self.chain else { return };
+        match chain.handle_headers(headers) {
+            Ok(Ok(())) => {}
+            Ok(Err(fault)) => self.fail(Failure::Chain(fault)),
+            Err(fault) => self.lose(Health::Lying { why: fault.to_string() }, now),
+        }
+    }
+
+    /// The source cannot be used for now.
+    fn lose(&mut self, health: Health, now: Tick) {
+        self.source.fail(now);
+        self.set_health(health);
+    }
+
+    fn set_health(&mut self, health: Health) {
+        if self.source.health != health {
+            self.source.health = health.clone();
+            self.tell(Event::Source(health));
+        }
+    }
+
+    /// Saves and passes on what the chain has to say.
+    fn hear(&mut self) {
+        let Some(mut chain) = self.chain.take() else { return };
+        while let Some(change) = chain.change() {
+            self.steps.push_back(Step::Save(Change::Headers(change)));
+        }
+        while let Some((user, event)) = chain.event() {
+            if user == PEOPLE {
+                self.people_hear(event);
+            }
+        }
+        self.chain = Some(chain);
+    }
+
+    fn ask_more(&mut self, now: Tick) {
+        while self.source.is_up()
+            && !self.failed
+            && let Some(ask) = self.chain.as_mut().and_then(Chain::poll)
+        {
+            let ask = match ask {
+                chain::Ask::Headers { locator } => Ask::Headers { locator },
+                chain::Ask::Block { block } => Ask::Block { hash: block.hash },
+            };
+            let (id, ask) = self.source.ask(ask, now);
+            self.act(Effect::AskSource(id, ask));
+        }
+    }
+
+    fn save(&mut self, change: Change) {
+        self.state.evolve(&change, self.terms.network);
+        self.steps.push_back(Step::Save(change));
+    }
+
+    fn act(&mut self, effect: Effect) {
+        self.steps.push_back(Step::Do(effect));
+    }
+
+    fn tell(&mut self, event: Event) {
+        self.act(Effect::Tell(event));
+    }
+
+    fn reply(&mut self, call: CallId, reply: Result<Reply, Refusal>) {
+        self.act(Effect::Reply { call, reply: Box::new(reply) });
+    }
+
+    fn fail(&mut self, failure: Failure) {
+        self.failed = true;
+        self.act(Effect::Fail(failure));
+    }
+}
+
+impl Ask {
+    /// The question's name, for faults and logs.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Tip => "tip",
+            Self::HeaderAt { .. } => "header",
+            Self::Headers { .. } => "headers",
+            Self::Block { .. } => "block",
+            Self::Publish { .. } => "publish",
+            Self::Fees { .. } => "fees",
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OtherNetwork { got, want } => {
+                let want = BlockHash::from_raw_hash(bitcoin::hashes::Hash::from_byte_array(want.0));
+                write!(f, "the network is {got}, this folder belongs to the chain of {want}")
+            }
+            Self::Chain(fault) => fault.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for Failure {}
