@@ -42,7 +42,7 @@ pub enum Verb {
         words_file: Option<PathBuf>,
     },
     /// Run a node, or some of its services
-    Up(Up),
+    Up(Box<Up>),
     /// Who the node is, and how it is
     Info,
     /// Connect to a node, and stay connected
@@ -86,6 +86,9 @@ pub enum Verb {
         /// 104 characters of zbase32
         signature: String,
     },
+    /// The chain, and what is watched in it
+    #[command(subcommand)]
+    Chain(ChainVerb),
     /// Show what happens, line by line
     Events,
     /// End the node
@@ -94,6 +97,26 @@ pub enum Verb {
     Completions {
         /// For which shell
         shell: Shell,
+    },
+}
+
+/// What to do with the chain.
+#[derive(Subcommand)]
+pub enum ChainVerb {
+    /// How the chain is, and where blocks come from
+    Status,
+    /// Watch an address, an output or a script; or list what is watched, and what was found
+    Watch {
+        /// An address, TXID:NUMBER of an output, or script:HEX
+        what: Option<String>,
+        /// From this block on [default: from the next one on]
+        #[arg(long, value_name = "HEIGHT", requires = "what")]
+        from: Option<u32>,
+    },
+    /// Do not watch it any more
+    Unwatch {
+        /// An address, TXID:NUMBER of an output, or script:HEX
+        what: String,
     },
 }
 
@@ -119,6 +142,21 @@ pub struct Up {
     /// Where the API listens [default: 127.0.0.1:9737]
     #[arg(long, value_name = "HOST:PORT")]
     pub api: Option<String>,
+    /// Blocks come from this bitcoind: http://[USER:PASSWORD@]HOST:PORT
+    #[arg(long, value_name = "URL")]
+    pub bitcoind: Option<String>,
+    /// The file with that bitcoind's cookie, instead of user and password
+    #[arg(long, value_name = "FILE")]
+    pub bitcoind_cookie: Option<PathBuf>,
+    /// Where the devnet of this process speaks JSON-RPC [default: 127.0.0.1:18443]
+    #[arg(long, value_name = "HOST:PORT")]
+    pub devnet_rpc: Option<String>,
+    /// Where a new node's chain begins [default: 288 blocks below the tip]
+    #[arg(long, value_name = "HEIGHT")]
+    pub birthday: Option<u32>,
+    /// The challenge of a signet of your own
+    #[arg(long, value_name = "HEX")]
+    pub signet_challenge: Option<String>,
     /// Take the passphrase from the first line of this file, instead of asking
     #[arg(long, value_name = "FILE")]
     pub passphrase_file: Option<PathBuf>,

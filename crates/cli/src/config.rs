@@ -7,7 +7,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use node::roles::{LinkName, Roles};
+use chain::Height;
+use node::{
+    io::bitcoind::{DoorKey, Place},
+    roles::{LinkName, Roles},
+};
 use serde::Deserialize;
 use wire::Network;
 
@@ -30,12 +34,17 @@ pub struct Settings {
     sockets: Option<String>,
     take_over: Option<String>,
     api: Option<String>,
+    bitcoind: Option<String>,
+    bitcoind_cookie: Option<PathBuf>,
+    devnet_rpc: Option<String>,
+    birthday: Option<u32>,
+    signet_challenge: Option<String>,
     passphrase_file: Option<PathBuf>,
     log: Option<String>,
     log_json: Option<bool>,
 }
 
-const KEYS: [&str; 13] = [
+const KEYS: [&str; 18] = [
     "dir",
     "config",
     "network",
@@ -46,6 +55,11 @@ const KEYS: [&str; 13] = [
     "sockets",
     "take_over",
     "api",
+    "bitcoind",
+    "bitcoind_cookie",
+    "devnet_rpc",
+    "birthday",
+    "signet_challenge",
     "passphrase_file",
     "log",
     "log_json",
@@ -72,6 +86,14 @@ pub struct Config {
     pub take_over: Option<PathBuf>,
     /// Where the API listens.
     pub api: SocketAddr,
+    /// Where blocks come from, if it is not the devnet of this process.
+    pub bitcoind: Option<Place>,
+    /// Where the devnet speaks JSON-RPC.
+    pub devnet_rpc: SocketAddr,
+    /// Where a new chain begins.
+    pub birthday: Option<Height>,
+    /// The challenge of a signet of one's own.
+    pub signet_challenge: Option<String>,
     /// Where the passphrase is.
     pub passphrase_file: Option<PathBuf>,
     /// What is logged.
@@ -173,6 +195,11 @@ fn of_variables(mut variables: BTreeMap<String, String>) -> Result<Settings, Str
         sockets: text("sockets"),
         take_over: text("take_over"),
         api: text("api"),
+        bitcoind: text("bitcoind"),
+        bitcoind_cookie: text("bitcoind_cookie").map(PathBuf::from),
+        devnet_rpc: text("devnet_rpc"),
+        birthday: text("birthday").map(|text| number("LEYDEN_BIRTHDAY", &text)).transpose()?,
+        signet_challenge: text("signet_challenge"),
         passphrase_file: text("passphrase_file").map(PathBuf::from),
         log: text("log"),
         log_json: flag("LOG_JSON", text("log_json"))?,
@@ -189,6 +216,11 @@ fn of_flags(arguments: &Arguments, up: &Up) -> Settings {
         sockets: up.sockets.clone(),
         take_over: up.take_over.clone(),
         api: up.api.clone(),
+        bitcoind: up.bitcoind.clone(),
+        bitcoind_cookie: up.bitcoind_cookie.clone(),
+        devnet_rpc: up.devnet_rpc.clone(),
+        birthday: up.birthday,
+        signet_challenge: up.signet_challenge.clone(),
         passphrase_file: up.passphrase_file.clone(),
         log: up.log.clone(),
         log_json: up.log_json.then_some(true),
@@ -207,6 +239,11 @@ impl Settings {
             sockets: over.sockets.or(self.sockets),
             take_over: over.take_over.or(self.take_over),
             api: over.api.or(self.api),
+            bitcoind: over.bitcoind.or(self.bitcoind),
+            bitcoind_cookie: over.bitcoind_cookie.or(self.bitcoind_cookie),
+            devnet_rpc: over.devnet_rpc.or(self.devnet_rpc),
+            birthday: over.birthday.or(self.birthday),
+            signet_challenge: over.signet_challenge.or(self.signet_challenge),
             passphrase_file: over.passphrase_file.or(self.passphrase_file),
             log: over.log.or(self.log),
             log_json: over.log_json.or(self.log_json),
@@ -243,6 +280,13 @@ impl Settings {
             sockets: path("--sockets", self.sockets)?,
             take_over: path("--take-over", self.take_over)?,
             api: address("--api", self.api.as_deref().unwrap_or("127.0.0.1:9737"))?,
+            bitcoind: bitcoind(self.bitcoind.as_deref(), self.bitcoind_cookie)?,
+            devnet_rpc: address(
+                "--devnet-rpc",
+                self.devnet_rpc.as_deref().unwrap_or("127.0.0.1:18443"),
+            )?,
+            birthday: self.birthday.map(Height),
+            signet_challenge: challenge(self.signet_challenge, network)?,
             passphrase_file: self.passphrase_file,
             log,
             log_json: self.log_json.unwrap_or(false),
@@ -275,6 +319,52 @@ fn roles(list: Option<&str>) -> Result<Roles, String> {
         }
     }
     Ok(roles)
+}
+
+/// The place of a bitcoind, from `http://[USER:PASSWORD@]HOST:PORT` and the file with its cookie.
+fn bitcoind(url: Option<&str>, cookie: Option<PathBuf>) -> Result<Option<Place>, String> {
+    let Some(url) = url else {
+        return match cookie {
+            Some(_) => Err("--bitcoind-cookie needs --bitcoind, too".to_owned()),
+            None => Ok(None),
+        };
+    };
+    let wrong = "--bitcoind takes http://HOST:PORT, with USER:PASSWORD@ in front of the host or \
+                 with --bitcoind-cookie FILE";
+    let rest = url.strip_prefix("http://").ok_or(wrong)?.trim_end_matches('/');
+    let (user, host) = match rest.rsplit_once('@') {
+        Some((user, host)) => (Some(user), host),
+        None => (None, rest),
+    };
+    let port = host.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
+    if port.is_none() || host.contains(['/', '?', '#', ' ']) {
+        return Err(wrong.to_owned());
+    }
+    let key = match (user.map(|user| user.split_once(':')), cookie) {
+        (None, Some(cookie)) => DoorKey::Cookie(cookie),
+        (Some(Some((name, password))), None) => {
+            DoorKey::User { name: name.to_owned(), password: password.to_owned() }
+        }
+        (Some(_), Some(_)) => return Err("a cookie or a user, not both".to_owned()),
+        (None | Some(None), None) => return Err(wrong.to_owned()),
+    };
+    Ok(Some(Place { url: format!("http://{host}"), key }))
+}
+
+fn challenge(hex: Option<String>, network: Network) -> Result<Option<String>, String> {
+    let Some(hex) = hex else { return Ok(None) };
+    if network != Network::Signet {
+        return Err(format!("--signet-challenge is for --network signet, not for {network}"));
+    }
+    let digits = hex.bytes().all(|digit| digit.is_ascii_hexdigit());
+    if hex.is_empty() || !digits || hex.len() % 2 != 0 {
+        return Err(format!("--signet-challenge takes a script in hex, not '{hex}'"));
+    }
+    Ok(Some(hex))
+}
+
+fn number(name: &str, text: &str) -> Result<u32, String> {
+    text.parse().map_err(|_| format!("{name} is a number, not '{text}'"))
 }
 
 fn link_name(name: &str) -> Result<LinkName, String> {
@@ -331,7 +421,7 @@ mod tests {
     #[test]
     fn what_is_unknown_or_wrong_is_named() {
         type Row<'a> = (&'a [&'a str], &'a str, &'a [(&'a str, &'a str)], &'a str);
-        let rows: [Row<'_>; 9] = [
+        let rows: [Row<'_>; 15] = [
             (&[], "netwrk = \"signet\"", &[], "did you mean network?"),
             (
                 &[],
@@ -346,11 +436,28 @@ mod tests {
             (&["--listen", "9735"], "", &[], "--listen takes an address"),
             (&["--listen", "me@unix:/x"], "", &[], "'me@' is nobody who connects"),
             (&["--signer", "/x"], "", &[], "--signer takes unix:PATH, not '/x'"),
+            (&["--bitcoind", "localhost:1"], "", &[], "--bitcoind takes http://HOST:PORT"),
+            (&["--bitcoind", "http://127.0.0.1:1"], "", &[], "USER:PASSWORD@"),
+            (&["--bitcoind-cookie", "/x"], "", &[], "needs --bitcoind, too"),
+            (&["--signet-challenge", "51"], "", &[], "not for regtest"),
+            (&[], "", &[("LEYDEN_BIRTHDAY", "soon")], "LEYDEN_BIRTHDAY is a number"),
+            (&["--devnet-rpc", "18443"], "", &[], "--devnet-rpc takes an address"),
         ];
         for (words, file, variables, want) in rows {
             let fault = config(words, file, variables).expect_err(want);
             assert!(fault.contains(want), "{fault}");
         }
+    }
+
+    #[test]
+    fn a_bitcoind_lets_in_by_cookie_or_by_user() {
+        let user = config(&["--bitcoind", "http://a:b:c@127.0.0.1:8332/"], "", &[]).expect("fine");
+        let key = DoorKey::User { name: "a".to_owned(), password: "b:c".to_owned() };
+        assert_eq!(user.bitcoind, Some(Place { url: "http://127.0.0.1:8332".to_owned(), key }));
+        let words = ["--bitcoind", "http://node:8332", "--bitcoind-cookie", "/x"];
+        let cookie = config(&words, "", &[]).expect("fine").bitcoind.expect("it is given");
+        assert!(cookie.key == DoorKey::Cookie(PathBuf::from("/x")));
+        assert!(!format!("{:?}", user.bitcoind).contains("b:c"), "a password is not shown");
     }
 
     #[test]

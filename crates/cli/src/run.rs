@@ -11,7 +11,7 @@ use node::{
         http::{self, ADDRESS_FILE, Desk, Token},
         seed_file,
     },
-    roles::{self, Plan, Running},
+    roles::{self, ChainPlan, Plan, Running},
 };
 use signer::{NodeIndex, Passphrase, Seed};
 use tracing_subscriber::EnvFilter;
@@ -55,7 +55,14 @@ pub fn up(config: &Config, json: bool) -> Result<(), Failure> {
     if config.roles.node {
         seed_file::make_folder(&config.dir).map_err(|fault| Failure::of(&fault))?;
     }
-    let (events, tell) = http::events();
+    let (events, tell, tell_chain) = http::events(config.network);
+    let source = config.bitcoind.clone();
+    let chain = source.map(|source| ChainPlan {
+        source,
+        challenge: config.signet_challenge.clone(),
+        birthday: config.birthday,
+        tell: tell_chain,
+    });
     let plan = Plan {
         dir: config.dir.clone(),
         network: config.network,
@@ -66,7 +73,7 @@ pub fn up(config: &Config, json: bool) -> Result<(), Failure> {
         sockets: config.sockets.clone(),
         take_over: config.take_over.clone(),
         seed,
-        chain: None,
+        chain,
         store_pages_max: None,
     };
     let running = roles::start(plan, tell).map_err(|fault| Failure::of(&fault))?;
@@ -75,6 +82,7 @@ pub fn up(config: &Config, json: bool) -> Result<(), Failure> {
     if let Some(bell) = running.bell.clone() {
         let desk = Desk {
             bell,
+            treasury: running.treasury.clone(),
             token: Token::of(&config.dir).map_err(|fault| Failure::of(&fault))?,
             events,
             network: config.network,

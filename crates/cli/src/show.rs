@@ -86,6 +86,46 @@ pub fn peers(peers: &[api::Peer], as_json: bool) {
     }
 }
 
+/// How the chain is.
+pub fn chain(status: &api::ChainStatus, as_json: bool) {
+    if as_json {
+        return json(status);
+    }
+    let block = |block: &Option<api::Block>| match block {
+        Some(block) => format!("{} {}", block.height, block.hash),
+        None => "-".to_owned(),
+    };
+    println!("network    {}", status.network);
+    println!("source     {}", status.source.text);
+    println!("first      {}", block(&status.first));
+    println!("tip        {}", block(&status.tip));
+    println!("watches    {}, {} of them still searched for", status.watches, status.searching);
+}
+
+/// What is watched.
+pub fn watches(lines: &[api::WatchLine], as_json: bool) {
+    if as_json {
+        return json(&lines);
+    }
+    if lines.is_empty() {
+        return println!("nothing is watched");
+    }
+    for line in lines {
+        println!("{}{}", line.what, if line.searching { " (still searching)" } else { "" });
+        line.found.iter().for_each(|found| println!("  {}", place(found)));
+    }
+}
+
+/// Where something was found.
+fn place(found: &api::Found) -> String {
+    let part = match (found.input, found.output) {
+        (Some(input), _) => format!("spent by input {input} of"),
+        (None, Some(output)) => format!("paid by output {output} of"),
+        (None, None) => "in".to_owned(),
+    };
+    format!("{part} {} at {}", found.txid, found.block.height)
+}
+
 /// Something that is done.
 pub fn done(words: &str, value: &impl Serialize, as_json: bool) {
     if as_json {
@@ -113,6 +153,17 @@ pub fn event(data: &str, as_json: bool) {
         }
         api::Event::Signer { reachable } => println!("signer        {}", there(reachable)),
         api::Event::Sockets { reachable } => println!("sockets       {}", there(reachable)),
+        api::Event::Source { source } => println!("source        {}", source.text),
+        api::Event::BlockConnected { block } => {
+            println!("block         {} {}", block.height, block.hash);
+        }
+        api::Event::BlockDisconnected { block } => {
+            println!("block gone    {} {}", block.height, block.hash);
+        }
+        api::Event::Found { what, found } => println!("found         {what}: {}", place(&found)),
+        api::Event::FoundGone { what, found } => {
+            println!("found gone    {what}: {}", place(&found));
+        }
         api::Event::Missed { events } => println!("missed        {events} events"),
     }
 }

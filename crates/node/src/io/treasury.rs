@@ -81,8 +81,8 @@ pub struct Service {
 }
 
 impl TreasuryBell {
-    /// Calls; the answer is given to `answer` on the treasury's thread, which must not wait. Whether
-    /// there was room.
+    /// Calls; the answer is given to `answer` on the treasury's thread, which must not wait. Says
+    /// whether there was room.
     #[must_use]
     pub fn call(&self, command: Command, answer: Reported) -> bool {
         let rung = self.calls.try_send((command, answer)).is_ok();

@@ -80,7 +80,8 @@ impl Log {
         Self(Arc::new(Thread { shared, handle: Some(handle) }))
     }
 
-    /// One writer more; `tell` is called in the log's thread after each commit that has its batches.
+    /// One writer more; `tell` is called in the log's thread after each commit that has its
+    /// batches.
     pub fn writer(&self, tell: impl Fn(Durable) + Send + 'static) -> Writer {
         let mut queue = self.0.shared.lock();
         let id = queue.given.len();
@@ -93,8 +94,8 @@ impl Log {
 
 impl Writer {
     /// Takes a batch, whose ticket will be told when it is durable; tickets of a writer begin with
-    /// one. If too much waits for the disk, it waits, too: then those who send more have to wait for
-    /// whoever calls this.
+    /// one. If too much waits for the disk, it waits, too: then those who send more have to wait
+    /// for whoever calls this.
     pub fn append(&self, batch: Batch) -> Result<Ticket, LogFault> {
         let longest = batch.iter().map(Write::bytes).max().unwrap_or(0);
         if longest > WRITE_BYTES_MAX {

@@ -27,13 +27,14 @@ struct Api {
 impl Api {
     fn start(seed: u8) -> Self {
         let place = Place::new();
-        let (events, tell) = http::events();
+        let (events, tell, _) = http::events(wire::Network::Regtest);
         let running = roles::start(plan(place.path(), seed), tell).expect("it starts");
         let token = Token::of(place.path()).expect("a token");
         let text = token.reveal().to_owned();
         let (told, stopped) = channel();
         let desk = Desk {
             bell: running.bell.clone().expect("a node"),
+            treasury: None,
             token,
             events,
             network: wire::Network::Regtest,
@@ -244,8 +245,9 @@ fn the_api_is_for_this_machine_only() {
     let api = Api::start(77);
     let desk = Desk {
         bell: api.running.bell.clone().expect("a node"),
+        treasury: None,
         token: Token::of(api._place.path()).expect("a token"),
-        events: http::events().0,
+        events: http::events(wire::Network::Regtest).0,
         network: wire::Network::Regtest,
         stop: Box::new(|| {}),
     };

@@ -1,6 +1,8 @@
 //! The API over HTTP, on this machine only.
 
+mod chain;
 mod door;
+mod events;
 mod routes;
 
 use std::{
@@ -25,9 +27,10 @@ use tokio::{
 use tracing::{debug, warn};
 use wire::Hex;
 
-use super::{clock, office::Bell};
-use crate::{api, services::post::Event};
+use super::{clock, office::Bell, treasury::TreasuryBell};
+use crate::api;
 
+pub use events::events;
 pub use routes::document;
 
 /// The file with the token, in the node's folder.
@@ -43,16 +46,16 @@ pub const CONNECTIONS_MAX: usize = 256;
 const HEAD_MAX: Duration = Duration::from_secs(10);
 /// A request must be answered after this time.
 const ANSWER_MAX: Duration = Duration::from_secs(40);
-/// Events that a slow listener may be behind.
-const EVENTS_KEPT: usize = 1_024;
 
 /// Tells whoever listens.
-pub type Events = broadcast::Sender<Arc<Event>>;
+pub type Events = broadcast::Sender<Arc<api::Event>>;
 
 /// What all requests share.
 pub struct Desk {
     /// Calls the node.
     pub bell: Bell,
+    /// Calls its treasury, if it follows a chain.
+    pub treasury: Option<TreasuryBell>,
     /// Whoever has it may call.
     pub token: Token,
     /// Tells what happens.
@@ -115,17 +118,6 @@ impl Token {
     }
 }
 
-/// A channel for events, and the one who puts them in.
-pub fn events() -> (Events, Box<dyn Fn(Event) + Send>) {
-    let (events, _) = broadcast::channel(EVENTS_KEPT);
-    let tell = events.clone();
-    let tell = Box::new(move |event| {
-        // Nobody may be listening.
-        tell.send(Arc::new(event)).ok();
-    });
-    (events, tell)
-}
-
 /// Serves the API in a thread of its own, until the process ends. Says where.
 pub fn serve(address: SocketAddr, desk: Desk) -> io::Result<SocketAddr> {
     if !address.ip().is_loopback() {
@@ -168,34 +160,5 @@ async fn accept_all(listener: std::net::TcpListener, desk: Desk) -> io::Result<(
             }
             drop(permit);
         });
-    }
-}
-
-impl From<&Event> for api::Event {
-    fn from(event: &Event) -> Self {
-        match event {
-            Event::PeerConnected(peer) => Self::PeerConnected { peer: routes::peer(peer) },
-            Event::PeerDisconnected { node, connection, why } => Self::PeerDisconnected {
-                node: node.to_string(),
-                connection: connection.0,
-                why: why.clone(),
-            },
-            Event::Message { node, connection, seq, bytes } => {
-                let (head, payload) = bytes.split_at(wire::TYPE_BYTES.min(bytes.len()));
-                let message_type = head.first_chunk().copied().map_or(0, u16::from_be_bytes);
-                Self::Message {
-                    node: node.to_string(),
-                    connection: connection.0,
-                    seq: seq.0,
-                    message_type,
-                    payload: Hex(payload).to_string(),
-                }
-            }
-            Event::Complaint { node, fails, text } => {
-                Self::Complaint { node: node.to_string(), fails: *fails, text: text.clone() }
-            }
-            Event::Signer { reachable } => Self::Signer { reachable: *reachable },
-            Event::Sockets { reachable } => Self::Sockets { reachable: *reachable },
-        }
     }
 }

@@ -22,7 +22,7 @@ use tokio::sync::oneshot;
 use tokio_stream::{Stream, StreamExt as _, wrappers::BroadcastStream};
 use utoipa::OpenApi;
 
-use super::{BODY_BYTES_MAX, Desk, door};
+use super::{BODY_BYTES_MAX, Desk, chain, door};
 use crate::{
     api,
     io::clock,
@@ -38,7 +38,21 @@ pub fn document() -> utoipa::openapi::OpenApi {
     #[openapi(
         info(title = "Leyden", description = "A node on this machine."),
         paths(
-            info, peers, connect, disconnect, ping, message, sign, verify, events, stop, openapi
+            info,
+            peers,
+            connect,
+            disconnect,
+            ping,
+            message,
+            sign,
+            verify,
+            events,
+            stop,
+            openapi,
+            chain::status,
+            chain::watches,
+            chain::watch,
+            chain::unwatch
         ),
         components(schemas(api::Event))
     )]
@@ -57,6 +71,9 @@ pub(super) fn router(desk: Arc<Desk>) -> Router {
         .route("/v1/verify", post(verify))
         .route("/v1/events", get(events))
         .route("/v1/stop", post(stop))
+        .route("/v1/chain", get(chain::status))
+        .route("/v1/chain/watches", get(chain::watches).post(chain::watch))
+        .route("/v1/chain/watches/{what}", delete(chain::unwatch))
         .route("/openapi.json", get(openapi))
         .fallback(async || No::new(StatusCode::NOT_FOUND, "not_found", "there is no such path"))
         .method_not_allowed_fallback(async || {
@@ -71,14 +88,14 @@ pub(super) fn router(desk: Arc<Desk>) -> Router {
 /// A refusal.
 pub(super) struct No(StatusCode, api::Refused);
 
-type Answer<T> = Result<Json<T>, No>;
+pub(super) type Answer<T> = Result<Json<T>, No>;
 
 impl No {
     pub(super) fn new(status: StatusCode, code: &str, error: impl Into<String>) -> Self {
         Self(status, api::Refused { code: code.to_owned(), error: error.into() })
     }
 
-    fn malformed(error: impl Into<String>) -> Self {
+    pub(super) fn malformed(error: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "malformed", error)
     }
 }
@@ -120,7 +137,7 @@ impl From<PathRejection> for No {
 }
 
 /// A body, whose flaws are answered like every other.
-struct Given<T>(T);
+pub(super) struct Given<T>(pub(super) T);
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Given<T> {
     type Rejection = No;
@@ -143,7 +160,7 @@ async fn call(desk: &Desk, command: Command) -> Result<Reply, No> {
     Ok(reply.await.map_err(stopped)??)
 }
 
-fn confused() -> No {
+pub(super) fn confused() -> No {
     No::new(StatusCode::INTERNAL_SERVER_ERROR, "bug", "the node has answered something else")
 }
 
@@ -260,12 +277,12 @@ async fn events(
 ) -> Sse<impl Stream<Item = Result<axum::response::sse::Event, Infallible>>> {
     let events = BroadcastStream::new(desk.events.subscribe()).map(|event| {
         let event = match event {
-            Ok(event) => api::Event::from(&*event),
+            Ok(event) => event,
             Err(tokio_stream::wrappers::errors::BroadcastStreamRecvError::Lagged(events)) => {
-                api::Event::Missed { events }
+                Arc::new(api::Event::Missed { events })
             }
         };
-        let text = serde_json::to_string(&event).expect("an event is made of plain values");
+        let text = serde_json::to_string(&*event).expect("an event is made of plain values");
         Ok(axum::response::sse::Event::default().data(text))
     });
     Sse::new(events).keep_alive(KeepAlive::default())
@@ -312,7 +329,7 @@ async fn look_up(address: &str) -> Result<SocketAddr, No> {
     found.next().ok_or_else(|| no("the name has no address".to_owned()))
 }
 
-fn unhex(text: &str) -> Option<Vec<u8>> {
+pub(super) fn unhex(text: &str) -> Option<Vec<u8>> {
     let digits = text.as_bytes();
     if !digits.len().is_multiple_of(2) || !digits.iter().all(u8::is_ascii_hexdigit) {
         return None;

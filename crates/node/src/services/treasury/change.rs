@@ -1,6 +1,7 @@
 //! What a treasury saves. Its state is the sum of its changes; so is a snapshot.
 //!
-//! A block is its height (4) and its hash (32), a watch is 0 and an outpoint (36) or 1 and a script.
+//! A block is its height (4) and its hash (32), a watch is 0 and an outpoint (36) or 1 and a
+//! script.
 //!
 //! | record | name | value |
 //! |---|---|---|

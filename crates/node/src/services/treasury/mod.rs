@@ -1,8 +1,9 @@
 //! What a node knows of the chain, and has there: it follows a source of blocks, keeps what people
 //! watch, publishes, and has the wallet.
 //!
-//! Poll shape around a state that is the sum of its changes, like the post office: [`Treasury::poll`]
-//! gives steps, in order, and what follows a [`Step::Save`] leaves only when that is durable.
+//! Poll shape around a state that is the sum of its changes, like the post office:
+//! [`Treasury::poll`] gives steps, in order, and what follows a [`Step::Save`] leaves only when
+//! that is durable.
 
 mod calls;
 mod change;

@@ -1,4 +1,5 @@
-//! The source of blocks, as the treasury sees it: whether it answers, and whether it can be trusted.
+//! The source of blocks, as the treasury sees it: whether it answers, and whether it can be
+//! trusted.
 //!
 //! While a source is not [`Health::Up`] or [`Health::Behind`], it is asked for its tip only, ever
 //! more rarely; with its first right answer everything else is asked anew.

@@ -1,8 +1,12 @@
 //! The node's API as data: what goes over HTTP, in both directions. The OpenAPI document is made
 //! from these types.
 
+mod chain;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+
+pub use chain::{Block, ChainStatus, Found, Source, WatchLine, WatchThis};
 
 /// Who this node is, and how it is.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize, ToSchema)]
@@ -158,6 +162,35 @@ pub enum Event {
     Sockets {
         /// Which of the two.
         reachable: bool,
+    },
+    /// The source of blocks is different from before.
+    Source {
+        /// How it is.
+        source: Source,
+    },
+    /// The chain has one block more.
+    BlockConnected {
+        /// Which.
+        block: Block,
+    },
+    /// The newest block is in the chain no more, nor is anything that was found in it.
+    BlockDisconnected {
+        /// Which.
+        block: Block,
+    },
+    /// Something that is watched was found.
+    Found {
+        /// What is watched: an address, `TXID:NUMBER` of an output, or `script:HEX`.
+        what: String,
+        /// Where it was found.
+        found: Found,
+    },
+    /// It is not in the chain any more.
+    FoundGone {
+        /// What is watched.
+        what: String,
+        /// Where it had been found.
+        found: Found,
     },
     /// This listener was too slow.
     Missed {

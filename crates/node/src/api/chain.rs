@@ -1,0 +1,80 @@
+//! The chain, as people and programs see it.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// A block.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Block {
+    /// How many are below it.
+    pub height: u32,
+    /// Its hash, as Bitcoin shows it.
+    pub hash: String,
+}
+
+/// How the source of blocks is.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Source {
+    /// `up`, `behind`, `down`, `other_network`, `lying`, or `unknown` before the first answer.
+    pub state: String,
+    /// In words.
+    pub text: String,
+}
+
+/// How the chain is.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ChainStatus {
+    /// The network: `bitcoin`, `testnet4`, `signet` or `regtest`.
+    pub network: String,
+    /// Where blocks come from.
+    pub source: Source,
+    /// Our first block; nothing before the source has been reached.
+    pub first: Option<Block>,
+    /// Our newest block.
+    pub tip: Option<Block>,
+    /// When the newest block says that it was made, in seconds since 1970.
+    pub tip_time: Option<u32>,
+    /// How much is watched.
+    pub watches: usize,
+    /// How much of it is still searched for in blocks of the past.
+    pub searching: usize,
+}
+
+/// Asks to watch something.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WatchThis {
+    /// An address, `TXID:NUMBER` of an output, or `script:HEX`.
+    pub what: String,
+    /// From this block on; from the next one on if it is left out.
+    pub from: Option<u32>,
+}
+
+/// Something that is watched.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WatchLine {
+    /// An address, `TXID:NUMBER` of an output, or `script:HEX`.
+    pub what: String,
+    /// Whether blocks of the past are still looked through.
+    pub searching: bool,
+    /// What was found, the oldest first.
+    pub found: Vec<Found>,
+}
+
+/// Something that was found in a block.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Found {
+    /// The block.
+    pub block: Block,
+    /// The transaction.
+    pub txid: String,
+    /// The number of its input that spends what is watched.
+    pub input: Option<u32>,
+    /// The number of its output that pays to what is watched.
+    pub output: Option<u32>,
+}

@@ -1,0 +1,181 @@
+//! The paths of the chain.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    extract::{Path, State, rejection::PathRejection},
+    http::StatusCode,
+};
+use bitcoin::{Address, OutPoint, ScriptBuf};
+use chain::{BlockRef, FoundIn, Height, Watch};
+use tokio::sync::oneshot;
+use wire::{Hex, Network};
+
+use super::{
+    Desk,
+    routes::{Answer, Given, No, confused, unhex},
+};
+use crate::{
+    api,
+    services::treasury::{Command, Event, Health, Hit, Refusal, Reply},
+};
+
+/// How the chain is.
+#[utoipa::path(get, path = "/v1/chain",
+    responses((status = 200, body = api::ChainStatus), (status = "4XX", body = api::Refused)))]
+pub(super) async fn status(State(desk): State<Arc<Desk>>) -> Answer<api::ChainStatus> {
+    let reply = call(&desk, Command::Status).await?;
+    let Reply::Status(status) = reply else { return Err(confused()) };
+    Ok(Json(api::ChainStatus {
+        network: desk.network.to_string(),
+        source: source(&status.health),
+        first: status.first.map(block),
+        tip: status.tip.map(block),
+        tip_time: status.tip_time,
+        watches: status.watches,
+        searching: status.searching,
+    }))
+}
+
+/// What is watched, and what was found.
+#[utoipa::path(get, path = "/v1/chain/watches",
+    responses((status = 200, body = [api::WatchLine]), (status = "4XX", body = api::Refused)))]
+pub(super) async fn watches(State(desk): State<Arc<Desk>>) -> Answer<Vec<api::WatchLine>> {
+    let reply = call(&desk, Command::Watches).await?;
+    let Reply::Watches(lines) = reply else { return Err(confused()) };
+    let line = |line: crate::services::treasury::WatchLine| api::WatchLine {
+        what: name(&line.watch, desk.network),
+        searching: line.searching,
+        found: line.hits.iter().map(|(at, hit)| found(*at, hit)).collect(),
+    };
+    Ok(Json(lines.into_iter().map(line).collect()))
+}
+
+/// Watches something from now on, until it is told not to.
+#[utoipa::path(post, path = "/v1/chain/watches", request_body = api::WatchThis,
+    responses((status = 200, body = api::Done), (status = "4XX", body = api::Refused)))]
+pub(super) async fn watch(
+    State(desk): State<Arc<Desk>>,
+    Given(this): Given<api::WatchThis>,
+) -> Answer<api::Done> {
+    let watch = read(&this.what, desk.network)?;
+    call(&desk, Command::Watch { watch, from: this.from.map(Height) }).await?;
+    Ok(Json(api::Done {}))
+}
+
+/// Does not watch it any more.
+#[utoipa::path(delete, path = "/v1/chain/watches/{what}", params(("what" = String, Path)),
+    responses((status = 200, body = api::Done), (status = "4XX", body = api::Refused)))]
+pub(super) async fn unwatch(
+    State(desk): State<Arc<Desk>>,
+    what: Result<Path<String>, PathRejection>,
+) -> Answer<api::Done> {
+    let watch = read(&what?, desk.network)?;
+    call(&desk, Command::Unwatch { watch }).await?;
+    Ok(Json(api::Done {}))
+}
+
+/// Asks the treasury.
+pub(super) async fn call(desk: &Desk, command: Command) -> Result<Reply, No> {
+    let Some(bell) = &desk.treasury else {
+        let text = "this node follows no chain; give it one with --bitcoind or the role devnet";
+        return Err(No::new(StatusCode::NOT_FOUND, "no_chain", text));
+    };
+    let unavailable =
+        |text: &str| No::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", text.to_owned());
+    let (told, reply) = oneshot::channel();
+    let answer = Box::new(move |reply| {
+        // Who asked may have hung up.
+        drop(told.send(reply));
+    });
+    if !bell.call(command, answer) {
+        return Err(No::new(StatusCode::TOO_MANY_REQUESTS, "busy", "too many calls wait"));
+    }
+    Ok(reply.await.map_err(|_| unavailable("the node is stopping"))??)
+}
+
+impl From<Refusal> for No {
+    fn from(refusal: Refusal) -> Self {
+        let (status, code) = match &refusal {
+            Refusal::NoChain { .. } => (StatusCode::SERVICE_UNAVAILABLE, "no_chain"),
+            Refusal::TooOld { .. } => (StatusCode::CONFLICT, "too_old"),
+            Refusal::Full { .. } => (StatusCode::CONFLICT, "full"),
+            Refusal::NotWatched => (StatusCode::NOT_FOUND, "not_watched"),
+        };
+        Self::new(status, code, refusal.to_string())
+    }
+}
+
+/// An event, for whoever listens.
+pub(super) fn event(event: &Event, network: Network) -> api::Event {
+    match event {
+        Event::Source(health) => api::Event::Source { source: source(health) },
+        Event::Block(at) => api::Event::BlockConnected { block: block(*at) },
+        Event::BlockGone(at) => api::Event::BlockDisconnected { block: block(*at) },
+        Event::Found { block, watch, hit } => {
+            api::Event::Found { what: name(watch, network), found: found(*block, hit) }
+        }
+        Event::FoundGone { block, watch, hit } => {
+            api::Event::FoundGone { what: name(watch, network), found: found(*block, hit) }
+        }
+    }
+}
+
+fn source(health: &Health) -> api::Source {
+    let state = match health {
+        Health::Unknown => "unknown",
+        Health::Up => "up",
+        Health::Behind { .. } => "behind",
+        Health::Down { .. } => "down",
+        Health::OtherNetwork { .. } => "other_network",
+        Health::Lying { .. } => "lying",
+    };
+    api::Source { state: state.to_owned(), text: health.to_string() }
+}
+
+pub(super) fn block(block: BlockRef) -> api::Block {
+    api::Block { height: block.height.0, hash: block.hash.to_string() }
+}
+
+fn found(at: BlockRef, hit: &Hit) -> api::Found {
+    let (input, output) = match hit.part {
+        FoundIn::Input(number) => (Some(number), None),
+        FoundIn::Output(number) => (None, Some(number)),
+    };
+    api::Found { block: block(at), txid: hit.txid.to_string(), input, output }
+}
+
+/// What is watched, as people write it.
+fn name(watch: &Watch, network: Network) -> String {
+    match watch {
+        Watch::Spend(outpoint) => outpoint.to_string(),
+        Watch::Pay(script) => match Address::from_script(script, network) {
+            Ok(address) => address.to_string(),
+            Err(_) => format!("script:{}", Hex(script.as_bytes())),
+        },
+    }
+}
+
+fn read(what: &str, network: Network) -> Result<Watch, No> {
+    if let Some(hex) = what.strip_prefix("script:") {
+        let bytes = unhex(hex).ok_or_else(|| No::malformed("the script is no hex"))?;
+        return Ok(Watch::Pay(ScriptBuf::from_bytes(bytes)));
+    }
+    if what.contains(':') {
+        let outpoint: OutPoint = what.parse().map_err(|fault| {
+            No::malformed(format!("'{what}' is no output such as TXID:NUMBER: {fault}"))
+        })?;
+        return Ok(Watch::Spend(outpoint));
+    }
+    address(what, network).map(|address| Watch::Pay(address.script_pubkey()))
+}
+
+/// An address of this network.
+pub(super) fn address(text: &str, network: Network) -> Result<Address, No> {
+    let address: Address<_> =
+        text.parse().map_err(|fault| No::malformed(format!("'{text}' is no address: {fault}")))?;
+    address.require_network(network).map_err(|_| {
+        No::malformed(format!("{text} is an address of another network than {network}"))
+    })
+}
