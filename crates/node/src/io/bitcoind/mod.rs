@@ -44,7 +44,7 @@ impl Bitcoind {
         let (asks, to_ask) = channel::<(AskId, Ask)>();
         let (tell, told) = channel();
         thread::spawn(move || {
-            let rpc = Rpc::new(place);
+            let rpc = Rpc::new(place, ANSWER_MAX);
             for (id, ask) in to_ask {
                 if tell.send((id, answer(&rpc, &ask))).is_err() {
                     return;

@@ -45,12 +45,15 @@ pub enum DoorKey {
 /// Asks a bitcoind.
 pub struct Rpc(Client);
 
-struct Http(Place);
+struct Http {
+    place: Place,
+    patience: Duration,
+}
 
 impl Rpc {
-    /// Asks the one at this place.
-    pub fn new(place: Place) -> Self {
-        Self(Client::with_transport(Http(place)))
+    /// Asks the one at this place, whose answers must be complete after `patience`.
+    pub fn new(place: Place, patience: Duration) -> Self {
+        Self(Client::with_transport(Http { place, patience }))
     }
 
     /// One question.
@@ -126,14 +129,14 @@ fn shortened(words: &str) -> String {
 impl Http {
     fn send<T: DeserializeOwned>(&self, body: &impl Serialize) -> Result<T, SourceFault> {
         let body = serde_json::to_vec(body).map_err(|fault| nonsense("", &fault.to_string()))?;
-        let request = bitreq::post(&self.0.url)
-            .with_timeout(ANSWER_MAX)
+        let request = bitreq::post(&self.place.url)
+            .with_timeout(self.patience)
             .with_max_redirects(0)
             .with_max_headers_size(16 << 10)
             .with_max_status_line_length(1 << 10)
             .with_max_body_size(ANSWER_BYTES_MAX)
             .with_header("Content-Type", "application/json")
-            .with_header("Authorization", self.0.authorization()?.as_str())
+            .with_header("Authorization", self.place.authorization()?.as_str())
             .with_body(body);
         let response = request.send().map_err(|fault| {
             if matches!(fault, bitreq::Error::BodyOverflow) {
@@ -182,7 +185,7 @@ impl Transport for Http {
     }
 
     fn fmt_target(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.url)
+        f.write_str(&self.place.url)
     }
 }
 
