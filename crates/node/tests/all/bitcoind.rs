@@ -67,10 +67,8 @@ fn results(result: impl Fn(&str) -> Value + Send + 'static) -> SocketAddr {
             let result = result(request["method"].as_str().expect("a method"));
             json!({ "result": result, "error": null, "id": request["id"] })
         };
-        let answer = match request {
-            Value::Array(several) => Value::Array(several.iter().map(one).collect()),
-            request => one(request),
-        };
+        let several = request.as_array().map(|several| several.iter().map(one).collect());
+        let answer = several.unwrap_or_else(|| one(request));
         serde_json::to_vec(&answer).expect("plain values")
     })
 }
