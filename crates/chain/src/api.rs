@@ -4,6 +4,11 @@ use std::{fmt, sync::Arc};
 
 use bitcoin::{BlockHash, OutPoint, ScriptBuf, Transaction};
 
+use crate::{
+    fees::Target,
+    publish::{Attempt, Package},
+};
+
 /// How many blocks are below a block.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Height(pub u32);
@@ -43,6 +48,20 @@ pub enum Ask {
     Block {
         /// Which one.
         block: BlockRef,
+    },
+    /// Hand these to other nodes, together; the answer goes to
+    /// [`Publisher::handle_answer`](crate::Publisher::handle_answer).
+    Publish {
+        /// Which try it is.
+        attempt: Attempt,
+        /// What.
+        package: Package,
+    },
+    /// What would a transaction pay to be confirmed within so many blocks? The answer goes to
+    /// [`Fees::handle_rates`](crate::Fees::handle_rates).
+    Rates {
+        /// For these.
+        targets: Vec<Target>,
     },
 }
 

@@ -9,12 +9,32 @@
 mod api;
 mod chain;
 mod fault;
+mod fees;
 mod headers;
+mod publish;
 mod reader;
+mod replace;
 mod rules;
 
 pub use api::{Ask, BlockRef, Event, Found, FoundIn, Height, User, Watch};
 pub use chain::Chain;
 pub use fault::{BlockFault, Fault, HeaderFault};
+pub use fees::{
+    FeeSource, FeeTerms, Fees, NoRate, RATE_MAX, RATES_ANSWER_MS_MAX, RATES_FRESH_MS_MAX, RATES_MS,
+    RATES_RETRY_MS, RATES_STALE_MS_MAX, Rate, Rates, RatesFault, TARGETS, Target, TermsFault,
+    parse_rate,
+};
 pub use headers::{Change, HEADERS_MAX, Headers, REORG_BLOCKS_MAX};
+pub use publish::{
+    ATTEMPT_MS_MAX, ATTEMPTS_MAX, Attempt, ChangeFault, Cure, DEEP_BLOCKS, Key,
+    PACKAGE_TRANSACTIONS_MAX, PACKAGE_WEIGHT_MAX, PUBLICATION_INPUTS_MAX, PUBLICATIONS_MAX,
+    PUBLICATIONS_WU_MAX, PUBLISHER, Package, PackageFault, Publication, PublicationId,
+    PublishAnswer, PublishChange, PublishEvent, PublishFault, PublishState, Publisher,
+    REASON_CHARS_MAX, REBROADCAST_MS, REBROADCAST_MS_MAX, RETRY_MS, RETRY_MS_MAX, Reason, Spend,
+    Standing, Text, TooLittle, Unasked, Wanted, WatchAsk,
+};
 pub use reader::WATCHES_MAX;
+pub use replace::{
+    ChildFault, ChildFee, INCREMENTAL_RELAY, INCREMENTAL_RELAY_CORE_30, MIN_RELAY,
+    MIN_RELAY_CORE_30, Priced, ReplaceFault, child_fee, judge_replacement, replacement_fee,
+};

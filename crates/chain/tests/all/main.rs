@@ -1,5 +1,9 @@
-//! Chains that grow, fork and lie, and what their users hear.
+//! Chains that grow, fork and lie, and what their users hear; what is published, and what it costs.
 
 mod blocks;
+mod fees;
 mod headers;
 mod model;
+mod publish;
+mod reasons;
+mod replace;

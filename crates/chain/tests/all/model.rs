@@ -183,6 +183,7 @@ impl World {
                     self.chain.handle_block(answer).ok();
                 }
             }
+            Ask::Publish { .. } | Ask::Rates { .. } => unreachable!("a chain asks for blocks"),
         }
     }
 
@@ -281,6 +282,7 @@ impl World {
                     self.answer(&mut dice);
                     assert!(self.open.len() <= at);
                 }
+                Ask::Publish { .. } | Ask::Rates { .. } => unreachable!("a chain asks for blocks"),
             }
         }
         let tip = *self.source.best.last().expect("it has a first");

@@ -1,0 +1,210 @@
+//! When what is published, which of several that spend the same, and what is told of it.
+
+use super::*;
+
+/// Behind every other key.
+pub(super) const LAST: Key = Key { user: User(u32::MAX), id: PublicationId(u64::MAX) };
+
+impl Publisher {
+    /// Published at this time, or at once if it was to be earlier.
+    pub(super) fn schedule(&mut self, key: Key, at: Tick) {
+        let Some(publication) = self.state.publications.get(&key) else { return };
+        let Some(life) = self.lives.get_mut(&key) else { return };
+        if life.asked.is_some() {
+            life.again = true;
+            return;
+        }
+        let seq = publication.seq;
+        if let Some(due) = life.due {
+            if due <= at {
+                return;
+            }
+            self.due.remove(&(due, seq, key));
+        }
+        life.due = Some(at);
+        self.due.insert((at, seq, key));
+    }
+
+    pub(super) fn unschedule(&mut self, key: Key) {
+        let Some(publication) = self.state.publications.get(&key) else { return };
+        let due = self.lives.get_mut(&key).and_then(|life| life.due.take());
+        if let Some(due) = due {
+            self.due.remove(&(due, publication.seq, key));
+        }
+    }
+
+    /// Asks for what is due.
+    pub(super) fn dispatch(&mut self, now: Tick) {
+        while self.asked.len() < ATTEMPTS_MAX
+            && let Some(&(at, _, key)) = self.due.first()
+            && at <= now
+        {
+            self.unschedule(key);
+            let publication = self.state.publications.get(&key);
+            let Some(package) = publication.and_then(Publication::pending) else { continue };
+            if self.stands_back(key) {
+                self.schedule(key, now + Millis(REBROADCAST_MS));
+                continue;
+            }
+            let attempt = Attempt(self.attempts);
+            self.attempts += 1;
+            self.asked.insert(attempt, (key, now + Millis(ATTEMPT_MS_MAX)));
+            if let Some(life) = self.lives.get_mut(&key) {
+                life.asked = Some(attempt);
+            }
+            self.asks.push_back(Ask::Publish { attempt, package });
+        }
+    }
+
+    /// Other publications with a transaction in no block that spends the same as one of this.
+    fn rivals(&self, key: Key) -> BTreeSet<Key> {
+        let Some(this) = self.state.publications.get(&key) else { return BTreeSet::new() };
+        let mut rivals = BTreeSet::new();
+        for (nth, _, outpoint) in this.outpoints() {
+            let txid = this.txids.get(usize::from(nth));
+            let others = self.watched.get(&outpoint).map(|it| &it.by);
+            for (other, nth, _) in others.into_iter().flatten() {
+                let publication = self.state.publications.get(other);
+                let other_txid = publication.and_then(|it| it.txids.get(usize::from(*nth)));
+                if *other != key && other_txid != txid {
+                    rivals.insert(*other);
+                }
+            }
+        }
+        rivals
+    }
+
+    fn seq(&self, key: Key) -> Option<u64> {
+        self.state.publications.get(&key).map(|it| it.seq)
+    }
+
+    /// A later one spends the same, and the source has it.
+    fn stands_back(&self, key: Key) -> bool {
+        let seq = self.seq(key);
+        self.rivals(key).into_iter().any(|other| {
+            let said_yes = self.lives.get(&other).is_some_and(|life| life.said == Said::Yes);
+            let pending = self.state.publications.get(&other).and_then(Publication::pending);
+            said_yes && self.seq(other) > seq && pending.is_some()
+        })
+    }
+
+    /// The source has taken this one: earlier ones that spend the same have lost their place.
+    pub(super) fn rivals_stand_back(&mut self, key: Key) {
+        let seq = self.seq(key);
+        for rival in self.rivals(key) {
+            if self.seq(rival) > seq {
+                continue;
+            }
+            let Some((transaction, by)) = self.clash(rival, key) else { continue };
+            let Some(life) = self.lives.get_mut(&rival) else { continue };
+            life.said = Said::Nothing;
+            if !std::mem::replace(&mut life.replaced, true) {
+                let event = PublishEvent::Replaced { transaction, by, block: None };
+                self.events.push_back((rival, event));
+            }
+        }
+    }
+
+    /// This one has lost its place: earlier ones have another chance.
+    pub(super) fn rivals_come_back(&mut self, key: Key, now: Tick) {
+        for rival in self.rivals(key) {
+            if let Some(life) = self.lives.get_mut(&rival) {
+                life.replaced = false;
+                self.schedule(rival, now);
+            }
+        }
+    }
+
+    /// Two transactions in no block that spend the same: of one publication, and of another.
+    fn clash(&self, one: Key, other: Key) -> Option<(bitcoin::Txid, bitcoin::Txid)> {
+        let both = (self.state.publications.get(&one)?, self.state.publications.get(&other)?);
+        let standings = both.0.standings();
+        let spent = |outpoint| {
+            let mut inputs = both.1.outpoints();
+            let (nth, ..) = inputs.find(|(_, _, it)| *it == outpoint)?;
+            both.1.txids.get(usize::from(nth)).copied()
+        };
+        both.0.outpoints().find_map(|(nth, _, outpoint)| {
+            let (nth, by) = (usize::from(nth), spent(outpoint)?);
+            let transaction = *both.0.txids.get(nth)?;
+            let pending = standings.get(nth) == Some(&Standing::Pending);
+            (pending && transaction != by).then_some((transaction, by))
+        })
+    }
+
+    /// What has changed in blocks since it stood like this.
+    pub(super) fn tell(&mut self, key: Key, before: &[Standing]) {
+        let Some(publication) = self.state.publications.get(&key) else { return };
+        let after = publication.standings();
+        let changed = before.iter().zip(&after).zip(&publication.txids);
+        for ((before, after), &transaction) in changed {
+            if before == after {
+                continue;
+            }
+            let gone = match *before {
+                Standing::Pending => None,
+                Standing::Confirmed(block) => {
+                    Some(PublishEvent::Unconfirmed { transaction, block })
+                }
+                Standing::Replaced { .. } => Some(PublishEvent::Restored { transaction }),
+            };
+            let come = match *after {
+                Standing::Pending => None,
+                Standing::Confirmed(block) => Some(PublishEvent::Confirmed { transaction, block }),
+                Standing::Replaced { block, by } => {
+                    let block = Some(block);
+                    Some(PublishEvent::Replaced { transaction, by, block })
+                }
+            };
+            let events = [gone, come].into_iter().flatten();
+            self.events.extend(events.map(|event| (key, event)));
+        }
+    }
+
+    /// What the source has said.
+    pub(super) fn tell_said(&mut self, key: Key) {
+        let event = match self.lives.get(&key).map(|life| &life.said) {
+            Some(Said::Yes) => PublishEvent::Accepted,
+            Some(Said::No(reason)) => {
+                let cure = reason.cure();
+                PublishEvent::Refused { reason: reason.clone(), cure }
+            }
+            Some(Said::Nothing) | None => return,
+        };
+        self.events.push_back((key, event));
+    }
+
+    pub(super) fn tell_again(&mut self, key: Key) {
+        let count = self.state.publications.get(&key).map_or(0, |it| it.txids.len());
+        self.tell(key, &vec![Standing::Pending; count]);
+        if self.state.publications.get(&key).and_then(Publication::pending).is_some() {
+            self.tell_said(key);
+        }
+    }
+}
+
+impl Life {
+    /// How long to wait after what the source has said.
+    pub(super) fn pause(&self) -> Option<Millis> {
+        let (first, max) = match self.cure() {
+            None => (REBROADCAST_MS, REBROADCAST_MS_MAX),
+            Some(Cure::GiveUp) => return None,
+            Some(Cure::Wait | Cure::RaiseFee | Cure::Look) => (RETRY_MS, RETRY_MS_MAX),
+        };
+        let doubled = first.saturating_mul(1 << self.times.min(32));
+        Some(Millis(doubled.min(max)))
+    }
+
+    /// What can be done about it, if the source has refused it.
+    pub(super) const fn cure(&self) -> Option<Cure> {
+        match &self.said {
+            Said::No(reason) => Some(reason.cure()),
+            Said::Nothing | Said::Yes => None,
+        }
+    }
+}
+
+/// What all of a package weighs.
+pub(super) fn weight(package: &Package) -> u64 {
+    package.transactions().iter().map(|it| it.weight().to_wu()).sum()
+}
