@@ -10,7 +10,7 @@ use std::{
 };
 
 use bus::{Grant, Hub, ListenFault, Waker};
-use chain::Height;
+use chain::{FeeTerms, Height};
 use peer::Terms;
 use signer::{NodeIndex, Seed, Signer};
 use wire::{Network, features::Features, id::ChainHash};
@@ -23,7 +23,7 @@ use crate::{
         signer as signer_service,
         sockets::{self, SignerAt, Sockets, TakeOverFault},
         stop::Stop,
-        treasury::{Service, TREASURY, TreasuryBell, TreasuryFault},
+        treasury::{PUBLISHER, Service, TREASURY, TreasuryBell, TreasuryFault},
     },
     services::{post::Event, treasury},
     store::{Log, Restored, Store, StoreFault},
@@ -354,7 +354,8 @@ impl Running {
         let hub = hub()?;
         self.wakers.push(hub.waker());
         let saved = store.restore(office::POST).map_err(RunFault::Store)?;
-        let of_treasury = store.restore(TREASURY).map_err(RunFault::Store)?;
+        let restore = |core| store.restore(core).map_err(RunFault::Store);
+        let of_treasury = (restore(TREASURY)?, restore(PUBLISHER)?);
         let log = Log::start(store);
         let (office, bell) = Office::open(hub, saved, &log, features(), sockets, signer, tell)
             .map_err(RunFault::Office)?;
@@ -371,13 +372,18 @@ impl Running {
         &mut self,
         network: Network,
         plan: ChainPlan,
-        saved: Restored,
+        saved: (Restored, Restored),
         log: &Log,
         ends: &Sender<Result<(), RunFault>>,
     ) -> Result<(), RunFault> {
         let hub = hub()?;
         self.wakers.push(hub.waker());
-        let terms = treasury::Terms { network, challenge: plan.challenge, birthday: plan.birthday };
+        let terms = treasury::Terms {
+            network,
+            challenge: plan.challenge,
+            birthday: plan.birthday,
+            fees: FeeTerms::default(),
+        };
         let source = Bitcoind::start(plan.source, hub.waker());
         let (service, bell) =
             Service::open(hub, saved, log, terms, source, plan.tell).map_err(RunFault::Treasury)?;

@@ -41,6 +41,22 @@ pub struct ChainStatus {
     pub watches: usize,
     /// How much of it is still searched for in blocks of the past.
     pub searching: usize,
+    /// How many transactions, or packages of them, are being published.
+    pub publications: usize,
+    /// What is paid, for some targets.
+    pub rates: Vec<Rate>,
+}
+
+/// What a transaction pays.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Rate {
+    /// To be confirmed within so many blocks.
+    pub blocks: u16,
+    /// For 1,000 virtual bytes, in satoshis.
+    pub sat_per_kvb: u64,
+    /// Who says so.
+    pub from: String,
 }
 
 /// Asks to watch something.

@@ -6,7 +6,7 @@ mod chain;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-pub use chain::{Block, ChainStatus, Found, Source, WatchLine, WatchThis};
+pub use chain::{Block, ChainStatus, Found, Rate, Source, WatchLine, WatchThis};
 
 /// Who this node is, and how it is.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize, ToSchema)]

@@ -11,6 +11,7 @@ use std::{
 };
 
 use bus::{Hub, Waker};
+use chain::{PublishChange, PublishState};
 use tracing::{error, info, warn};
 use wire::{Network, tick::Tick};
 
@@ -20,8 +21,8 @@ use crate::{
         gate::{Barrier, Next},
         saved::{self, ChangeFault},
         treasury::{
-            CallId, Change, Command, Effect, Event, Failure, Health, Refusal, Reply, State, Step,
-            Terms, Treasury,
+            CallId, Change, Command, Effect, Event, Failure, Health, Refusal, Reply, Save, Saved,
+            State, Step, Terms, Treasury,
         },
     },
     store::{Core, Durable, Log, LogFault, Restored, StoreFault, WRITE_BYTES_MAX, Write, Writer},
@@ -29,6 +30,8 @@ use crate::{
 
 /// Whose changes ours are.
 pub const TREASURY: Core = Core("treasury");
+/// And those of what is published.
+pub const PUBLISHER: Core = Core("publisher");
 /// After so many changes their sum is saved instead.
 const SNAPSHOT_EVERY: u64 = 1_000;
 /// A longer sum is saved more rarely: after one change for so many of its bytes.
@@ -57,6 +60,8 @@ pub enum TreasuryFault {
     Store(Arc<StoreFault>),
     /// What it holds cannot be read.
     Saved(ChangeFault),
+    /// Nor can what it holds of publications.
+    Published(chain::ChangeFault),
     /// Nothing can be saved.
     Log(LogFault),
     /// It cannot go on by itself.
@@ -95,22 +100,27 @@ impl Service {
     /// Opens with what was saved.
     pub fn open(
         hub: Hub,
-        saved: Restored,
+        (own, published): (Restored, Restored),
         log: &Log,
         terms: Terms,
         source: Bitcoind,
         tell: Box<dyn Fn(Event) + Send>,
     ) -> Result<(Self, TreasuryBell), TreasuryFault> {
-        let state = restore(&saved, terms.network)?;
+        let since = own.changes.len() + published.changes.len();
+        let saved = Saved {
+            own: restore(&own, terms.network)?,
+            publisher: restore_publisher(&published).map_err(TreasuryFault::Published)?,
+        };
+        let now = clock::now();
         let (calls_in, calls) = sync_channel(CALLS_MAX);
         let (told, durable) = std::sync::mpsc::channel();
         let log = log.writer(pass_on(told, hub.waker()));
         let bell = TreasuryBell { calls: calls_in, waker: hub.waker() };
         let service = Self {
             hub,
-            treasury: Treasury::open(state, terms),
+            treasury: Treasury::open(saved, terms, now),
             barrier: Barrier::default(),
-            changes: saved.changes.len() as u64,
+            changes: since as u64,
             snapshot_after: SNAPSHOT_EVERY,
             log,
             durable,
@@ -119,7 +129,7 @@ impl Service {
             last_call: CallId(0),
             tell,
             source,
-            now: clock::now(),
+            now,
         };
         Ok((service, bell))
     }
@@ -166,9 +176,13 @@ impl Service {
     fn settle(&mut self) -> Result<(), TreasuryFault> {
         while let Some(step) = self.treasury.poll() {
             match step {
-                Step::Save(change) => {
+                Step::Save(save) => {
                     self.changes += 1;
-                    self.barrier.save(Write::Change { core: TREASURY, bytes: change.encode() });
+                    let (core, bytes) = match save {
+                        Save::Own(change) => (TREASURY, change.encode()),
+                        Save::Publisher(change) => (PUBLISHER, change.encode()),
+                    };
+                    self.barrier.save(Write::Change { core, bytes });
                 }
                 Step::Do(effect) => self.barrier.hold(effect),
             }
@@ -190,12 +204,15 @@ impl Service {
 
     /// All that was to be saved has been given to the barrier: the sum is that of all of it.
     fn take_snapshot(&mut self) {
-        let bytes = self.treasury.snapshot();
-        let len = bytes.len() as u64;
+        let sums =
+            [(TREASURY, self.treasury.snapshot()), (PUBLISHER, self.treasury.publisher_snapshot())];
+        let len: usize = sums.iter().map(|(_, bytes)| bytes.len()).sum();
         self.changes = 0;
-        self.snapshot_after = SNAPSHOT_EVERY.max(len / SNAPSHOT_BYTES_PER_CHANGE);
-        if bytes.len() <= WRITE_BYTES_MAX {
-            self.barrier.save(Write::Snapshot { core: TREASURY, bytes });
+        self.snapshot_after = SNAPSHOT_EVERY.max(len as u64 / SNAPSHOT_BYTES_PER_CHANGE);
+        for (core, bytes) in sums {
+            if bytes.len() <= WRITE_BYTES_MAX {
+                self.barrier.save(Write::Snapshot { core, bytes });
+            }
         }
     }
 
@@ -240,6 +257,7 @@ fn log(event: &Event) {
                 error!(%health, "the source of blocks is not to be trusted");
             }
         },
+        Event::Rates(fault) => warn!(%fault, "the source's fee rates are left out"),
         Event::Block(block) => info!(%block, "connected"),
         Event::BlockGone(block) => info!(%block, "disconnected"),
         Event::Found { .. } | Event::FoundGone { .. } => {}
@@ -260,12 +278,23 @@ fn restore(saved: &Restored, network: Network) -> Result<State, TreasuryFault> {
     Ok(state)
 }
 
+fn restore_publisher(saved: &Restored) -> Result<PublishState, chain::ChangeFault> {
+    let mut state = PublishState::decode(saved.snapshot.as_deref().unwrap_or_default())?;
+    for (_, bytes) in &saved.changes {
+        if let Some(change) = PublishChange::decode(bytes)? {
+            state.evolve(&change);
+        }
+    }
+    Ok(state)
+}
+
 impl fmt::Display for TreasuryFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Io(fault) => fault.fmt(f),
             Self::Store(fault) => fault.fmt(f),
             Self::Saved(fault) => fault.fmt(f),
+            Self::Published(fault) => fault.fmt(f),
             Self::Log(fault) => fault.fmt(f),
             Self::Failure(failure) => failure.fmt(f),
         }

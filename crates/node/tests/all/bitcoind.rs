@@ -3,6 +3,7 @@
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{SocketAddr, TcpListener, TcpStream},
+    sync::Arc,
     time::Duration,
 };
 
@@ -13,7 +14,10 @@ use node::{
 };
 use serde_json::{Value, json};
 
-use crate::blocks::{genesis, pays};
+use bitcoin::{FeeRate, OutPoint};
+use chain::{Attempt, Package, PublishAnswer, Reason, Target};
+
+use crate::blocks::{genesis, outpoint, pays, script};
 
 /// A server that does this with each request, as long as the test runs.
 fn server(speak: impl Fn(&mut TcpStream, Value) + Send + 'static) -> SocketAddr {
@@ -165,7 +169,7 @@ fn values_of_another_kind_are_no_answers() {
     let hash = genesis().block_hash();
     let block = Ask::Block { hash };
     let headers = Ask::Headers { locator: vec![hash] };
-    let fees = Ask::Fees { targets: vec![2] };
+    let fees = Ask::Rates { targets: vec![Target(2)] };
     let rows: [(&Ask, Value, &str); 9] = [
         (&Ask::Tip, json!({ "chain": "regtest" }), "missing field"),
         (&Ask::Tip, json!(7), "no answer to getblockchaininfo"),
@@ -174,8 +178,8 @@ fn values_of_another_kind_are_no_answers() {
         (&block, json!(null), "no answer to getblock"),
         (&headers, json!({ "confirmations": -1, "height": 0 }), "it knows none of our blocks"),
         (&headers, json!("00"), "no answer to getblockheader"),
-        (&fees, json!({ "feerate": 1e300 }), "a rate of"),
-        (&fees, json!({ "feerate": -0.1 }), "a rate of"),
+        (&fees, json!({ "feerate": 1e300 }), "is no fee rate"),
+        (&fees, json!({ "feerate": -0.1 }), "is no fee rate"),
     ];
     for (ask, value, want) in rows {
         let at = results(move |_| value.clone());
@@ -184,23 +188,60 @@ fn values_of_another_kind_are_no_answers() {
     }
 }
 
+/// A server that answers this method with an error, and all others with a result.
+fn refuses(method: &'static str, code: i32, why: &'static str) -> SocketAddr {
+    says("500 Internal Server Error", move |request| {
+        let error = json!({ "code": code, "message": why });
+        let answer = match request["method"] == method {
+            true => json!({ "result": null, "error": error, "id": request["id"] }),
+            false => json!({ "result": "txid", "error": null, "id": request["id"] }),
+        };
+        serde_json::to_vec(&answer).expect("plain values")
+    })
+}
+
 #[test]
 fn what_becomes_of_a_transaction_is_told_apart() {
-    let transaction = pays(&[], &[]);
-    let ask = Ask::Publish { transaction };
-    let refuses = |code: i32| {
-        says("500 Internal Server Error", move |request| {
-            let error = json!({ "code": code, "message": "words" });
-            serde_json::to_vec(&json!({ "result": null, "error": error, "id": request["id"] }))
-                .expect("plain values")
-        })
+    let parent = Arc::new(pays(&[outpoint(1)], &[script(1)]));
+    let spent = OutPoint { txid: parent.compute_txid(), vout: 0 };
+    let child = Arc::new(pays(&[spent], &[script(2)]));
+    let ask = |package| Ask::Publish { attempt: Attempt(1), package };
+    let one = ask(Package::single(Arc::clone(&parent)).expect("a package"));
+    let two = ask(Package::pair(parent, child).expect("a package"));
+    let send = "sendrawtransaction";
+    let said = |at, ask| match answer(&rpc(at), ask) {
+        Ok(Answer::Published(answer)) => answer,
+        other => panic!("{other:?}"),
     };
-    let why = || "words".to_owned();
-    assert_eq!(answer(&rpc(results(|_| json!("txid"))), &ask), Ok(Answer::Published));
-    assert_eq!(answer(&rpc(refuses(-27)), &ask), Ok(Answer::Published));
-    assert_eq!(answer(&rpc(refuses(-26)), &ask), Ok(Answer::NotPublished { why: why() }));
-    assert_eq!(answer(&rpc(refuses(-25)), &ask), Ok(Answer::NotPublished { why: why() }));
-    assert!(matches!(answer(&rpc(refuses(-28)), &ask), Err(SourceFault::Refused { .. })));
+    let missing = || PublishAnswer::Refused(Reason::InputsMissing);
+    assert_eq!(said(results(|_| json!("txid")), &one), PublishAnswer::Accepted);
+    assert_eq!(said(refuses(send, -27, "words"), &one), PublishAnswer::Confirmed);
+    assert_eq!(said(refuses(send, -25, "bad-txns-inputs-missingorspent"), &one), missing());
+    assert_eq!(said(refuses(send, -26, "txn-already-in-mempool"), &one), PublishAnswer::Known);
+    let fault = answer(&rpc(refuses(send, -28, "still loading")), &one);
+    assert!(matches!(fault, Err(SourceFault::Refused { code: -28, .. })));
+    // Together, or one by one with an old one.
+    let together = |msg: &'static str, error: Value| {
+        let one = json!({ "wtxid": { "txid": "txid", "error": error } });
+        results(move |_| json!({ "package_msg": msg, "tx-results": one }))
+    };
+    assert_eq!(said(together("success", json!(null)), &two), PublishAnswer::Accepted);
+    let why = "bad-txns-inputs-missingorspent";
+    assert_eq!(said(together("transaction failed", json!(why)), &two), missing());
+    assert_eq!(said(refuses("submitpackage", -32601, "unknown"), &two), PublishAnswer::Accepted);
+}
+
+#[test]
+fn fee_rates_are_read_as_they_are_written() {
+    let say = |method: &str| match method {
+        "estimatesmartfee" => json!({ "feerate": 0.000_123_45, "blocks": 2 }),
+        _ => json!({ "mempoolminfee": 1e-5, "minrelaytxfee": 0.000_02 }),
+    };
+    let ask = Ask::Rates { targets: vec![Target(2), Target(6)] };
+    let Ok(Answer::Rates(rates)) = answer(&rpc(results(say)), &ask) else { panic!("rates") };
+    let per_kwu: Vec<u64> = rates.estimates.values().map(|rate| rate.to_sat_per_kwu()).collect();
+    assert_eq!(per_kwu, [3_087, 3_087], "12,345 sat for 1,000 vbytes, rounded up");
+    assert_eq!(rates.mempool_min.map(FeeRate::to_sat_per_kwu), Some(500));
 }
 
 #[test]

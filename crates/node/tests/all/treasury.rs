@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use bitcoin::{Block, BlockHash, Network, block::Header};
-use chain::{Height, Watch};
+use chain::{FeeTerms, Height, PublishAnswer, Rates, Watch};
 use node::services::{
     saved,
     treasury::{
         ANSWER_MAX, Answer, Ask, AskId, CallId, Change, Command, Effect, Event, Failure, Health,
-        NetworkName, RETRY_MAX, Refusal, Reply, SourceFault, State, Step, TIP_EVERY, Terms, Tip,
-        Treasury,
+        NetworkName, RETRY_MAX, Refusal, Reply, Save, Saved, SourceFault, State, Step, TIP_EVERY,
+        Terms, Tip, Treasury,
     },
 };
 use wire::tick::Tick;
@@ -75,8 +75,8 @@ impl Source {
                 Answer::Headers(self.chain[behind..].iter().map(|hash| self.header(hash)).collect())
             }
             Ask::Block { hash } => Answer::Block(Box::new(self.blocks[hash].clone())),
-            Ask::Publish { .. } => Answer::Published,
-            Ask::Fees { .. } => panic!("nobody wants to know"),
+            Ask::Publish { .. } => Answer::Published(PublishAnswer::Accepted),
+            Ask::Rates { .. } => Answer::Rates(Rates::default()),
         })
     }
 }
@@ -93,7 +93,8 @@ struct Bank {
 }
 
 fn terms() -> Terms {
-    Terms { network: Network::Regtest, challenge: None, birthday: None }
+    let fees = FeeTerms::default();
+    Terms { network: Network::Regtest, challenge: None, birthday: None, fees }
 }
 
 impl Bank {
@@ -103,7 +104,7 @@ impl Bank {
 
     fn with(state: State, terms: Terms, saved: Vec<Vec<u8>>) -> Self {
         let mut bank = Self {
-            treasury: Treasury::open(state, terms),
+            treasury: Treasury::open(Saved { own: state, ..Saved::default() }, terms, Tick(0)),
             saved,
             asked: Vec::new(),
             events: Vec::new(),
@@ -129,7 +130,8 @@ impl Bank {
     fn settle(&mut self) {
         while let Some(step) = self.treasury.poll() {
             match step {
-                Step::Save(change) => self.saved.push(change.encode()),
+                Step::Save(Save::Own(change)) => self.saved.push(change.encode()),
+                Step::Save(Save::Publisher(_)) => panic!("nothing is published"),
                 Step::Do(Effect::AskSource(id, ask)) => self.asked.push((id, ask)),
                 Step::Do(Effect::Reply { reply, .. }) => self.replies.push(*reply),
                 Step::Do(Effect::Tell(event)) => self.events.push(event),
@@ -284,7 +286,7 @@ fn a_source_that_lies_or_is_elsewhere_changes_nothing() {
             let answer = match (&ask, lie) {
                 (Ask::Headers { .. }, 0) => Ok(Answer::Headers(vec![other.header])),
                 (Ask::Headers { .. }, 1) => Ok(Answer::Headers(vec![weak])),
-                (Ask::Headers { .. }, 2) => Ok(Answer::Published),
+                (Ask::Headers { .. }, 2) => Ok(Answer::Published(PublishAnswer::Accepted)),
                 (Ask::Block { .. }, 3) => Ok(Answer::Block(Box::new(wrong.clone()))),
                 _ => source.answer(&ask),
             };

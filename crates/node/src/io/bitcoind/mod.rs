@@ -3,19 +3,20 @@
 mod rpc;
 
 use std::{
+    collections::BTreeMap,
     sync::mpsc::{Receiver, Sender, channel},
     thread,
 };
 
 use bitcoin::{
-    Amount, Block, BlockHash, FeeRate, Transaction,
+    Block, BlockHash, FeeRate, Transaction,
     block::Header,
     consensus::encode::{deserialize_hex, serialize_hex},
 };
 use bus::Waker;
-use chain::Height;
+use chain::{Height, Package, PublishAnswer, Rates, Target};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, value::RawValue};
 
 use crate::services::treasury::{Answer, Ask, AskId, From, NetworkName, SourceFault, Tip};
 
@@ -88,8 +89,8 @@ pub fn answer(rpc: &Rpc, ask: &Ask) -> Result<Answer, SourceFault> {
                 deserialize_hex(&hex).map_err(|fault| nonsense("getblock", &fault.to_string()))?;
             Ok(Answer::Block(Box::new(block)))
         }
-        Ask::Publish { transaction } => publish(rpc, transaction),
-        Ask::Fees { targets } => fees(rpc, targets),
+        Ask::Publish { package, .. } => publish(rpc, package).map(Answer::Published),
+        Ask::Rates { targets } => rates(rpc, targets).map(Answer::Rates),
     }
 }
 
@@ -162,48 +163,90 @@ fn header(hex: String) -> Result<Header, SourceFault> {
     deserialize_hex(&hex).map_err(|fault| nonsense("getblockheader", &fault.to_string()))
 }
 
-fn publish(rpc: &Rpc, transaction: &Transaction) -> Result<Answer, SourceFault> {
+fn publish(rpc: &Rpc, package: &Package) -> Result<PublishAnswer, SourceFault> {
+    if let [parent, child] = package.transactions()
+        && let Some(answer) = publish_together(rpc, parent, child)?
+    {
+        return Ok(answer);
+    }
+    let each = package.transactions().iter().map(|transaction| publish_one(rpc, transaction));
+    let answers = each.collect::<Result<Vec<_>, _>>()?;
+    let empty = || nonsense("sendrawtransaction", "a package without transactions");
+    PublishAnswer::of_all(answers).ok_or_else(empty)
+}
+
+fn publish_one(rpc: &Rpc, transaction: &Transaction) -> Result<PublishAnswer, SourceFault> {
     // What a fee may be was decided by us: no limit of theirs.
     let arguments = (serialize_hex(transaction), 0);
     match rpc.ask::<Value>("sendrawtransaction", &arguments) {
-        Ok(_) => Ok(Answer::Published),
-        Err(SourceFault::Refused { code: IN_CHAIN_ALREADY, .. }) => Ok(Answer::Published),
+        Ok(_) => Ok(PublishAnswer::Accepted),
+        Err(SourceFault::Refused { code: IN_CHAIN_ALREADY, .. }) => Ok(PublishAnswer::Confirmed),
         Err(SourceFault::Refused { code, why, .. }) if NOT_TAKEN.contains(&code) => {
-            Ok(Answer::NotPublished { why })
+            Ok(PublishAnswer::parse(&why))
         }
         Err(fault) => Err(fault),
     }
 }
 
 #[derive(Deserialize)]
+struct Submitted {
+    package_msg: String,
+    #[serde(rename = "tx-results")]
+    results: BTreeMap<String, SubmittedOne>,
+}
+
+#[derive(Deserialize)]
+struct SubmittedOne {
+    error: Option<String>,
+}
+
+/// Nothing if this bitcoind takes no packages.
+fn publish_together(
+    rpc: &Rpc,
+    parent: &Transaction,
+    child: &Transaction,
+) -> Result<Option<PublishAnswer>, SourceFault> {
+    let both = [serialize_hex(parent), serialize_hex(child)];
+    match rpc.ask::<Submitted>("submitpackage", &(both, 0)) {
+        Ok(submitted) if submitted.package_msg == "success" => Ok(Some(PublishAnswer::Accepted)),
+        Ok(submitted) => {
+            let why = submitted.results.into_values().find_map(|one| one.error);
+            Ok(Some(PublishAnswer::parse(&why.unwrap_or(submitted.package_msg))))
+        }
+        Err(SourceFault::Refused { code, why, .. }) if NOT_TAKEN.contains(&code) => {
+            Ok(Some(PublishAnswer::parse(&why)))
+        }
+        Err(SourceFault::Refused { .. }) => Ok(None),
+        Err(fault) => Err(fault),
+    }
+}
+
+#[derive(Deserialize)]
 struct Estimate {
-    feerate: Option<f64>,
+    feerate: Option<Box<RawValue>>,
 }
 
 #[derive(Deserialize)]
 struct MempoolInfo {
-    mempoolminfee: f64,
-    minrelaytxfee: f64,
+    mempoolminfee: Box<RawValue>,
+    minrelaytxfee: Box<RawValue>,
 }
 
-fn fees(rpc: &Rpc, targets: &[u16]) -> Result<Answer, SourceFault> {
-    let arguments: Vec<_> = targets.iter().map(|target| [target]).collect();
-    let mut rates = Vec::with_capacity(targets.len());
-    for estimate in rpc.ask_all::<Estimate>("estimatesmartfee", &arguments)? {
-        rates.push(match estimate?.feerate {
-            Some(rate) => Some(rate_of("estimatesmartfee", rate)?),
-            None => None,
-        });
+fn rates(rpc: &Rpc, targets: &[Target]) -> Result<Rates, SourceFault> {
+    let arguments: Vec<_> = targets.iter().map(|target| [target.0]).collect();
+    let answers = rpc.ask_all::<Estimate>("estimatesmartfee", &arguments)?;
+    let mut estimates = BTreeMap::new();
+    for (target, estimate) in targets.iter().zip(answers) {
+        if let Some(rate) = estimate?.feerate {
+            estimates.insert(*target, rate_of("estimatesmartfee", &rate)?);
+        }
     }
     let info: MempoolInfo = rpc.ask("getmempoolinfo", &NOTHING)?;
-    let min = rate_of("getmempoolinfo", info.mempoolminfee.max(info.minrelaytxfee))?;
-    Ok(Answer::Fees { rates, min })
+    let least = rate_of("getmempoolinfo", &info.minrelaytxfee)?;
+    let mempool_min = Some(rate_of("getmempoolinfo", &info.mempoolminfee)?.max(least));
+    Ok(Rates { estimates, mempool_min })
 }
 
-/// From BTC for 1,000 vbytes.
-fn rate_of(method: &'static str, btc: f64) -> Result<FeeRate, SourceFault> {
-    let no = |why: &str| nonsense(method, &format!("a rate of {btc} BTC/kvB: {why}"));
-    let amount = Amount::from_btc(btc).map_err(|fault| no(&fault.to_string()))?;
-    // 1,000 vbytes are 4,000 weight units; a rate is never less than what was said.
-    Ok(FeeRate::from_sat_per_kwu(amount.to_sat().div_ceil(4)))
+fn rate_of(method: &'static str, rate: &RawValue) -> Result<FeeRate, SourceFault> {
+    chain::parse_rate(rate.get()).map_err(|fault| nonsense(method, &fault.to_string()))
 }

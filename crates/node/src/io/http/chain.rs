@@ -8,7 +8,7 @@ use axum::{
     http::StatusCode,
 };
 use bitcoin::{Address, OutPoint, ScriptBuf};
-use chain::{BlockRef, FoundIn, Height, Watch};
+use chain::{BlockRef, FeeSource, FoundIn, Height, Rate, Target, Watch};
 use tokio::sync::oneshot;
 use wire::{Hex, Network};
 
@@ -35,6 +35,8 @@ pub(super) async fn status(State(desk): State<Arc<Desk>>) -> Answer<api::ChainSt
         tip_time: status.tip_time,
         watches: status.watches,
         searching: status.searching,
+        publications: status.publications,
+        rates: status.rates.iter().map(rate).collect(),
     }))
 }
 
@@ -111,6 +113,9 @@ impl From<Refusal> for No {
 pub(super) fn event(event: &Event, network: Network) -> api::Event {
     match event {
         Event::Source(health) => api::Event::Source { source: source(health) },
+        Event::Rates(fault) => api::Event::Source {
+            source: api::Source { state: "up".to_owned(), text: fault.to_string() },
+        },
         Event::Block(at) => api::Event::BlockConnected { block: block(*at) },
         Event::BlockGone(at) => api::Event::BlockDisconnected { block: block(*at) },
         Event::Found { block, watch, hit } => {
@@ -120,6 +125,16 @@ pub(super) fn event(event: &Event, network: Network) -> api::Event {
             api::Event::FoundGone { what: name(watch, network), found: found(*block, hit) }
         }
     }
+}
+
+fn rate((target, rate): &(Target, Rate)) -> api::Rate {
+    let from = match rate.source {
+        FeeSource::Estimated => "estimated".to_owned(),
+        FeeSource::Stale { age } => format!("estimated {} min ago", age.0 / 60_000),
+        FeeSource::Fallback => "nobody knows: the fallback".to_owned(),
+    };
+    let sat_per_kvb = rate.rate.to_sat_per_kwu() * 4;
+    api::Rate { blocks: target.0, sat_per_kvb, from }
 }
 
 fn source(health: &Health) -> api::Source {

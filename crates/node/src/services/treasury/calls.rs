@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fmt};
 
-use chain::{BlockRef, Height, Watch};
+use chain::{BlockRef, Height, Rate, Target, Watch};
 use wire::tick::Tick;
 
 use super::{Change, Health, Hit, PEOPLE, Treasury};
@@ -61,6 +61,10 @@ pub struct Status {
     pub watches: usize,
     /// How many of them are still searched for in blocks of the past.
     pub searching: usize,
+    /// Transactions, and packages of them, that are being published.
+    pub publications: usize,
+    /// What is paid, for some targets.
+    pub rates: Vec<(Target, Rate)>,
 }
 
 /// Something that is watched.
@@ -103,8 +107,9 @@ pub enum Refusal {
 impl Treasury {
     /// A call; its reply is an effect.
     pub fn call(&mut self, call: CallId, command: Command, now: Tick) {
+        self.now = now;
         let reply = match command {
-            Command::Status => Ok(Reply::Status(self.status())),
+            Command::Status => Ok(Reply::Status(self.status(now))),
             Command::Watch { watch, from } => self.watch(watch, from).map(|()| Reply::Done),
             Command::Unwatch { watch } => self.unwatch(watch).map(|()| Reply::Done),
             Command::Watches => Ok(Reply::Watches(self.watch_lines())),
@@ -114,8 +119,8 @@ impl Treasury {
         self.ask_more(now);
     }
 
-    fn status(&self) -> Status {
-        let headers = self.chain.as_ref().map(chain::Chain::headers);
+    fn status(&self, now: Tick) -> Status {
+        let headers = self.chain.as_ref().map(|it| it.chain.headers());
         let watches = &self.state.watches;
         Status {
             health: self.source.health.clone(),
@@ -124,6 +129,11 @@ impl Treasury {
             tip_time: headers.and_then(|headers| headers.iter().last()).map(|header| header.time),
             watches: watches.len(),
             searching: watches.values().filter(|watched| watched.from.is_some()).count(),
+            publications: self
+                .chain
+                .as_ref()
+                .map_or(0, |it| it.publisher.state().publications.len()),
+            rates: [2, 6, 144].map(|of| (Target(of), self.fees.rate(Target(of), now))).to_vec(),
         }
     }
 
@@ -137,7 +147,7 @@ impl Treasury {
         if have >= max {
             return Err(Refusal::Full { have, max });
         }
-        let chain = self.chain.as_mut().ok_or(no_chain)?;
+        let chain = &mut self.chain.as_mut().ok_or(no_chain)?.chain;
         let cursor = self.state.cursor.unwrap_or(chain.headers().tip()).height;
         let from = from.unwrap_or(Height(cursor.0.saturating_add(1)));
         chain.watch(PEOPLE, watch.clone(), from).map_err(|fault| match fault {
@@ -159,8 +169,8 @@ impl Treasury {
         if !self.state.watches.contains_key(&watch) {
             return Err(Refusal::NotWatched);
         }
-        if let Some(chain) = &mut self.chain {
-            chain.unwatch(PEOPLE, &watch);
+        if let Some(following) = &mut self.chain {
+            following.chain.unwatch(PEOPLE, &watch);
         }
         self.save(Change::Unwatched { watch });
         Ok(())

@@ -13,7 +13,10 @@ mod source;
 use std::{collections::VecDeque, fmt};
 
 use bitcoin::BlockHash;
-use chain::{BlockRef, Chain, Headers, Height, User};
+use chain::{
+    BlockRef, Chain, FeeTerms, Fees, Headers, Height, PUBLISHER, PublishChange, PublishState,
+    Publisher, RatesFault, User, WatchAsk,
+};
 use wire::{Network, id::ChainHash, tick::Tick};
 
 pub use calls::{CallId, Command, Refusal, Reply, Status, WatchLine};
@@ -34,9 +37,27 @@ pub const BIRTH_BLOCKS: u32 = chain::REORG_BLOCKS_MAX;
 #[derive(Debug)]
 pub enum Step {
     /// Give this to the log.
-    Save(Change),
+    Save(Save),
     /// Do this once all that was given to the log before is durable.
     Do(Effect),
+}
+
+/// What is saved. Each kind is restored by itself.
+#[derive(Debug)]
+pub enum Save {
+    /// A change of the chain, or of what people watch.
+    Own(Change),
+    /// A change of what is published.
+    Publisher(PublishChange),
+}
+
+/// What was saved.
+#[derive(Debug, Default)]
+pub struct Saved {
+    /// The chain, and what people watch.
+    pub own: State,
+    /// What is published.
+    pub publisher: PublishState,
 }
 
 /// What leaves the treasury.
@@ -62,6 +83,8 @@ pub enum Effect {
 pub enum Event {
     /// The source is different from before.
     Source(Health),
+    /// The source has answered with fee rates that cannot be.
+    Rates(RatesFault),
     /// The chain has one block more.
     Block(BlockRef),
     /// The newest block is in the chain no more.
@@ -109,6 +132,8 @@ pub struct Terms {
     pub challenge: Option<String>,
     /// Where a new chain begins, if it matters.
     pub birthday: Option<Height>,
+    /// What may be paid.
+    pub fees: FeeTerms,
 }
 
 /// The chain, its users, and its source.
@@ -116,24 +141,37 @@ pub struct Treasury {
     terms: Terms,
     state: State,
     /// Nothing before the source has said where it begins.
-    chain: Option<Chain>,
-    born: Option<ChainHash>,
+    chain: Option<Following>,
+    /// Until there is a chain.
+    published: PublishState,
+    fees: Fees,
     source: Source,
+    now: Tick,
     failed: bool,
     steps: VecDeque<Step>,
 }
 
+/// A chain and those who follow it.
+struct Following {
+    born: ChainHash,
+    chain: Chain,
+    publisher: Publisher,
+}
+
 impl Treasury {
     /// Goes on from what was saved.
-    pub fn open(mut state: State, terms: Terms) -> Self {
+    pub fn open(saved: Saved, terms: Terms, now: Tick) -> Self {
         let name = NetworkName::of(terms.network, terms.challenge.clone());
+        let Saved { own: mut state, publisher: published } = saved;
         let saved = state.chain.take();
         let mut treasury = Self {
+            fees: Fees::new(terms.fees, now),
             terms,
             state,
             chain: None,
-            born: None,
+            published,
             source: Source::new(name),
+            now,
             failed: false,
             steps: VecDeque::new(),
         };
@@ -158,19 +196,23 @@ impl Treasury {
 
     fn born_with(&mut self, height: Height, header: bitcoin::block::Header) {
         let network = ChainHash::of(self.terms.network);
-        self.steps.push_back(Step::Save(Change::Born { network, height, header }));
+        self.steps.push_back(Step::Save(Save::Own(Change::Born { network, height, header })));
         self.begin(network, Headers::new(self.terms.network, height, header));
     }
 
     fn begin(&mut self, born: ChainHash, headers: Headers) {
         let mut chain = Chain::new(headers);
-        let attached = self.attach_people(&mut chain);
-        self.born = Some(born);
-        self.chain = Some(chain);
-        if let Err(fault) = attached {
-            self.fail(Failure::Chain(fault));
+        let published = std::mem::take(&mut self.published);
+        let attached =
+            self.attach_people(&mut chain).and_then(|()| chain.attach(PUBLISHER, published.cursor));
+        match attached {
+            Ok(tip) => {
+                let publisher = Publisher::new(published, tip, self.now);
+                self.chain = Some(Following { born, chain, publisher });
+                self.hear();
+            }
+            Err(fault) => self.fail(Failure::Chain(fault)),
         }
-        self.hear();
     }
 
     /// What to do next.
@@ -180,14 +222,19 @@ impl Treasury {
 
     /// A snapshot: the bytes of the fewest changes that make the state.
     pub fn snapshot(&self) -> Vec<u8> {
-        let headers = self.born.zip(self.chain.as_ref().map(Chain::headers));
+        let headers = self.chain.as_ref().map(|it| (it.born, it.chain.headers()));
         let changes = self.state.changes(headers);
         crate::services::saved::join(changes.iter().map(Change::encode))
     }
 
+    /// The same, of what is published.
+    pub fn publisher_snapshot(&self) -> Vec<u8> {
+        self.chain.as_ref().map_or(&self.published, |it| it.publisher.state()).encode()
+    }
+
     /// Our newest block, once there is one.
     pub fn tip(&self) -> Option<BlockRef> {
-        self.chain.as_ref().map(|chain| chain.headers().tip())
+        self.chain.as_ref().map(|it| it.chain.headers().tip())
     }
 
     /// How the source is.
@@ -202,11 +249,18 @@ impl Treasury {
 
     /// When to call [`Treasury::wake`] at the latest.
     pub fn wake_at(&self) -> Tick {
-        self.source.wake_at()
+        let mut at = self.source.wake_at();
+        if self.source.is_up() {
+            at = at.min(self.fees.wake_at());
+            let publisher = self.chain.as_ref().and_then(|it| it.publisher.wake_at());
+            at = publisher.map_or(at, |wake| at.min(wake));
+        }
+        at
     }
 
     /// Time has passed.
     pub fn wake(&mut self, now: Tick) {
+        self.now = now;
         if self.source.is_overdue(now) {
             let why = format!("no answer after {} s", ANSWER_MAX.0 / 1_000);
             self.lose(Health::Down { why }, now);
@@ -216,10 +270,19 @@ impl Treasury {
         {
             self.act(Effect::AskSource(id, ask));
         }
+        if self.source.is_up() {
+            self.fees.handle_wake(now);
+            if let Some(following) = &mut self.chain {
+                following.publisher.handle_wake(now);
+            }
+            self.hear();
+            self.ask_more(now);
+        }
     }
 
     /// The source has answered, or has not.
     pub fn answered(&mut self, id: AskId, answer: Result<Answer, SourceFault>, now: Tick) {
+        self.now = now;
         let Some(asked) = self.source.answered(id) else { return };
         let answer = match answer {
             Ok(answer) => answer,
@@ -235,8 +298,8 @@ impl Treasury {
             }
             (Ask::Headers { .. }, Answer::Headers(headers)) => self.has_headers(&headers, now),
             (Ask::Block { .. }, Answer::Block(block)) => {
-                let Some(chain) = &mut self.chain else { return };
-                match chain.handle_block(*block) {
+                let Some(following) = &mut self.chain else { return };
+                match following.chain.handle_block(*block) {
                     // A block that left the chain meanwhile.
                     Ok(()) | Err(chain::BlockFault::Unasked { .. }) => {}
                     Err(fault) => {
@@ -244,6 +307,17 @@ impl Treasury {
                     }
                 }
             }
+            (Ask::Publish { attempt, .. }, Answer::Published(answer)) => {
+                if let Some(following) = &mut self.chain {
+                    // One that came too late is asked again by itself.
+                    following.publisher.handle_answer(attempt, answer, now).ok();
+                }
+            }
+            (Ask::Rates { .. }, Answer::Rates(rates)) => match self.fees.handle_rates(rates, now) {
+                Ok(()) | Err(RatesFault::Unasked) => {}
+                // It is no reason to doubt its blocks.
+                Err(fault) => self.tell(Event::Rates(fault)),
+            },
             (asked, _) => {
                 let why = format!("an answer to another question than {}", asked.name());
                 self.lose(Health::Lying { why }, now);
@@ -262,7 +336,7 @@ impl Treasury {
         if was_up {
             self.source.succeed();
         }
-        let Some(chain) = &mut self.chain else {
+        let Some(Following { chain, publisher, .. }) = &mut self.chain else {
             self.set_health(Health::Up);
             let at = match self.terms.birthday {
                 Some(height) => From::At(height),
@@ -276,6 +350,8 @@ impl Treasury {
             chain.handle_tip(tip.hash);
         } else {
             chain.handle_source_lost();
+            publisher.handle_source_lost(now);
+            self.fees.handle_source_lost(now);
         }
         let want = tip.headers.max(ours.height);
         let is_behind = tip.blocks < want;
@@ -284,8 +360,8 @@ impl Treasury {
     }
 
     fn has_headers(&mut self, headers: &[bitcoin::block::Header], now: Tick) {
-        let Some(chain) = &mut self.chain else { return };
-        match chain.handle_headers(headers) {
+        let Some(following) = &mut self.chain else { return };
+        match following.chain.handle_headers(headers) {
             Ok(Ok(())) => {}
             Ok(Err(fault)) => self.fail(Failure::Chain(fault)),
             Err(fault) => self.lose(Health::Lying { why: fault.to_string() }, now),
@@ -305,28 +381,44 @@ impl Treasury {
         }
     }
 
-    /// Saves and passes on what the chain has to say.
+    /// Saves and passes on what the chain and those who follow it have to say.
     fn hear(&mut self) {
-        let Some(mut chain) = self.chain.take() else { return };
-        while let Some(change) = chain.change() {
-            self.steps.push_back(Step::Save(Change::Headers(change)));
-        }
-        while let Some((user, event)) = chain.event() {
-            if user == PEOPLE {
-                self.people_hear(event);
+        let Some(mut following) = self.chain.take() else { return };
+        loop {
+            let mut quiet = true;
+            while let Some(change) = following.chain.change() {
+                self.steps.push_back(Step::Save(Save::Own(Change::Headers(change))));
+            }
+            while let Some(change) = following.publisher.change() {
+                self.steps.push_back(Step::Save(Save::Publisher(change)));
+            }
+            quiet &= !following.watch_for_publisher();
+            while let Some((user, event)) = following.chain.event() {
+                quiet = false;
+                match user {
+                    PUBLISHER => following.publisher.handle_event(&event, self.now),
+                    _ => self.people_hear(event),
+                }
+            }
+            if quiet {
+                break;
             }
         }
-        self.chain = Some(chain);
+        self.chain = Some(following);
     }
 
     fn ask_more(&mut self, now: Tick) {
         while self.source.is_up()
             && !self.failed
-            && let Some(ask) = self.chain.as_mut().and_then(Chain::poll)
+            && let Some(following) = &mut self.chain
         {
+            let ask = following.chain.poll().or_else(|| following.publisher.poll());
+            let Some(ask) = ask.or_else(|| self.fees.poll()) else { return };
             let ask = match ask {
                 chain::Ask::Headers { locator } => Ask::Headers { locator },
                 chain::Ask::Block { block } => Ask::Block { hash: block.hash },
+                chain::Ask::Publish { attempt, package } => Ask::Publish { attempt, package },
+                chain::Ask::Rates { targets } => Ask::Rates { targets },
             };
             let (id, ask) = self.source.ask(ask, now);
             self.act(Effect::AskSource(id, ask));
@@ -335,7 +427,7 @@ impl Treasury {
 
     fn save(&mut self, change: Change) {
         self.state.evolve(&change, self.terms.network);
-        self.steps.push_back(Step::Save(change));
+        self.steps.push_back(Step::Save(Save::Own(change)));
     }
 
     fn act(&mut self, effect: Effect) {
@@ -356,6 +448,26 @@ impl Treasury {
     }
 }
 
+impl Following {
+    /// Whether the publisher has watched, or stopped watching, something.
+    fn watch_for_publisher(&mut self) -> bool {
+        let mut any = false;
+        while let Some(ask) = self.publisher.watch() {
+            any = true;
+            match ask {
+                WatchAsk::Watch { watch, from } => {
+                    let first = Height(self.chain.headers().first().height.0.saturating_add(1));
+                    let from = from.max(first);
+                    // It keeps to a limit of its own, which is far below the chain's.
+                    self.chain.watch(PUBLISHER, watch, from).ok();
+                }
+                WatchAsk::Unwatch { watch } => self.chain.unwatch(PUBLISHER, &watch),
+            }
+        }
+        any
+    }
+}
+
 impl Ask {
     /// The question's name, for faults and logs.
     pub const fn name(&self) -> &'static str {
@@ -365,7 +477,7 @@ impl Ask {
             Self::Headers { .. } => "headers",
             Self::Block { .. } => "block",
             Self::Publish { .. } => "publish",
-            Self::Fees { .. } => "fees",
+            Self::Rates { .. } => "fee rates",
         }
     }
 }

@@ -6,8 +6,8 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use bitcoin::{Block, BlockHash, FeeRate, Network, Transaction, block::Header};
-use chain::Height;
+use bitcoin::{Block, BlockHash, Network, block::Header};
+use chain::{Attempt, Height, Package, PublishAnswer, Rates, Target};
 use wire::tick::{Millis, Tick};
 
 /// Between two questions for the tip of a source that answers.
@@ -43,15 +43,17 @@ pub enum Ask {
         /// Which one.
         hash: BlockHash,
     },
-    /// Tell others of a transaction.
+    /// Hand these to other nodes, together.
     Publish {
-        /// Which one.
-        transaction: Transaction,
+        /// Which try of the publisher's it is.
+        attempt: Attempt,
+        /// What.
+        package: Package,
     },
-    /// What one has to pay to be in one of so many blocks.
-    Fees {
-        /// How many; rising.
-        targets: Vec<u16>,
+    /// What a transaction pays to be confirmed within so many blocks.
+    Rates {
+        /// For these.
+        targets: Vec<Target>,
     },
 }
 
@@ -80,20 +82,10 @@ pub enum Answer {
     Headers(Vec<Header>),
     /// To [`Ask::Block`].
     Block(Box<Block>),
-    /// To [`Ask::Publish`]: it has the transaction, or has had it before.
-    Published,
-    /// To [`Ask::Publish`]: it does not take it, and why, in its own words.
-    NotPublished {
-        /// Its words.
-        why: String,
-    },
-    /// To [`Ask::Fees`].
-    Fees {
-        /// For each target; nothing where it cannot say.
-        rates: Vec<Option<FeeRate>>,
-        /// Below that it takes nothing.
-        min: FeeRate,
-    },
+    /// To [`Ask::Publish`].
+    Published(PublishAnswer),
+    /// To [`Ask::Rates`].
+    Rates(Rates),
 }
 
 /// How far a source is.
