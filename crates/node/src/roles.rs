@@ -263,7 +263,8 @@ impl Running {
             hub.listen(path, grant).map_err(RunFault::Listen)?;
         }
         let seed = plan.seed.take().ok_or(RunFault::Plan("the role signer needs the seed"))?;
-        let signer = Signer::new(seed.node_key(plan.network, NodeIndex::FIRST));
+        let key = seed.node_key(plan.network, NodeIndex::FIRST);
+        let signer = Signer::new(key, seed.wallet_key(plan.network));
         self.wakers.push(hub.waker());
         let stop = self.stop.clone();
         self.spawn("signer", ends, move || {

@@ -4,11 +4,15 @@
 use std::fmt::{self, Debug, Display};
 
 use noise::PublicKey;
+use secp256k1::schnorr::Signature;
 use static_assertions::assert_not_impl_any;
 
 pub use wire::id::ConnectionId;
 
+use crate::account::Account;
 use crate::message::MessageSignature;
+use crate::policy::SpendFlaw;
+use crate::spend::Spend;
 
 assert_not_impl_any!(Answer: Clone, Copy, Debug, Display);
 
@@ -33,6 +37,14 @@ pub enum Ask {
     SignMessage {
         /// At most [`MESSAGE_BYTES_MAX`](crate::MESSAGE_BYTES_MAX) bytes.
         message: Vec<u8>,
+    },
+    /// Which addresses are ours?
+    WalletAccount,
+    /// Sign a spend of the wallet's coins. It is judged each time ([`Policy`](crate::Policy)), and
+    /// the same spend gets the same signatures.
+    SignSpend {
+        /// What it means.
+        spend: Spend,
     },
 }
 
@@ -60,6 +72,16 @@ pub enum Answer {
         /// Its text is what other nodes take.
         signature: MessageSignature,
     },
+    /// To [`Ask::WalletAccount`].
+    WalletAccount {
+        /// All addresses, and no key.
+        account: Account,
+    },
+    /// To [`Ask::SignSpend`].
+    SpendSigned {
+        /// One for each input, in their order: [`Spend::signed`] puts them there.
+        signatures: Vec<Signature>,
+    },
     /// To any question: no, and why. Nothing changed.
     Refused(Refusal),
 }
@@ -84,6 +106,8 @@ pub enum Refusal {
         /// The most there may be.
         max: usize,
     },
+    /// The spend breaks a rule.
+    Spend(SpendFlaw),
 }
 
 /// The numbers of the questions on the bus, for permissions: the kinds that the codec writes.
@@ -96,6 +120,10 @@ pub mod topic {
     pub const HANDSHAKE: RangeInclusive<u16> = 2..=6;
     /// [`Ask::SignMessage`](super::Ask::SignMessage).
     pub const SIGN_MESSAGE: u16 = 7;
+    /// [`Ask::WalletAccount`](super::Ask::WalletAccount).
+    pub const WALLET_ACCOUNT: u16 = 8;
+    /// [`Ask::SignSpend`](super::Ask::SignSpend).
+    pub const SIGN_SPEND: u16 = 9;
 }
 
 impl Ask {
@@ -109,6 +137,8 @@ impl Ask {
             Ask::Handshake { ask: noise::Ask::Verify { .. }, .. } => 5,
             Ask::Forget { .. } => 6,
             Ask::SignMessage { .. } => topic::SIGN_MESSAGE,
+            Ask::WalletAccount => topic::WALLET_ACCOUNT,
+            Ask::SignSpend { .. } => topic::SIGN_SPEND,
         }
     }
 
@@ -119,6 +149,8 @@ impl Ask {
             Ask::Handshake { ask, .. } => ask.name(),
             Ask::Forget { .. } => "forget",
             Ask::SignMessage { .. } => "sign message",
+            Ask::WalletAccount => "wallet account",
+            Ask::SignSpend { .. } => "sign spend",
         }
     }
 }
@@ -131,6 +163,8 @@ impl Answer {
             Answer::Handshake { answer, .. } => answer.name(),
             Answer::Forgotten { .. } => "forgotten",
             Answer::Signed { .. } => "signed",
+            Answer::WalletAccount { .. } => "wallet account",
+            Answer::SpendSigned { .. } => "spend signed",
             Answer::Refused(_) => "refused",
         }
     }
@@ -147,6 +181,7 @@ impl Display for Refusal {
             Refusal::MessageTooLong { got, max } => {
                 write!(f, "a message of {got} bytes to sign, {max} at most")
             }
+            Refusal::Spend(flaw) => write!(f, "the spend is not signed: {flaw}"),
         }
     }
 }

@@ -120,13 +120,20 @@ impl NodeKey {
 }
 
 fn path(network: Network, family: Family, index: NodeIndex) -> [ChildNumber; 4] {
-    let coin = if network == Network::Bitcoin { 0 } else { 1 };
-    [PURPOSE, coin, family as u32, index.0]
-        .map(|index| ChildNumber::from_hardened_idx(index).expect("all are below 2^31"))
+    [PURPOSE, coin(network), family as u32, index.0].map(hardened)
+}
+
+/// SLIP 44's number of a network.
+pub(crate) fn coin(network: Network) -> u32 {
+    if network == Network::Bitcoin { 0 } else { 1 }
+}
+
+pub(crate) fn hardened(step: u32) -> ChildNumber {
+    ChildNumber::from_hardened_idx(step).expect("all are below 2^31")
 }
 
 /// `Xpriv` wipes nothing by itself. Its copies inside of `bitcoin` are left to [`burning`].
-fn wipe(key: &mut Xpriv) {
+pub(crate) fn wipe(key: &mut Xpriv) {
     key.private_key.non_secure_erase();
     key.chain_code = [0; 32].into();
     black_box(key);

@@ -16,11 +16,13 @@
 //! let words = "abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon \
 //!              abandon about";
 //! let seed = Seed::from_words(words)?;
-//! let signer = Signer::new(seed.node_key(Network::Regtest, NodeIndex::FIRST));
+//! let (network, index) = (Network::Regtest, NodeIndex::FIRST);
+//! let signer = Signer::new(seed.node_key(network, index), seed.wallet_key(network));
 //! assert!(signer.node_id().to_string().starts_with("03d109254b90c06a"));
 //! # Ok::<(), signer::WordsFault>(())
 //! ```
 
+mod account;
 mod api;
 mod codec;
 mod derive;
@@ -28,11 +30,14 @@ mod fault;
 mod file;
 mod handshakes;
 mod message;
+mod policy;
 mod secret;
 mod seed;
 mod signer;
+mod spend;
 mod zbase32;
 
+pub use account::{Account, Branch, KEY_INDEX_MAX, KeyIndex, KeyPlace, WALLET_PURPOSE, WalletKey};
 pub use api::{Answer, Ask, ConnectionId, Refusal, topic};
 pub use codec::{ANSWER_BYTES_MAX, ASK_BYTES_MAX, CODEC_VERSION, Frame, Malformed, RecordFlaw};
 pub use derive::{NODE_INDEX_MAX, NodeIndex, NodeKey, PURPOSE};
@@ -45,5 +50,13 @@ pub use file::{
 };
 pub use handshakes::{HANDSHAKE_MS_MAX, HANDSHAKES_MAX, LinkId};
 pub use message::{MESSAGE_BYTES_MAX, MessageSignature, SIGNATURE_BYTES, SIGNATURE_CHARS};
+pub use policy::{
+    Destinations, FEE_FLOOR_SAT, FEE_PERCENT_MAX, FEE_RATE_FLAGGED_SAT_PER_VB_MAX,
+    FEE_RATE_SAT_PER_VB_MAX, Policy, SpendFlaw,
+};
 pub use seed::{ENTROPY_BYTES, SHORT_ENTROPY_BYTES, Seed, Words};
 pub use signer::Signer;
+pub use spend::{
+    Payee, SCRIPT_BYTES_MAX, SPEND_INPUTS_MAX, SPEND_OUTPUTS_MAX, Spend, SpendInput, SpendOutput,
+    UnsignedFault,
+};

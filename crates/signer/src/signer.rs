@@ -6,10 +6,12 @@ use noise::{EphemeralKey, PublicKey};
 use static_assertions::assert_not_impl_any;
 use wire::tick::Tick;
 
+use crate::account::WalletKey;
 use crate::api::{Answer, Ask, Refusal};
 use crate::derive::NodeKey;
 use crate::handshakes::{Handshakes, LinkId};
 use crate::message::MESSAGE_BYTES_MAX;
+use crate::policy::Policy;
 
 assert_not_impl_any!(Signer: Clone, Copy, Debug, Display);
 
@@ -17,14 +19,23 @@ assert_not_impl_any!(Signer: Clone, Copy, Debug, Display);
 /// that restarts refuses the rest of what was under way, and the sockets dial again.
 pub struct Signer {
     key: NodeKey,
+    wallet: WalletKey,
+    policy: Policy,
     handshakes: Handshakes,
     now: Tick,
 }
 
 impl Signer {
-    /// A signer that answers as `key`. The seed is not needed for it any more.
-    pub fn new(key: NodeKey) -> Signer {
-        Signer { key, handshakes: Handshakes::default(), now: Tick(0) }
+    /// A signer that answers as `key` and signs for `wallet`. The seed is not needed for it any
+    /// more.
+    pub fn new(key: NodeKey, wallet: WalletKey) -> Signer {
+        let (policy, handshakes) = (Policy::default(), Handshakes::default());
+        Signer { key, wallet, policy, handshakes, now: Tick(0) }
+    }
+
+    /// The same signer, with rules of its owner's.
+    pub fn with_policy(self, policy: Policy) -> Signer {
+        Signer { policy, ..self }
     }
 
     /// The node's id.
@@ -62,6 +73,11 @@ impl Signer {
             Ask::SignMessage { message } => {
                 Answer::Signed { signature: self.key.sign_message(&message) }
             }
+            Ask::WalletAccount => Answer::WalletAccount { account: *self.wallet.account() },
+            Ask::SignSpend { spend } => match self.policy.judge(self.wallet.account(), &spend) {
+                Ok(_) => Answer::SpendSigned { signatures: self.wallet.sign(&spend) },
+                Err(flaw) => Answer::Refused(Refusal::Spend(flaw)),
+            },
         }
     }
 

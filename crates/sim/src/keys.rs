@@ -29,14 +29,17 @@ pub(crate) struct Keys {
 
 /// The key of a machine: the same whenever its signer starts.
 pub(crate) fn key(side: Side) -> NodeKey {
+    seed(side).node_key(Network::Regtest, NodeIndex::FIRST)
+}
+
+fn seed(side: Side) -> Seed {
     let mut entropy = [0x41 + side as u8; 32];
-    let seed = Seed::take(&mut entropy).expect("32 bytes are a seed");
-    seed.node_key(Network::Regtest, NodeIndex::FIRST)
+    Seed::take(&mut entropy).expect("32 bytes are a seed")
 }
 
 impl Keys {
     pub(crate) fn new(side: Side) -> Self {
-        Self { signer: Signer::new(key(side)) }
+        Self { signer: Signer::new(key(side), seed(side).wallet_key(Network::Regtest)) }
     }
 }
 

@@ -29,19 +29,16 @@ pub struct Call<'a> {
 impl KeyHolder {
     /// Draws a seed that nobody else has and starts the thread that keeps its key.
     pub fn start() -> Self {
-        let seed = loop {
-            if let Ok(seed) = Seed::take(&mut drawn()) {
-                break seed;
-            }
-        };
-        Self::with(seed.node_key(Network::Regtest, NodeIndex::FIRST))
+        Self::with(drawn_seed().node_key(Network::Regtest, NodeIndex::FIRST))
     }
 
     /// Starts the thread that keeps this key.
     pub fn with(key: NodeKey) -> Self {
         let node = key.id();
         let (questions, incoming) = channel();
-        thread::spawn(move || answer_all(&incoming, Signer::new(key)));
+        // Nobody asks for money here.
+        let wallet = drawn_seed().wallet_key(Network::Regtest);
+        thread::spawn(move || answer_all(&incoming, Signer::new(key, wallet)));
         Self { node, questions }
     }
 
@@ -110,6 +107,14 @@ fn ephemeral() -> EphemeralKey {
         // Zero, or at least the order of the curve: about once in 2^127 draws.
         if let Ok(key) = EphemeralKey::take(&mut drawn()) {
             return key;
+        }
+    }
+}
+
+fn drawn_seed() -> Seed {
+    loop {
+        if let Ok(seed) = Seed::take(&mut drawn()) {
+            break seed;
         }
     }
 }

@@ -446,9 +446,9 @@ mod signer_answers {
         hub.adopt(theirs, node::io::signer::for_sockets()).expect("it can be watched");
         let (stop, waker) = (Stop::default(), hub.waker());
         let told = stop.clone();
-        let core = signer::Signer::new(
-            apart::seed(9).node_key(Network::Regtest, signer::NodeIndex::FIRST),
-        );
+        let (seed, network) = (apart::seed(9), Network::Regtest);
+        let key = seed.node_key(network, signer::NodeIndex::FIRST);
+        let core = signer::Signer::new(key, seed.wallet_key(network));
         let service = thread::spawn(move || node::io::signer::run(hub, core, &told));
         let mut link = Caller::over(ours);
         let sign = signer::Ask::SignMessage { message: b"pay me".to_vec() };

@@ -3,12 +3,13 @@
 use noise::{Act, Fault, Flaw, Sealed, Stored};
 use signer::{
     ANSWER_BYTES_MAX, ASK_BYTES_MAX, Answer, Ask, ConnectionId, MESSAGE_BYTES_MAX, Malformed,
-    RecordFlaw, Refusal, SignatureFault,
+    RecordFlaw, Refusal, SignatureFault, Spend, SpendFlaw,
 };
 use wire::Broke;
 use wire::dice::Dice;
 
-use crate::parties::{alice, bob, bob_id, handshake, node_key, step};
+use crate::parties::{alice, bob, bob_id, handshake, node_key, step, wallet_key};
+use crate::spends;
 use crate::vectors::{OZONE_12, VOID_24, bytes};
 
 /// Every question, one of each kind.
@@ -28,6 +29,9 @@ fn asks() -> Vec<Ask> {
     asks.extend([dial, finish, respond, noise::Ask::Verify { act3 }].map(|ask| handshake(9, ask)));
     asks.push(Ask::Forget { connection: ConnectionId(u64::MAX) });
     asks.push(Ask::SignMessage { message: b"hi".to_vec() });
+    asks.push(Ask::WalletAccount);
+    asks.push(Ask::SignSpend { spend: spends::plain() });
+    asks.push(Ask::SignSpend { spend: Spend { allow_high_fee: true, ..spends::plain() } });
     asks
 }
 
@@ -64,6 +68,9 @@ fn answers() -> Vec<Answer> {
     let max = usize::try_from(u32::MAX).unwrap();
     all.push(Answer::Refused(Refusal::Busy { connection, have: 16_384, max }));
     all.push(Answer::Refused(Refusal::MessageTooLong { got: 65_536, max: 65_535 }));
+    all.push(Answer::WalletAccount { account: *wallet_key(OZONE_12).account() });
+    all.push(spends::ask(&mut bob, &spends::plain()));
+    all.extend(spends::flaws().map(|flaw| Answer::Refused(Refusal::Spend(flaw))));
     all.extend(
         faults()
             .into_iter()
@@ -96,6 +103,8 @@ fn questions_come_back() {
     }
     let longest = Ask::SignMessage { message: vec![7; MESSAGE_BYTES_MAX] };
     assert_eq!(longest.encode().len(), ASK_BYTES_MAX);
+    assert_eq!(Ask::decode(&longest.encode()), Ok(longest));
+    let longest = Ask::SignSpend { spend: spends::longest() };
     assert_eq!(Ask::decode(&longest.encode()), Ok(longest));
 }
 
@@ -142,7 +151,8 @@ fn faults_come_back() {
 fn the_layout_is_frozen() {
     let connection = ConnectionId(0x0102_0304_0506_0708);
     let remote = crate::vectors::point(crate::vectors::NODES[0].3);
-    let asks: [(Ask, &str); 4] = [
+    let spend = spends::plain();
+    let asks: [(Ask, &str); 6] = [
         (Ask::NodeId, "0101"),
         (
             Ask::Handshake { connection, ask: noise::Ask::Dial { remote } },
@@ -151,13 +161,17 @@ fn the_layout_is_frozen() {
         ),
         (Ask::Forget { connection }, "0106 0008 0102030405060708"),
         (Ask::SignMessage { message: b"hi".to_vec() }, "0107 0202 6869"),
+        (Ask::WalletAccount, "0108"),
+        (Ask::SignSpend { spend }, spends::PLAIN),
     ];
     for (ask, want) in asks {
         assert_eq!(ask.encode(), bytes(&want.replace(' ', "")), "{}", ask.name());
     }
     let refusal = |fault| Answer::Handshake { connection, answer: noise::Answer::Refused(fault) };
     let not_now = Fault::NotNow { state: "responding", ask: "verify" };
-    let answers: [(Answer, &str); 8] = [
+    let account = *wallet_key(OZONE_12).account();
+    let (outpoint, flaw) = (spends::coin(5), |flaw| Answer::Refused(Refusal::Spend(flaw)));
+    let answers: [(Answer, &str); 11] = [
         (
             Answer::NodeId { node: remote },
             "0101 0221 025556051b018c55c1560bbc9ad1d6ca89829e37fd4f1b7c61e22956fdc190843f",
@@ -178,6 +192,15 @@ fn the_layout_is_frozen() {
         (refusal(Fault::Mac { sealed: Sealed::ActThreeEnd }), "010c 0008 0102030405060708 0201 03"),
         (refusal(not_now), "010d 0008 0102030405060708 0201 02 0401 03"),
         (refusal(Fault::IdentityAsEphemeral), "010e 0008 0102030405060708"),
+        (Answer::WalletAccount { account }, spends::OZONE_ACCOUNT),
+        (
+            flaw(SpendFlaw::Sequence { input: 1, got: 2, min: 1 << 31 }),
+            "0111 0201 04 0418 000000000000000100000000000000020000000080000000",
+        ),
+        (
+            flaw(SpendFlaw::Twice { outpoint }),
+            &format!("0111 0201 05 0418 {} 0624 {} 00000005", "00".repeat(24), "05".repeat(32)),
+        ),
     ];
     for (answer, want) in answers {
         let name = answer.name();
@@ -241,7 +264,7 @@ fn malformed_questions_are_refused() {
         ("version 0", "0001", Malformed::Version { got: 0, want: 1 }),
         ("version 2", "0201", Malformed::Version { got: 2, want: 1 }),
         ("kind 0", "0100", Malformed::Kind { got: 0 }),
-        ("kind 8", "0108", Malformed::Kind { got: 8 }),
+        ("kind 99", "0163", Malformed::Kind { got: 99 }),
         ("long kind", "01fd0100", Malformed::Kind { got: 256 }),
         ("kind too long", "01fd0001", frame(Broke::NotMinimal { value: 1, took: 3, enough: 1 })),
         ("half a record", "0101 01", frame(Broke::Short { need: 1, have: 0 })),
@@ -284,7 +307,7 @@ fn malformed_answers_are_refused() {
     let half_open_length = Flaw::Length { got: 128, want: 129 };
     let cases = [
         ("kind 0", "0100".into(), Malformed::Kind { got: 0 }),
-        ("kind 15", "010f".into(), Malformed::Kind { got: 15 }),
+        ("kind 99", "0163".into(), Malformed::Kind { got: 99 }),
         ("version", "0301".into(), Malformed::Version { got: 3, want: 1 }),
         ("transport", finished, record(3, 4, stored(Stored::TransportState, state_version))),
         ("half open", responded, record(4, 4, stored(Stored::HalfOpen, half_open_length))),
@@ -300,8 +323,8 @@ fn malformed_answers_are_refused() {
     for (name, hex, want) in cases {
         assert_eq!(answer_fault(&bytes(&hex.replace(' ', ""))), want, "{name}");
     }
-    let long = vec![1; ANSWER_BYTES_MAX + 1];
-    assert_eq!(answer_fault(&long), Malformed::TooLong { got: 513, max: 512 });
+    let (got, max) = (ANSWER_BYTES_MAX + 1, ANSWER_BYTES_MAX);
+    assert_eq!(answer_fault(&vec![1; got]), Malformed::TooLong { got, max });
 }
 
 #[test]

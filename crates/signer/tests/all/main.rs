@@ -3,6 +3,7 @@
 // clippy knows tests by their attribute, and not the functions that serve them.
 #![allow(clippy::unwrap_used)]
 
+mod accounts;
 mod codec;
 mod derivation;
 mod files;
@@ -11,5 +12,6 @@ mod memory;
 mod messages;
 mod parties;
 mod seeds;
+mod spends;
 mod vectors;
 mod wiped;

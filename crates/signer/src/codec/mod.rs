@@ -14,6 +14,11 @@
 //! | 5 | verify | c, 2: act three (66) |
 //! | 6 | forget | c |
 //! | 7 | sign message | 2: message |
+//! | 8 | wallet account | |
+//! | 9 | sign spend | 2: version (4), 4: lock time (4), 6: inputs, 8: outputs, 10: high fee (1) |
+//!
+//! An input is outpoint (36), amount (8), place (5) and sequence (4). An output is an amount (8),
+//! then 0 and a place, or 1 and a script behind its length (2). A place is branch (1), index (4).
 //!
 //! | kind of answer | name | records |
 //! |---|---|---|
@@ -31,9 +36,14 @@
 //! | 12 | mac | c, 2: act one, act two, key in act three, act three: 0 to 3 (1) |
 //! | 13 | not now | c, 2: state, 0 to 3 of [`STATES`] (1), 4: ask, 0 to 3 of [`STEPS`] (1) |
 //! | 14 | identity as ephemeral | c |
+//! | 15 | wallet account | 2: extended public key (78), 4: fingerprint (4) |
+//! | 16 | spend signed | 2: signatures, 64 bytes each |
+//! | 17 | spend refused | 2: flaw (1), 4: its three numbers (24), 6: coin (36), if it is about one |
 //!
 //! Kinds 10 to 14 are the faults with which a key holder can refuse a step. All others are of the
 //! socket side; should one stand in an answer, it arrives as `Denied`.
+
+mod spend;
 
 use std::fmt::{self, Debug, Display};
 
@@ -47,9 +57,10 @@ use wire::tlv::Records;
 use zeroize::Zeroize;
 
 use crate::api::{Answer, Ask, ConnectionId, Refusal};
-use crate::fault::SignatureFault;
+use crate::fault::{IndexFault, SignatureFault};
 use crate::message::{MESSAGE_BYTES_MAX, MessageSignature};
 use crate::secret::burning;
+use crate::spend::SPEND_INPUTS_MAX;
 
 assert_not_impl_any!(Frame: Clone, Copy, Debug, Display);
 
@@ -57,8 +68,11 @@ assert_not_impl_any!(Frame: Clone, Copy, Debug, Display);
 pub const CODEC_VERSION: u8 = 1;
 /// The longest encoded question: the longest message, and what is around it.
 pub const ASK_BYTES_MAX: usize = 2 + 4 + MESSAGE_BYTES_MAX;
-/// The longest encoded answer, with room for records of later versions.
-pub const ANSWER_BYTES_MAX: usize = 512;
+/// The longest encoded answer: signatures for all inputs, with room for records of later versions.
+pub const ANSWER_BYTES_MAX: usize = 64 * SPEND_INPUTS_MAX + ROOM_BYTES;
+
+/// Room for every answer that may hold a secret.
+const ROOM_BYTES: usize = 512;
 
 /// The states of an exchange, as `noise::Fault::NotNow` calls them.
 const STATES: [&str; 4] = ["fresh", "dialing", "responding", "spent"];
@@ -125,6 +139,10 @@ pub enum RecordFlaw {
     Noise(Fault),
     /// A message's signature.
     Signature(SignatureFault),
+    /// An extended public key.
+    Xpub,
+    /// The place of a key.
+    Index(IndexFault),
     /// A number beyond the end of its table.
     Choice {
         /// The number.
@@ -159,6 +177,8 @@ impl Ask {
             },
             Ask::Forget { connection } => to.kind(6).connection(*connection),
             Ask::SignMessage { message } => to.kind(7).record(2, message),
+            Ask::WalletAccount => to.kind(8),
+            Ask::SignSpend { spend } => spend::write_spend(to.kind(9), spend),
         };
         to.0
     }
@@ -188,6 +208,11 @@ impl Ask {
             }
             6 => Ok(Ask::Forget { connection: from.only(&[C])?.connection()? }),
             7 => Ok(Ask::SignMessage { message: from.only(&[2])?.bytes(2)?.to_vec() }),
+            8 => from.only(&[]).map(|_| Ask::WalletAccount),
+            9 => {
+                let from = from.only(&[2, 4, 6, 8, 10])?;
+                Ok(Ask::SignSpend { spend: spend::read_spend(&from)? })
+            }
             got => Err(Malformed::Kind { got }),
         }
     }
@@ -200,8 +225,10 @@ impl Answer {
     }
 
     fn write(self) -> Frame {
-        // Growing would leave secrets behind.
-        let to = Writer(Vec::with_capacity(ANSWER_BYTES_MAX));
+        // Growing would leave secrets behind. Signatures are none.
+        let more =
+            if let Answer::SpendSigned { signatures } = &self { signatures.len() } else { 0 };
+        let to = Writer(Vec::with_capacity(ROOM_BYTES + 64 * more));
         let room = to.0.capacity();
         let to = match self {
             Answer::NodeId { node } => to.kind(1).record(2, &node.serialize()),
@@ -214,6 +241,9 @@ impl Answer {
             Answer::Refused(Refusal::MessageTooLong { got, max }) => {
                 to.kind(9).number(2, got).number(4, max)
             }
+            Answer::WalletAccount { account } => spend::write_account(to.kind(15), &account),
+            Answer::SpendSigned { signatures } => spend::write_signatures(to.kind(16), &signatures),
+            Answer::Refused(Refusal::Spend(flaw)) => spend::write_flaw(to.kind(17), &flaw),
         };
         assert_eq!(to.0.capacity(), room, "every answer fits");
         Frame(to.0)
@@ -246,6 +276,18 @@ impl Answer {
                 let from = from.only(&[2, 4])?;
                 let (got, max) = (from.number(2)?, from.number(4)?);
                 Ok(Answer::Refused(Refusal::MessageTooLong { got, max }))
+            }
+            15 => {
+                let account = spend::read_account(&from.only(&[2, 4])?)?;
+                Ok(Answer::WalletAccount { account })
+            }
+            16 => {
+                let signatures = spend::read_signatures(&from.only(&[2])?)?;
+                Ok(Answer::SpendSigned { signatures })
+            }
+            17 => {
+                let flaw = spend::read_flaw(&from.only(&[2, 4, 6])?)?;
+                Ok(Answer::Refused(Refusal::Spend(flaw)))
             }
             _ => {
                 let (connection, answer) = read_step(from)?;
@@ -490,9 +532,17 @@ impl Display for RecordFlaw {
             RecordFlaw::Broke(broke) => Display::fmt(broke, f),
             RecordFlaw::Noise(fault) => Display::fmt(fault, f),
             RecordFlaw::Signature(fault) => Display::fmt(fault, f),
+            RecordFlaw::Xpub => write!(f, "no extended public key"),
+            RecordFlaw::Index(fault) => Display::fmt(fault, f),
             RecordFlaw::Choice { got, min, max } => {
                 write!(f, "{got}, at least {min} and at most {max}")
             }
         }
+    }
+}
+
+impl From<Broke> for RecordFlaw {
+    fn from(broke: Broke) -> RecordFlaw {
+        RecordFlaw::Broke(broke)
     }
 }

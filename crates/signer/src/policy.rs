@@ -1,0 +1,338 @@
+//! What may be signed of the wallet's money: a spend is judged each time that it is asked for, by
+//! nothing but itself and these rules.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use bitcoin::absolute::{LOCK_TIME_THRESHOLD, LockTime};
+use bitcoin::transaction::Version;
+use bitcoin::{Amount, OutPoint, ScriptBuf};
+
+use crate::account::Account;
+use crate::spend::{
+    Payee, SCRIPT_BYTES_MAX, SPEND_INPUTS_MAX, SPEND_OUTPUTS_MAX, Spend, SpendInput,
+};
+
+/// The highest fee rate without [`Spend::allow_high_fee`].
+pub const FEE_RATE_SAT_PER_VB_MAX: u64 = 1_000;
+/// The highest fee rate at all: beyond it the flag is a mistake, too.
+pub const FEE_RATE_FLAGGED_SAT_PER_VB_MAX: u64 = 50_000;
+/// The highest fee without [`Spend::allow_high_fee`], as a part of what is moved.
+pub const FEE_PERCENT_MAX: u64 = 25;
+/// A fee up to here is never too great a part of what is moved: small sums pay as much as great
+/// ones.
+pub const FEE_FLOOR_SAT: Amount = Amount::from_sat(20_000);
+
+/// The rules of one signer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// Who may be paid.
+    pub destinations: Destinations,
+    /// The highest fee rate without the flag, in satoshis for each virtual byte.
+    pub fee_rate_sat_per_vb_max: u64,
+    /// The highest fee without the flag, in hundredths of what is moved.
+    pub fee_percent_max: u64,
+    /// What is never too much of it.
+    pub fee_floor: Amount,
+}
+
+/// Who may be paid. We ourselves always may.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Destinations {
+    /// Anybody.
+    Any,
+    /// Nobody but these.
+    Listed(BTreeSet<ScriptBuf>),
+}
+
+impl Default for Policy {
+    fn default() -> Policy {
+        Policy {
+            destinations: Destinations::Any,
+            fee_rate_sat_per_vb_max: FEE_RATE_SAT_PER_VB_MAX,
+            fee_percent_max: FEE_PERCENT_MAX,
+            fee_floor: FEE_FLOOR_SAT,
+        }
+    }
+}
+
+/// Why a spend is not signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SpendFlaw {
+    /// Too few or too many inputs.
+    Inputs {
+        /// How many there are.
+        got: usize,
+        /// The least there must be.
+        min: usize,
+        /// The most there may be.
+        max: usize,
+    },
+    /// Too few or too many outputs.
+    Outputs {
+        /// How many there are.
+        got: usize,
+        /// The least there must be.
+        min: usize,
+        /// The most there may be.
+        max: usize,
+    },
+    /// The transaction has another version than ours have.
+    Version {
+        /// The version, its bits as they are.
+        got: u32,
+        /// The only one.
+        want: u32,
+    },
+    /// It waits for a time of day. Ours wait for blocks.
+    LockTime {
+        /// What it waits for.
+        got: u32,
+        /// The least that is a time.
+        times_from: u32,
+    },
+    /// An input waits for its age, and none of ours has to.
+    Sequence {
+        /// Which one.
+        input: usize,
+        /// Its sequence.
+        got: u32,
+        /// The least that waits for nothing.
+        min: u32,
+    },
+    /// A coin is spent twice.
+    Twice {
+        /// Which one.
+        outpoint: OutPoint,
+    },
+    /// One amount, or the sum of one side, is more than there is.
+    TooMuch {
+        /// How much.
+        got: Amount,
+        /// All bitcoins.
+        max: Amount,
+    },
+    /// A script is longer than any that is paid to.
+    ScriptLength {
+        /// Which output.
+        output: usize,
+        /// Its bytes.
+        got: usize,
+        /// The most there may be.
+        max: usize,
+    },
+    /// Money is paid to a script that can never spend it.
+    Burned {
+        /// Which output.
+        output: usize,
+        /// How much.
+        got: Amount,
+    },
+    /// An output is too small to be relayed.
+    Dust {
+        /// Which one.
+        output: usize,
+        /// How much it is.
+        got: Amount,
+        /// The least it must be.
+        min: Amount,
+    },
+    /// More is paid than is spent.
+    Short {
+        /// What is spent.
+        inputs: Amount,
+        /// What is paid.
+        outputs: Amount,
+    },
+    /// The fee rate is too high.
+    FeeRate {
+        /// The fee.
+        fee: Amount,
+        /// Its rate, rounded up.
+        got_sat_per_vb: u64,
+        /// The highest there may be.
+        max_sat_per_vb: u64,
+    },
+    /// The fee is too great a part of what is moved.
+    FeeShare {
+        /// The fee.
+        fee: Amount,
+        /// The highest for this.
+        max: Amount,
+        /// What is moved.
+        moved: Amount,
+    },
+    /// An output pays to a stranger.
+    Destination {
+        /// Which one.
+        output: usize,
+        /// How many may be paid.
+        listed: usize,
+    },
+}
+
+impl Policy {
+    /// Judges a spend of this account, and says what it costs.
+    pub fn judge(&self, account: &Account, spend: &Spend) -> Result<Amount, SpendFlaw> {
+        form(spend)?;
+        let spent = sum(spend.inputs.iter().map(|input| input.amount))?;
+        let paid = sum(spend.outputs.iter().map(|output| output.amount))?;
+        for output in 0..spend.outputs.len() {
+            self.judge_output(account, spend, output)?;
+        }
+        let short = SpendFlaw::Short { inputs: spent, outputs: paid };
+        let fee = spent.checked_sub(paid).ok_or(short)?;
+        self.judge_fee(account, spend, fee, paid)?;
+        Ok(fee)
+    }
+
+    fn judge_output(
+        &self,
+        account: &Account,
+        spend: &Spend,
+        output: usize,
+    ) -> Result<(), SpendFlaw> {
+        let got = spend.outputs[output].amount;
+        let script = match &spend.outputs[output].to {
+            Payee::Ours(place) => &account.script(*place),
+            Payee::Script(script) => script,
+        };
+        let (length, max) = (script.len(), SCRIPT_BYTES_MAX);
+        if length > max {
+            return Err(SpendFlaw::ScriptLength { output, got: length, max });
+        }
+        if script.is_op_return() && got > Amount::ZERO {
+            return Err(SpendFlaw::Burned { output, got });
+        }
+        let min = script.minimal_non_dust();
+        if got < min {
+            return Err(SpendFlaw::Dust { output, got, min });
+        }
+        match (&self.destinations, &spend.outputs[output].to) {
+            (Destinations::Any, _) | (_, Payee::Ours(_)) => Ok(()),
+            (Destinations::Listed(listed), Payee::Script(script)) => {
+                let stranger = SpendFlaw::Destination { output, listed: listed.len() };
+                listed.contains(script).then_some(()).ok_or(stranger)
+            }
+        }
+    }
+
+    fn judge_fee(
+        &self,
+        account: &Account,
+        spend: &Spend,
+        fee: Amount,
+        paid: Amount,
+    ) -> Result<(), SpendFlaw> {
+        let vbytes = spend.weight(account).to_vbytes_ceil();
+        let max_sat_per_vb = match spend.allow_high_fee {
+            true => FEE_RATE_FLAGGED_SAT_PER_VB_MAX,
+            false => self.fee_rate_sat_per_vb_max,
+        };
+        let got_sat_per_vb = fee.to_sat().div_ceil(vbytes);
+        if got_sat_per_vb > max_sat_per_vb {
+            return Err(SpendFlaw::FeeRate { fee, got_sat_per_vb, max_sat_per_vb });
+        }
+        // What comes back to us is not moved, unless that is all it does.
+        let away = spend.outputs.iter().filter(|output| matches!(output.to, Payee::Script(_)));
+        let away: Amount = away.map(|output| output.amount).sum();
+        let moved = if away > Amount::ZERO { away } else { paid };
+        let share = u128::from(moved.to_sat()) * u128::from(self.fee_percent_max) / 100;
+        let share = Amount::from_sat(u64::try_from(share).unwrap_or(u64::MAX));
+        let max = share.max(self.fee_floor);
+        if fee > max && !spend.allow_high_fee {
+            return Err(SpendFlaw::FeeShare { fee, max, moved });
+        }
+        Ok(())
+    }
+}
+
+/// All that needs no amounts.
+fn form(spend: &Spend) -> Result<(), SpendFlaw> {
+    let (got, min, max) = (spend.inputs.len(), 1, SPEND_INPUTS_MAX);
+    if !(min..=max).contains(&got) {
+        return Err(SpendFlaw::Inputs { got, min, max });
+    }
+    let (got, max) = (spend.outputs.len(), SPEND_OUTPUTS_MAX);
+    if !(min..=max).contains(&got) {
+        return Err(SpendFlaw::Outputs { got, min, max });
+    }
+    if spend.version != Version::TWO {
+        let got = u32::from_ne_bytes(spend.version.0.to_ne_bytes());
+        return Err(SpendFlaw::Version { got, want: 2 });
+    }
+    if let LockTime::Seconds(_) = spend.lock_time {
+        let got = spend.lock_time.to_consensus_u32();
+        return Err(SpendFlaw::LockTime { got, times_from: LOCK_TIME_THRESHOLD });
+    }
+    let mut spent = BTreeSet::new();
+    for (input, SpendInput { outpoint, sequence, .. }) in spend.inputs.iter().enumerate() {
+        if sequence.is_relative_lock_time() {
+            let (got, min) = (sequence.to_consensus_u32(), 1 << 31);
+            return Err(SpendFlaw::Sequence { input, got, min });
+        }
+        if !spent.insert(outpoint) {
+            return Err(SpendFlaw::Twice { outpoint: *outpoint });
+        }
+    }
+    Ok(())
+}
+
+fn sum(amounts: impl Iterator<Item = Amount>) -> Result<Amount, SpendFlaw> {
+    let max = Amount::MAX_MONEY;
+    let mut sum = Amount::ZERO;
+    for amount in amounts {
+        // Both are at most all bitcoins, if each is checked before it is added.
+        let got = if amount > max { amount } else { sum + amount };
+        if got > max {
+            return Err(SpendFlaw::TooMuch { got, max });
+        }
+        sum = got;
+    }
+    Ok(sum)
+}
+
+impl std::error::Error for SpendFlaw {}
+
+impl fmt::Display for SpendFlaw {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SpendFlaw::Inputs { got, min, max } => {
+                write!(f, "{got} inputs, at least {min} and at most {max}")
+            }
+            SpendFlaw::Outputs { got, min, max } => {
+                write!(f, "{got} outputs, at least {min} and at most {max}")
+            }
+            SpendFlaw::Version { got, want } => write!(f, "version {got}, not {want}"),
+            SpendFlaw::LockTime { got, times_from } => {
+                write!(f, "lock time {got} is a time of day, heights are below {times_from}")
+            }
+            SpendFlaw::Sequence { input, got, min } => {
+                write!(f, "input {input} waits: sequence {got}, at least {min}")
+            }
+            SpendFlaw::Twice { outpoint } => write!(f, "{outpoint} is spent twice"),
+            SpendFlaw::TooMuch { got, max } => write!(f, "{got}, there are {max} in all"),
+            SpendFlaw::ScriptLength { output, got, max } => {
+                write!(f, "output {output} has a script of {got} bytes, {max} at most")
+            }
+            SpendFlaw::Burned { output, got } => {
+                write!(f, "output {output} burns {got}, at most 0 BTC")
+            }
+            SpendFlaw::Dust { output, got, min } => {
+                write!(f, "output {output} is dust: {got}, at least {min}")
+            }
+            SpendFlaw::Short { inputs, outputs } => {
+                write!(f, "{outputs} are paid and only {inputs} spent")
+            }
+            SpendFlaw::FeeRate { fee, got_sat_per_vb, max_sat_per_vb } => {
+                write!(f, "a fee of {fee} is {got_sat_per_vb} sat/vB, {max_sat_per_vb} at most")
+            }
+            SpendFlaw::FeeShare { fee, max, moved } => {
+                write!(f, "a fee of {fee} to move {moved}, {max} at most")
+            }
+            SpendFlaw::Destination { output, listed } => {
+                write!(f, "output {output} pays to none of the {listed} who may be paid")
+            }
+        }
+    }
+}
