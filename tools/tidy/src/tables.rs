@@ -71,4 +71,15 @@ pub mod limits {
 }
 
 /// Who may break a rule, by name. One that covers nothing any more fails the test.
-pub const EXCEPTIONS: &[Exception] = &[];
+pub const EXCEPTIONS: &[Exception] = &[
+    Exception {
+        rule: "purity",
+        subject: "crates/wallet/Cargo.toml",
+        reason: "bdk asks for a trait of rand_core, without which nobody can hand it anything",
+    },
+    Exception {
+        rule: "purity",
+        subject: "crates/wallet/src/draw.rs",
+        reason: "it gives bdk numbers that follow from bytes which were handed in",
+    },
+];

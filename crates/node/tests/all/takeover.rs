@@ -396,23 +396,20 @@ mod signer_answers {
             // It says nothing until it has as many questions as it may have.
             let answers = asked.is_empty() || heard.len() > ASKS_MAX;
             for (link, frame) in asked {
-                match signer::Ask::decode(&frame.payload).expect("a question") {
-                    signer::Ask::Handshake { connection, .. } => heard.insert(connection),
-                    signer::Ask::Forget { .. }
-                    | signer::Ask::NodeId
-                    | signer::Ask::SignMessage { .. } => false,
-                };
+                let ask = signer::Ask::decode(&frame.payload).expect("a question");
+                if let signer::Ask::Handshake { connection, .. } = ask {
+                    heard.insert(connection);
+                }
                 waiting.push((link, frame));
             }
             for (link, frame) in waiting.drain(..if answers { waiting.len() } else { 0 }) {
-                let said = match signer::Ask::decode(&frame.payload).expect("a question") {
-                    signer::Ask::Handshake { connection, .. } => {
-                        Said::Refused(Refusal::Busy { connection, have: 1, max: 1 })
-                    }
-                    signer::Ask::Forget { connection } => Said::Forgotten { connection },
-                    other @ (signer::Ask::NodeId | signer::Ask::SignMessage { .. }) => {
-                        panic!("asked for {}", other.name())
-                    }
+                let ask = signer::Ask::decode(&frame.payload).expect("a question");
+                let said = if let signer::Ask::Handshake { connection, .. } = ask {
+                    Said::Refused(Refusal::Busy { connection, have: 1, max: 1 })
+                } else if let signer::Ask::Forget { connection } = ask {
+                    Said::Forgotten { connection }
+                } else {
+                    panic!("asked for {}", ask.name())
                 };
                 fake.say(link, &frame, said);
             }

@@ -38,7 +38,7 @@
 //! | 14 | identity as ephemeral | c |
 //! | 15 | wallet account | 2: extended public key (78), 4: fingerprint (4) |
 //! | 16 | spend signed | 2: signatures, 64 bytes each |
-//! | 17 | spend refused | 2: flaw (1), 4: its three numbers (24), 6: coin (36), if it is about one |
+//! | 17 | spend refused | 2: flaw (1), 4: its three numbers (24), 6: its coin, if any (36) |
 //!
 //! Kinds 10 to 14 are the faults with which a key holder can refuse a step. All others are of the
 //! socket side; should one stand in an answer, it arrives as `Denied`.

@@ -109,19 +109,20 @@ pub fn ask(signer: &mut Signer, spend: &Spend) -> Answer {
 }
 
 fn flaw(signer: &mut Signer, spend: &Spend) -> SpendFlaw {
-    match ask(signer, spend) {
-        Answer::Refused(Refusal::Spend(flaw)) => flaw,
-        answer => panic!("{}", answer.name()),
-    }
+    let answer = ask(signer, spend);
+    let Answer::Refused(Refusal::Spend(flaw)) = answer else { panic!("{}", answer.name()) };
+    flaw
 }
 
 fn signed(signer: &mut Signer, spend: &Spend) -> Vec<secp256k1::schnorr::Signature> {
     let ask = Ask::SignSpend { spend: spend.clone() };
-    match ask_over_bytes(signer, LINK, &ask, 0, 1) {
-        Answer::SpendSigned { signatures } => signatures,
-        Answer::Refused(refusal) => panic!("{refusal}"),
-        answer => panic!("{}", answer.name()),
+    let answer = ask_over_bytes(signer, LINK, &ask, 0, 1);
+    if let Answer::Refused(refusal) = &answer {
+        panic!("{refusal}");
     }
+    let name = answer.name();
+    let Answer::SpendSigned { signatures } = answer else { panic!("{name}") };
+    signatures
 }
 
 fn account() -> Account {

@@ -1,1 +1,9 @@
-//! x
+//! A wallet on a small chain, with a real signer: blocks come, go and come back.
+
+// clippy knows tests by their attribute, and not the functions that serve them.
+#![allow(clippy::unwrap_used)]
+
+mod blocks;
+mod receives;
+mod sends;
+mod world;

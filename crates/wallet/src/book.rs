@@ -1,0 +1,326 @@
+//! All that the wallet knows, as plain data: what it says of itself follows from this alone.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+};
+
+use bitcoin::{OutPoint, ScriptBuf, Transaction, TxOut, Txid};
+use chain::{BlockRef, Height, Watch};
+use signer::{Account, Branch, KEY_INDEX_MAX, KeyIndex, KeyPlace};
+
+use crate::{
+    api::{DraftId, Holder, Lock, Wish},
+    change::{Change, Made, Plan},
+};
+
+/// Addresses that are watched behind the last one that was used: as many as every other wallet
+/// looks at.
+pub const GAP_ADDRESSES: u32 = 20;
+
+/// The sum of all changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Book {
+    pub(crate) account: Account,
+    /// The block before the first that matters.
+    pub(crate) birthday: BlockRef,
+    /// The newest block that it has heard of.
+    pub(crate) cursor: BlockRef,
+    pub(crate) transactions: BTreeMap<Txid, Entry>,
+    /// For each branch, how many places are used or before one that is. It never shrinks.
+    pub(crate) used: [u32; 2],
+    /// How many addresses were given away, or are before one that was.
+    pub(crate) handed: u32,
+    pub(crate) locks: BTreeMap<OutPoint, Lock>,
+    pub(crate) drafts: BTreeMap<DraftId, Plan>,
+    pub(crate) next_draft: DraftId,
+    /// The order in which pending transactions were seen.
+    pub(crate) next_seen: u64,
+    /// Watches for which blocks of the past are being looked through, and from where on.
+    pub(crate) searches: BTreeMap<Watch, Height>,
+    pub(crate) rescan: Option<Rescan>,
+    /// Every place that is watched. It follows from `used`.
+    pub(crate) places: BTreeMap<ScriptBuf, KeyPlace>,
+    /// For each branch, how many these are.
+    watched: [u32; 2],
+    /// What the chain has not been told yet. It is not saved.
+    pub(crate) wishes: VecDeque<Wish>,
+}
+
+/// A transaction that has to do with us.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub(crate) transaction: Arc<Transaction>,
+    /// The block that has it.
+    pub(crate) block: Option<BlockRef>,
+    /// When it was last seen outside of a block; 0 if never.
+    pub(crate) seen: u64,
+    /// Something, if we have made it.
+    pub(crate) made: Option<Made>,
+}
+
+/// All blocks from somewhere on are looked through again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Rescan {
+    pub(crate) of: u32,
+    pub(crate) found: u32,
+}
+
+impl Book {
+    pub(crate) fn new(account: Account, birthday: BlockRef) -> Self {
+        let mut book = Self {
+            account,
+            birthday,
+            cursor: birthday,
+            transactions: BTreeMap::new(),
+            used: [0; 2],
+            handed: 0,
+            locks: BTreeMap::new(),
+            drafts: BTreeMap::new(),
+            next_draft: DraftId(1),
+            next_seen: 1,
+            searches: BTreeMap::new(),
+            rescan: None,
+            places: BTreeMap::new(),
+            watched: [0; 2],
+            wishes: VecDeque::new(),
+        };
+        book.extend_places();
+        book.wish_anew();
+        book
+    }
+
+    /// The output that an input spends, if it is known.
+    pub(crate) fn output(&self, outpoint: &OutPoint) -> Option<&TxOut> {
+        let entry = self.transactions.get(&outpoint.txid)?;
+        entry.transaction.output.get(usize::try_from(outpoint.vout).ok()?)
+    }
+
+    /// Whose key spends an output, if it is ours.
+    pub(crate) fn place(&self, outpoint: &OutPoint) -> Option<KeyPlace> {
+        self.places.get(&self.output(outpoint)?.script_pubkey).copied()
+    }
+
+    /// For whom a coin is kept, now.
+    pub(crate) fn lock(&self, outpoint: &OutPoint) -> Option<Lock> {
+        let lock = self.locks.get(outpoint)?;
+        let is_over = lock.until.is_some_and(|until| until <= self.cursor.height);
+        (!is_over).then_some(*lock)
+    }
+
+    /// A place for change that no transaction and no draft has.
+    pub(crate) fn free_change(&self) -> u32 {
+        let held: BTreeSet<u32> =
+            self.drafts.values().filter_map(|plan| plan.change).map(KeyIndex::number).collect();
+        let first = self.used[Branch::Change as usize];
+        (first..).find(|index| !held.contains(index)).expect("drafts are fewer than numbers")
+    }
+
+    /// Transactions that spend from this one, and from those, and so on; this one included.
+    pub(crate) fn with_descendants(&self, txid: Txid) -> BTreeSet<Txid> {
+        let (mut all, mut ahead) = (BTreeSet::from([txid]), vec![txid]);
+        while let Some(parent) = ahead.pop() {
+            for (child, entry) in &self.transactions {
+                let spends =
+                    entry.transaction.input.iter().any(|i| i.previous_output.txid == parent);
+                if spends && all.insert(*child) {
+                    ahead.push(*child);
+                }
+            }
+        }
+        all
+    }
+
+    /// Takes a change in. Live running and restoring both go through here.
+    pub(crate) fn evolve(&mut self, change: &Change) {
+        match change {
+            Change::Connected { block, transactions } => {
+                self.cursor = *block;
+                self.found(*block, transactions);
+            }
+            Change::Disconnected { block, cursor } => self.disconnected(*block, *cursor),
+            Change::Found { block, transactions } => self.found(*block, transactions),
+            Change::Searched { watch } => {
+                self.searches.remove(watch);
+                if self.searches.is_empty() {
+                    self.rescan = None;
+                }
+            }
+            Change::Handed { index } => self.handed = self.handed.max(index.number() + 1),
+            Change::Locked { outpoint, lock } => {
+                self.locks.insert(*outpoint, *lock);
+            }
+            Change::Unlocked { outpoint } => {
+                self.locks.remove(outpoint);
+            }
+            Change::Drafted { id, plan } => {
+                let lock = Lock { holder: Holder::Draft(*id), until: None };
+                self.locks.extend(plan.inputs.iter().map(|outpoint| (*outpoint, lock)));
+                self.drafts.insert(*id, plan.clone());
+                self.next_draft = DraftId(id.0 + 1);
+            }
+            Change::GivenUp { id } => {
+                self.end_draft(*id);
+            }
+            Change::Published { transaction } => self.published(transaction),
+            Change::Forgotten { txid } => {
+                for gone in self.with_descendants(*txid) {
+                    self.transactions.remove(&gone);
+                }
+            }
+            Change::Rescan { from } => self.rescan_from(*from),
+        }
+    }
+
+    fn found(&mut self, block: BlockRef, transactions: &[Arc<Transaction>]) {
+        for transaction in transactions {
+            let txid = transaction.compute_txid();
+            let entry = self.transactions.entry(txid);
+            let mut is_new = false;
+            let entry = entry.or_insert_with(|| {
+                is_new = true;
+                Entry { transaction: Arc::clone(transaction), block: None, seen: 0, made: None }
+            });
+            entry.block = Some(block);
+            // A block may have other signatures than we have seen.
+            entry.transaction = Arc::clone(transaction);
+            if is_new && let Some(rescan) = &mut self.rescan {
+                rescan.found += 1;
+            }
+            self.spent(transaction);
+            self.use_places(transaction, block.height);
+            for vout in 0..transaction.output.len() as u32 {
+                let outpoint = OutPoint { txid, vout };
+                if self.place(&outpoint).is_some() {
+                    self.search(Watch::Spend(outpoint), block.height);
+                }
+            }
+        }
+    }
+
+    fn disconnected(&mut self, block: BlockRef, cursor: BlockRef) {
+        self.cursor = cursor;
+        let seen = self.next_seen;
+        let gone = |entry: &Entry| entry.block == Some(block);
+        // A coinbase is worth nothing without its block.
+        self.transactions.retain(|_, entry| !gone(entry) || !entry.transaction.is_coinbase());
+        for entry in self.transactions.values_mut() {
+            if gone(entry) {
+                entry.block = None;
+                entry.seen = seen;
+                self.next_seen = seen + 1;
+            }
+        }
+        for from in self.searches.values_mut() {
+            *from = (*from).min(Height(cursor.height.0 + 1));
+        }
+    }
+
+    fn published(&mut self, transaction: &Arc<Transaction>) {
+        let txid = transaction.compute_txid();
+        let draft = self.drafts.iter().find(|(_, plan)| plan.txid == txid).map(|(id, _)| *id);
+        let made = draft.and_then(|id| self.end_draft(id)).map(|plan| plan.made);
+        let seen = self.next_seen;
+        self.next_seen += 1;
+        let entry = Entry { transaction: Arc::clone(transaction), block: None, seen, made: None };
+        let entry = self.transactions.entry(txid).or_insert(entry);
+        entry.seen = seen;
+        entry.made = Some(made.unwrap_or_default());
+        self.spent(transaction);
+        self.use_places(transaction, Height(self.cursor.height.0 + 1));
+    }
+
+    /// What is spent needs to be kept for nobody.
+    fn spent(&mut self, transaction: &Transaction) {
+        for input in &transaction.input {
+            self.locks.remove(&input.previous_output);
+        }
+    }
+
+    fn end_draft(&mut self, id: DraftId) -> Option<Plan> {
+        let plan = self.drafts.remove(&id)?;
+        let of_it = |lock: &Lock| lock.holder == Holder::Draft(id);
+        self.locks.retain(|_, lock| !of_it(lock));
+        Some(plan)
+    }
+
+    /// Some of a transaction's outputs may be further ahead than any before.
+    fn use_places(&mut self, transaction: &Transaction, from: Height) {
+        for output in &transaction.output {
+            if let Some(place) = self.places.get(&output.script_pubkey) {
+                let used = &mut self.used[place.branch as usize];
+                *used = (*used).max(place.index.number() + 1);
+            }
+        }
+        for script in self.extend_places() {
+            self.search(Watch::Pay(script), from);
+        }
+    }
+
+    /// Makes the places that are watched since more are used.
+    fn extend_places(&mut self) -> Vec<ScriptBuf> {
+        let mut added = Vec::new();
+        for branch in Branch::ALL {
+            let want = self.used[branch as usize] + GAP_ADDRESSES;
+            let (have, want) = (self.watched[branch as usize], want.min(KEY_INDEX_MAX + 1));
+            self.watched[branch as usize] = want.max(have);
+            for index in have..want {
+                let index = KeyIndex::new(index).expect("the range ends there");
+                let place = KeyPlace { branch, index };
+                let script = self.account.script(place);
+                self.places.insert(script.clone(), place);
+                added.push(script);
+            }
+        }
+        added
+    }
+
+    fn search(&mut self, watch: Watch, from: Height) {
+        if from <= self.cursor.height {
+            let before = self.searches.insert(watch.clone(), from);
+            if before.is_none()
+                && let Some(rescan) = &mut self.rescan
+            {
+                rescan.of += 1;
+            }
+        }
+        self.wishes.push_back(Wish::Watch { watch, from });
+    }
+
+    /// All that is watched.
+    fn watches(&self) -> Vec<Watch> {
+        let pays = self.places.keys().cloned().map(Watch::Pay);
+        let outpoints = self.transactions.iter().flat_map(|(txid, entry)| {
+            let outputs = 0..entry.transaction.output.len() as u32;
+            outputs.map(|vout| OutPoint { txid: *txid, vout })
+        });
+        let ours = outpoints.filter(|outpoint| self.place(outpoint).is_some());
+        pays.chain(ours.map(Watch::Spend)).collect()
+    }
+
+    fn rescan_from(&mut self, from: Height) {
+        let watches = self.watches();
+        self.searches = watches.iter().map(|watch| (watch.clone(), from)).collect();
+        self.rescan = Some(Rescan { of: watches.len() as u32, found: 0 });
+        for watch in watches {
+            self.wishes.push_back(Wish::Unwatch { watch: watch.clone() });
+            self.wishes.push_back(Wish::Watch { watch, from });
+        }
+    }
+
+    /// A chain that knows nothing of us is told everything.
+    pub(crate) fn wish_anew(&mut self) {
+        let next = Height(self.cursor.height.0 + 1);
+        let wish = |watch: Watch| {
+            let from = self.searches.get(&watch).copied().unwrap_or(next);
+            Wish::Watch { watch, from }
+        };
+        self.wishes = self.watches().into_iter().map(wish).collect();
+    }
+
+    /// After reading what was saved: what follows from it.
+    pub(crate) fn complete(&mut self) {
+        self.extend_places();
+        self.wish_anew();
+    }
+}

@@ -1,0 +1,116 @@
+//! `bdk_wallet`, told what the book says: it knows which transactions count, and chooses coins.
+
+use std::sync::Arc;
+
+use bdk_wallet::{
+    KeychainKind, LocalOutput, Update,
+    chain::{BlockId, ConfirmationBlockTime, TxUpdate},
+};
+use bitcoin::{Network, OutPoint, Transaction, Txid};
+use chain::{BlockRef, Height};
+use signer::Account;
+
+use crate::book::{Book, Entry, GAP_ADDRESSES};
+
+/// A cache of what follows from the book.
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    pub(crate) bdk: bdk_wallet::Wallet,
+    network: Network,
+}
+
+/// A transaction that counts.
+pub(crate) struct Canonical {
+    pub(crate) txid: Txid,
+    pub(crate) transaction: Arc<Transaction>,
+    pub(crate) height: Option<Height>,
+}
+
+impl Ledger {
+    /// Made anew of everything.
+    pub(crate) fn new(book: &Book, network: Network) -> Self {
+        let [receive, change] = [0, 1].map(|branch| descriptor(&book.account, network, branch));
+        let bdk = bdk_wallet::Wallet::create(receive, change)
+            .network(network)
+            // Whatever is watched is found.
+            .lookahead(2 * GAP_ADDRESSES)
+            .create_wallet_no_persist()
+            .expect("the descriptors are made of a key and fixed words");
+        let mut ledger = Self { bdk, network };
+        let used = book.used.map(|used| used.checked_sub(1));
+        let kinds = [KeychainKind::External, KeychainKind::Internal];
+        let last_active_indices =
+            kinds.into_iter().zip(used).filter_map(|(kind, used)| Some((kind, used?))).collect();
+        let update = Update { last_active_indices, ..Update::default() };
+        ledger.bdk.apply_update(update).expect("it says nothing of blocks");
+        ledger.add(book, book.transactions.values());
+        ledger
+    }
+
+    /// Some entries are new, or in blocks that are new.
+    pub(crate) fn add<'a>(&mut self, book: &Book, entries: impl Iterator<Item = &'a Entry>) {
+        let mut tip = self.bdk.latest_checkpoint();
+        let mut tx_update = TxUpdate::<ConfirmationBlockTime>::default();
+        for entry in entries {
+            let txid = entry.transaction.compute_txid();
+            tx_update.txs.push(Arc::clone(&entry.transaction));
+            if let Some(block) = entry.block {
+                let block_id = block_id(block);
+                tip = tip.insert(block_id);
+                let anchor = ConfirmationBlockTime { block_id, confirmation_time: 0 };
+                tx_update.anchors.insert((anchor, txid));
+            }
+            if entry.seen > 0 {
+                tx_update.seen_ats.insert((txid, entry.seen));
+            }
+        }
+        if book.cursor.height.0 > 0 {
+            tip = tip.insert(block_id(book.cursor));
+        }
+        let update = Update { tx_update, chain: Some(tip), ..Update::default() };
+        self.bdk.apply_update(update).expect("it is on top of the blocks that are there");
+        // What would be saved is in the book already.
+        self.bdk.take_staged();
+    }
+
+    /// Something is gone.
+    pub(crate) fn renew(&mut self, book: &Book) {
+        *self = Self::new(book, self.network);
+    }
+
+    pub(crate) const fn network(&self) -> Network {
+        self.network
+    }
+
+    /// Our outputs that nothing spends, in their order.
+    pub(crate) fn unspent(&self) -> impl Iterator<Item = LocalOutput> + '_ {
+        self.bdk.list_unspent()
+    }
+
+    /// All transactions that count.
+    pub(crate) fn canonical(&self) -> impl Iterator<Item = Canonical> + '_ {
+        self.bdk.transactions().map(|each| Canonical {
+            txid: each.tx_node.txid,
+            transaction: Arc::clone(&each.tx_node.tx),
+            height: each.chain_position.confirmation_height_upper_bound().map(Height),
+        })
+    }
+
+    /// What spends an output, of all that counts.
+    pub(crate) fn spender(&self, outpoint: &OutPoint) -> Option<Txid> {
+        let spends = |each: &Canonical| {
+            each.transaction.input.iter().any(|input| input.previous_output == *outpoint)
+        };
+        self.canonical().find(spends).map(|each| each.txid)
+    }
+}
+
+fn descriptor(account: &Account, network: Network, branch: u8) -> String {
+    let coin = if network == Network::Bitcoin { 0 } else { 1 };
+    let Account { xpub, fingerprint } = account;
+    format!("tr([{fingerprint}/{}'/{coin}'/0']{xpub}/{branch}/*)", signer::WALLET_PURPOSE)
+}
+
+fn block_id(block: BlockRef) -> BlockId {
+    BlockId { height: block.height.0, hash: block.hash }
+}

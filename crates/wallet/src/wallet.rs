@@ -1,0 +1,409 @@
+//! The wallet of one account.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use bitcoin::{Address, Amount, Network, OutPoint, Transaction, Txid};
+use chain::{BlockRef, Event, Found, Height};
+use signer::{Account, Branch, KeyIndex, KeyPlace};
+
+use crate::{
+    api::{Balance, Coin, DraftId, Holder, Lock, Progress, Wish},
+    book::{Book, GAP_ADDRESSES},
+    change::Change,
+    fault::{Refusal, RestoreFault},
+    ledger::Ledger,
+};
+
+/// Coins that are kept at once.
+pub const LOCKS_MAX: usize = 10_000;
+
+/// Blocks from which on a coinbase may be spent, its own counted.
+const MATURE_BLOCKS: u32 = bitcoin::constants::COINBASE_MATURITY;
+
+/// Coins, addresses and spends of one account, as a user of a [`Chain`](chain::Chain).
+///
+/// Poll shape: pass the chain's events to [`Wallet::hear`], and to the chain what
+/// [`Wallet::wish`] says. Save what [`Wallet::change`] gives before anything else is done with
+/// what it answered.
+#[derive(Debug)]
+pub struct Wallet {
+    pub(crate) book: Book,
+    pub(crate) ledger: Ledger,
+    changes: VecDeque<Vec<u8>>,
+}
+
+impl Wallet {
+    /// A wallet that hears of the blocks behind `birthday`.
+    pub fn create(account: Account, network: Network, birthday: BlockRef) -> Self {
+        Self::of(Book::new(account, birthday), network)
+    }
+
+    /// A wallet as it was saved: a snapshot, and all changes since then. It attaches itself to the
+    /// chain at [`Wallet::cursor`].
+    pub fn restore<'a>(
+        account: Account,
+        network: Network,
+        snapshot: &[u8],
+        changes: impl IntoIterator<Item = &'a [u8]>,
+    ) -> Result<Self, RestoreFault> {
+        let mut book = Book::decode(snapshot, &account, network)?;
+        for (number, bytes) in changes.into_iter().enumerate() {
+            let change = Change::decode(bytes)?;
+            book.check(&change)
+                .map_err(|why| RestoreFault::Change { change: number, why: Box::new(why) })?;
+            book.evolve(&change);
+        }
+        book.wish_anew();
+        Ok(Self::of(book, network))
+    }
+
+    fn of(book: Book, network: Network) -> Self {
+        let ledger = Ledger::new(&book, network);
+        Self { book, ledger, changes: VecDeque::new() }
+    }
+
+    /// All of it. Changes that were given before it are in it.
+    pub fn snapshot(&self) -> Vec<u8> {
+        self.book.encode(self.ledger.network())
+    }
+
+    /// The next thing to save, in order.
+    pub fn change(&mut self) -> Option<Vec<u8>> {
+        self.changes.pop_front()
+    }
+
+    /// The next thing that the chain should do, in order. If the chain refuses a watch because it
+    /// begins too early, it can begin where the chain does.
+    pub fn wish(&mut self) -> Option<Wish> {
+        self.book.wishes.pop_front()
+    }
+
+    /// The account.
+    pub const fn account(&self) -> &Account {
+        &self.book.account
+    }
+
+    /// The network.
+    pub const fn network(&self) -> Network {
+        self.ledger.network()
+    }
+
+    /// The newest block that it has heard of.
+    pub const fn cursor(&self) -> BlockRef {
+        self.book.cursor
+    }
+
+    /// The block behind which it began.
+    pub const fn birthday(&self) -> BlockRef {
+        self.book.birthday
+    }
+
+    /// Hears of a block, or of what one has.
+    pub fn hear(&mut self, event: Event) -> Result<(), Refusal> {
+        let change = match event {
+            Event::Connected { block, found } => {
+                Change::Connected { block, transactions: once(found) }
+            }
+            Event::Disconnected { block, cursor } => Change::Disconnected { block, cursor },
+            Event::Found { block, found } => Change::Found { block, transactions: once(found) },
+            Event::Searched { watch } if !self.book.searches.contains_key(&watch) => return Ok(()),
+            Event::Searched { watch } => Change::Searched { watch },
+        };
+        self.book.check(&change)?;
+        self.apply(change);
+        Ok(())
+    }
+
+    /// An address that nobody has paid to. Each time it is another one, as long as other wallets
+    /// would find what is paid to it.
+    pub fn address(&mut self) -> Result<Address, Refusal> {
+        let used = self.book.used[Branch::Receive as usize];
+        let next = self.book.handed.max(used);
+        let index = if next < used + GAP_ADDRESSES { next } else { used };
+        let index = KeyIndex::new(index).map_err(Refusal::UsedUp)?;
+        if index.number() >= self.book.handed {
+            self.apply(Change::Handed { index });
+        }
+        let script = self.book.account.script(KeyPlace { branch: Branch::Receive, index });
+        let address = Address::from_script(&script, self.network());
+        Ok(address.expect("every output of taproot has an address"))
+    }
+
+    /// All coins, in the order of their outpoints.
+    pub fn coins(&self) -> Vec<Coin> {
+        let mut coins: Vec<Coin> = self.ledger.unspent().filter_map(|o| self.coin(&o)).collect();
+        coins.sort_by_key(|coin| coin.outpoint);
+        coins
+    }
+
+    fn coin(&self, output: &bdk_wallet::LocalOutput) -> Option<Coin> {
+        let outpoint = output.outpoint;
+        let entry = self.book.transactions.get(&outpoint.txid)?;
+        let height = output.chain_position.confirmation_height_upper_bound().map(Height);
+        let tip = self.book.cursor.height.0;
+        let confirmations = height.map_or(0, |height| (tip + 1).saturating_sub(height.0));
+        Some(Coin {
+            outpoint,
+            amount: output.txout.value,
+            place: self.book.place(&outpoint)?,
+            height,
+            confirmations,
+            is_immature: entry.transaction.is_coinbase() && confirmations < MATURE_BLOCKS,
+            is_change: entry.made.is_some(),
+            lock: self.book.lock(&outpoint),
+        })
+    }
+
+    /// How much there is, if so much has to stay ours.
+    pub fn balance(&self, reserve: Amount) -> Balance {
+        let mut balance = Balance { reserve, ..Balance::default() };
+        for coin in self.coins() {
+            let sum = match (coin.height, coin.is_immature) {
+                (_, true) => &mut balance.immature,
+                (Some(_), false) => &mut balance.confirmed,
+                (None, false) => &mut balance.pending,
+            };
+            *sum += coin.amount;
+            if coin.height.is_none() && coin.is_change {
+                balance.change += coin.amount;
+            }
+            if coin.lock.is_some() {
+                balance.locked += coin.amount;
+            }
+            if coin.is_free() {
+                balance.spendable += coin.amount;
+            }
+        }
+        balance.spendable = balance.spendable.checked_sub(reserve).unwrap_or_default();
+        balance
+    }
+
+    /// Keeps a coin for somebody, until a block if there is one. Whoever keeps it already can
+    /// change until when.
+    pub fn lock(
+        &mut self,
+        outpoint: OutPoint,
+        user: u32,
+        until: Option<Height>,
+    ) -> Result<(), Refusal> {
+        let holder = Holder::User(user);
+        let coin = self.coins().into_iter().find(|coin| coin.outpoint == outpoint);
+        let coin = coin.ok_or(Refusal::UnknownCoin { outpoint })?;
+        match coin.lock {
+            Some(lock) if lock.holder != holder => {
+                return Err(Refusal::Locked { outpoint, holder: lock.holder });
+            }
+            Some(_) | None => self.room_for_locks(1)?,
+        }
+        self.apply(Change::Locked { outpoint, lock: Lock { holder, until } });
+        Ok(())
+    }
+
+    /// Keeps it no longer. To do it again changes nothing.
+    pub fn unlock(&mut self, outpoint: OutPoint, user: u32) -> Result<(), Refusal> {
+        match self.book.lock(&outpoint) {
+            Some(lock) if lock.holder != Holder::User(user) => {
+                Err(Refusal::Locked { outpoint, holder: lock.holder })
+            }
+            Some(_) => {
+                self.apply(Change::Unlocked { outpoint });
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
+    pub(crate) fn room_for_locks(&self, more: usize) -> Result<(), Refusal> {
+        let (have, max) = (self.book.locks.len(), LOCKS_MAX);
+        if have + more > max {
+            return Err(Refusal::TooManyLocks { have, max });
+        }
+        Ok(())
+    }
+
+    /// Drafts that were neither published nor given up. After a restart nobody has them any more,
+    /// and whoever began them begins again.
+    pub fn drafts(&self) -> impl Iterator<Item = DraftId> + '_ {
+        self.book.drafts.keys().copied()
+    }
+
+    /// A draft will not be published: its coins are free again.
+    pub fn give_up(&mut self, draft: DraftId) -> Result<(), Refusal> {
+        if !self.book.drafts.contains_key(&draft) {
+            return Err(Refusal::UnknownDraft { draft });
+        }
+        self.apply(Change::GivenUp { id: draft });
+        Ok(())
+    }
+
+    /// A signed transaction is about to be published: it is pending from now on. Say so, save, and
+    /// publish then. To say it again changes nothing.
+    pub fn published(&mut self, transaction: Transaction) -> Result<(), Refusal> {
+        let txid = transaction.compute_txid();
+        if self.ledger.canonical().any(|each| each.txid == txid) {
+            return Ok(());
+        }
+        let of = transaction.input.len();
+        let unsigned =
+            |input: &bitcoin::TxIn| input.witness.is_empty() && input.script_sig.is_empty();
+        if let Some(input) = transaction.input.iter().position(unsigned) {
+            return Err(Refusal::Unsigned { input, of });
+        }
+        let draft = self.book.drafts.iter().find(|(_, plan)| plan.txid == txid);
+        let (own, replaces) = match draft {
+            Some((id, plan)) => (Some(Holder::Draft(*id)), plan.replaces),
+            None => (None, None),
+        };
+        let mut is_ours = false;
+        for input in &transaction.input {
+            let outpoint = input.previous_output;
+            if self.book.place(&outpoint).is_none() {
+                continue;
+            }
+            is_ours = true;
+            self.check_spend(outpoint, own, replaces)?;
+        }
+        let pays = |output: &bitcoin::TxOut| self.book.places.contains_key(&output.script_pubkey);
+        if !is_ours && !transaction.output.iter().any(pays) {
+            return Err(Refusal::Unrelated { txid });
+        }
+        self.apply(Change::Published { transaction: Arc::new(transaction) });
+        Ok(())
+    }
+
+    /// Whether a coin of ours may be spent by what `own` drafted, or by what nobody did.
+    fn check_spend(
+        &self,
+        outpoint: OutPoint,
+        own: Option<Holder>,
+        replaces: Option<Txid>,
+    ) -> Result<(), Refusal> {
+        match self.book.lock(&outpoint).map(|lock| lock.holder) {
+            Some(holder @ Holder::Draft(_)) if Some(holder) != own => {
+                return Err(Refusal::Locked { outpoint, holder });
+            }
+            // Other parts of the node spend what they keep.
+            Some(_) | None => {}
+        }
+        match self.ledger.spender(&outpoint) {
+            Some(by) if Some(by) != replaces => Err(Refusal::DoubleSpend { outpoint, by }),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// A pending transaction will never be in a block: it and what hangs on it never was.
+    pub fn forget(&mut self, txid: Txid) -> Result<(), Refusal> {
+        let entry = self.book.transactions.get(&txid);
+        let entry = entry.ok_or(Refusal::UnknownTransaction { txid })?;
+        if let Some(block) = entry.block {
+            return Err(Refusal::Confirmed { txid, height: block.height });
+        }
+        self.apply(Change::Forgotten { txid });
+        Ok(())
+    }
+
+    /// Transactions of ours that should be on their way into a block, parents first.
+    pub fn to_rebroadcast(&self) -> Vec<Arc<Transaction>> {
+        let mut pending: Vec<_> = self.ledger.canonical().filter(|c| c.height.is_none()).collect();
+        pending.retain(|each| {
+            self.book.transactions.get(&each.txid).is_some_and(|entry| entry.made.is_some())
+        });
+        // A parent was seen before its child, unless a reorg took it; then it goes first.
+        let mut ordered = Vec::new();
+        while !pending.is_empty() {
+            let parents: Vec<Txid> = pending.iter().map(|each| each.txid).collect();
+            let waits = |transaction: &Transaction| {
+                transaction.input.iter().any(|i| parents.contains(&i.previous_output.txid))
+            };
+            let (later, now): (Vec<_>, Vec<_>) =
+                pending.into_iter().partition(|each| waits(&each.transaction));
+            if now.is_empty() {
+                break;
+            }
+            ordered.extend(now.into_iter().map(|each| each.transaction));
+            pending = later;
+        }
+        ordered
+    }
+
+    /// Looks through all blocks from `from` on again, for everything that is watched.
+    pub fn rescan(&mut self, from: Height) -> Result<(), Refusal> {
+        let max = self.book.cursor.height;
+        if from > max {
+            return Err(Refusal::TooLate { got: from, max });
+        }
+        self.apply(Change::Rescan { from });
+        Ok(())
+    }
+
+    /// How far the last [`Wallet::rescan`] is; nothing if there is none.
+    pub fn progress(&self) -> Option<Progress> {
+        let rescan = self.book.rescan?;
+        let (of, found) = (rescan.of as usize, rescan.found as usize);
+        Some(Progress { done: of.saturating_sub(self.book.searches.len()), of, found })
+    }
+
+    pub(crate) fn apply(&mut self, change: Change) {
+        self.changes.push_back(change.encode());
+        self.book.evolve(&change);
+        match &change {
+            Change::Connected { transactions, .. } | Change::Found { transactions, .. } => {
+                let of = |transaction: &Arc<Transaction>| transaction.compute_txid();
+                let entries =
+                    transactions.iter().map(of).map(|txid| &self.book.transactions[&txid]);
+                self.ledger.add(&self.book, entries);
+            }
+            Change::Published { transaction } => {
+                let entry = &self.book.transactions[&transaction.compute_txid()];
+                self.ledger.add(&self.book, std::iter::once(entry));
+            }
+            Change::Disconnected { .. } | Change::Forgotten { .. } => self.ledger.renew(&self.book),
+            Change::Searched { .. }
+            | Change::Handed { .. }
+            | Change::Locked { .. }
+            | Change::Unlocked { .. }
+            | Change::Drafted { .. }
+            | Change::GivenUp { .. }
+            | Change::Rescan { .. } => {}
+        }
+    }
+}
+
+impl Book {
+    /// Whether a change from outside can follow.
+    fn check(&self, change: &Change) -> Result<(), Refusal> {
+        let cursor = self.cursor;
+        let (got, follows) = match change {
+            Change::Connected { block, .. } => {
+                (*block, block.height.0.checked_sub(1) == Some(cursor.height.0))
+            }
+            Change::Disconnected { block, cursor: before } => {
+                let is_before = block.height.0.checked_sub(1) == Some(before.height.0);
+                (*block, *block == cursor && is_before)
+            }
+            Change::Found { block, .. } => (*block, block.height <= cursor.height),
+            Change::Searched { .. }
+            | Change::Handed { .. }
+            | Change::Locked { .. }
+            | Change::Unlocked { .. }
+            | Change::Drafted { .. }
+            | Change::GivenUp { .. }
+            | Change::Published { .. }
+            | Change::Forgotten { .. }
+            | Change::Rescan { .. } => return Ok(()),
+        };
+        if follows { Ok(()) } else { Err(Refusal::Gap { got, cursor }) }
+    }
+}
+
+/// A transaction may be found for many reasons.
+fn once(found: Vec<Found>) -> Vec<Arc<Transaction>> {
+    let mut transactions: Vec<Arc<Transaction>> = Vec::new();
+    for Found { transaction, .. } in found {
+        // What was found in one transaction comes together.
+        if transactions.last().is_none_or(|last| !Arc::ptr_eq(last, &transaction)) {
+            transactions.push(transaction);
+        }
+    }
+    transactions
+}
