@@ -1,5 +1,7 @@
 //! Spends, from the wish to the signed transaction.
 
+use std::collections::BTreeSet;
+
 use bdk_wallet::{
     coin_selection::{BranchAndBoundCoinSelection, SingleRandomDraw},
     error::CreateTxError,
@@ -71,17 +73,17 @@ impl Draft {
 }
 
 /// What is to be built, after everything simple was judged.
-struct Job {
+pub(crate) struct Job {
     /// Outputs of which the amount is known.
-    fixed: Vec<(ScriptBuf, Amount)>,
+    pub(crate) fixed: Vec<(ScriptBuf, Amount)>,
     /// Who gets what is left.
-    rest: ScriptBuf,
+    pub(crate) rest: ScriptBuf,
     /// All free coins go into it.
-    is_all: bool,
-    rate: FeeRate,
-    allow_high_fee: bool,
-    is_fixed: bool,
-    change: Option<KeyIndex>,
+    pub(crate) is_all: bool,
+    pub(crate) rate: FeeRate,
+    pub(crate) allow_high_fee: bool,
+    pub(crate) is_fixed: bool,
+    pub(crate) change: Option<KeyIndex>,
 }
 
 impl Wallet {
@@ -166,15 +168,8 @@ impl Wallet {
         }
         taken.sort_by_key(|coin| std::cmp::Reverse((coin.amount, coin.outpoint)));
         taken.truncate(max);
-        let mut spare = Vec::new();
-        for output in self.ledger.unspent() {
-            if !taken.iter().any(|coin| coin.outpoint == output.outpoint) {
-                spare.push(output.outpoint);
-            }
-        }
-        let size_of_change = OUTPUT_BYTES;
-        let selection = BranchAndBoundCoinSelection::new(size_of_change, SingleRandomDraw);
-        let mut builder = self.ledger.bdk.build_tx().coin_selection(selection);
+        let spare = self.all_but(&taken);
+        let mut builder = self.ledger.bdk.build_tx().coin_selection(selection());
         builder.set_recipients(job.fixed.clone());
         builder.drain_to(job.rest.clone()).fee_rate(job.rate).unspendable(spare);
         if is_all {
@@ -196,8 +191,15 @@ impl Wallet {
         Ok(spend)
     }
 
+    /// Coins that a spend may not have, if it may have these.
+    pub(crate) fn all_but(&self, taken: &[&Coin]) -> Vec<OutPoint> {
+        let taken: BTreeSet<OutPoint> = taken.iter().map(|coin| coin.outpoint).collect();
+        let all = self.ledger.unspent().map(|output| output.outpoint);
+        all.filter(|outpoint| !taken.contains(outpoint)).collect()
+    }
+
     /// The spend that makes just this transaction.
-    fn meaning(&self, transaction: &Transaction, allow_high_fee: bool) -> Spend {
+    pub(crate) fn meaning(&self, transaction: &Transaction, allow_high_fee: bool) -> Spend {
         let input = |input: &bitcoin::TxIn| {
             let outpoint = input.previous_output;
             let known = "only coins of ours are chosen";
@@ -225,7 +227,12 @@ impl Wallet {
     }
 
     /// Keeps the coins of a spend that the signer will not refuse.
-    fn draft(&mut self, job: &Job, spend: Spend, replaces: Option<Txid>) -> Result<Draft, Refusal> {
+    pub(crate) fn draft(
+        &mut self,
+        job: &Job,
+        spend: Spend,
+        replaces: Option<Txid>,
+    ) -> Result<Draft, Refusal> {
         let account = self.book.account;
         let fee = Policy::default().judge(&account, &spend).map_err(Refusal::Signer)?;
         self.room_for_locks(spend.inputs.len())?;
@@ -241,7 +248,12 @@ impl Wallet {
     }
 }
 
-fn check_rate(got: FeeRate, allow_high_fee: bool) -> Result<(), Refusal> {
+/// How coins are chosen: without change if that can be, and else by chance.
+pub(crate) fn selection() -> BranchAndBoundCoinSelection {
+    BranchAndBoundCoinSelection::new(OUTPUT_BYTES, SingleRandomDraw)
+}
+
+pub(crate) fn check_rate(got: FeeRate, allow_high_fee: bool) -> Result<(), Refusal> {
     if got < FEE_RATE_MIN {
         return Err(Refusal::FeeRateLow { got, min: FEE_RATE_MIN });
     }
@@ -265,11 +277,11 @@ fn check_amount(to: &ScriptBuf, got: Amount) -> Result<(), Refusal> {
     if got < min { Err(Refusal::Dust { got, min }) } else { Ok(()) }
 }
 
-fn sum(coins: &[Coin]) -> Amount {
+pub(crate) fn sum(coins: &[Coin]) -> Amount {
     coins.iter().map(|coin| coin.amount).sum()
 }
 
-fn fee(spend: &Spend) -> Amount {
+pub(crate) fn fee(spend: &Spend) -> Amount {
     let spent: Amount = spend.inputs.iter().map(|input| input.amount).sum();
     let paid: Amount = spend.outputs.iter().map(|output| output.amount).sum();
     spent.checked_sub(paid).unwrap_or_default()

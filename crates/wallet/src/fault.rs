@@ -131,6 +131,11 @@ pub enum Refusal {
         /// Which.
         txid: Txid,
     },
+    /// What the transaction spends will never be there: another one was made instead of its parent.
+    Orphaned {
+        /// Which.
+        txid: Txid,
+    },
     /// Somebody needs just this transaction.
     Fixed {
         /// Which.
@@ -140,11 +145,11 @@ pub enum Refusal {
     ReplacementRate {
         /// The rate.
         got: FeeRate,
-        /// The rate that it must be above.
-        above: FeeRate,
+        /// The least: a satoshi for each virtual byte above what is replaced.
+        min: FeeRate,
     },
-    /// Its replacement would pay too small a fee: it must be what is replaced paid, and its own
-    /// way through the network.
+    /// Its replacement would pay too small a fee: it must be what all that is replaced has paid,
+    /// and its own way through the network besides (rules 3 and 4 of BIP 125).
     ReplacementFee {
         /// The fee.
         got: Amount,
@@ -279,9 +284,10 @@ impl fmt::Display for Refusal {
             Self::Unsigned { input, of } => write!(f, "input {input} of {of} is not signed"),
             Self::Confirmed { txid, height } => write!(f, "{txid} is in the block at {height}"),
             Self::NotOurs { txid } => write!(f, "we have not made {txid}"),
+            Self::Orphaned { txid } => write!(f, "what {txid} spends will never be there"),
             Self::Fixed { txid } => write!(f, "somebody needs {txid} as it is"),
-            Self::ReplacementRate { got, above } => {
-                write!(f, "a replacement at {}, it must be above {}", Rate(*got), Rate(*above))
+            Self::ReplacementRate { got, min } => {
+                write!(f, "a replacement at {}, at least {}", Rate(*got), Rate(*min))
             }
             Self::ReplacementFee { got, min } => {
                 write!(f, "a replacement with a fee of {got}, at least {min}")

@@ -12,6 +12,7 @@
 
 mod api;
 mod book;
+mod bump;
 mod change;
 mod codec;
 mod draft;

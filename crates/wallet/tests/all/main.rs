@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod blocks;
+mod bumps;
 mod receives;
 mod sends;
 mod world;

@@ -240,3 +240,19 @@ pub fn order(to: ScriptBuf, sats: u64, sat_per_vb: u64) -> Order {
 pub fn all(to: ScriptBuf, sat_per_vb: u64) -> Order {
     Order::new(Recipient::Script(to), Wanted::All, rate(sat_per_vb))
 }
+
+impl World {
+    /// What is refused changes nothing, and gives nothing to save.
+    pub fn refused<T: std::fmt::Debug>(
+        &mut self,
+        work: impl FnOnce(&mut Wallet, [u8; 32]) -> Result<T, Refusal>,
+    ) -> Refusal {
+        self.save();
+        let (before, draw) = (self.wallet.snapshot(), self.dice.array());
+        let refusal = work(&mut self.wallet, draw).unwrap_err();
+        assert_eq!(self.wallet.snapshot(), before);
+        assert_eq!((self.wallet.change(), self.wallet.wish()), (None, None));
+        assert!(!refusal.to_string().is_empty());
+        refusal
+    }
+}

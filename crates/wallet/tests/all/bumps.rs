@@ -1,0 +1,151 @@
+//! Spends that are replaced by ones that pay more.
+
+use bitcoin::Amount;
+use wallet::{Order, Refusal};
+
+use crate::{
+    blocks::stranger,
+    world::{World, all, order, rate, sat},
+};
+
+#[test]
+fn a_replacement_pays_the_same_and_costs_more() {
+    let mut world = World::new();
+    world.receive(100_000);
+    let first = world.pay(&order(stranger(1), 30_000, 2));
+    let draw = world.dice.array();
+    let draft = world.wallet.bump(first.compute_txid(), rate(5), false, draw).unwrap();
+    // Until it is published the first one counts.
+    assert_eq!(world.wallet.to_rebroadcast()[0].compute_txid(), first.compute_txid());
+    let second = world.publish(&draft);
+    assert_eq!(second.input[0].previous_output, first.input[0].previous_output);
+    let paid = |number, sats| {
+        let found = second.output.iter().find(|o| o.script_pubkey == stranger(number)).unwrap();
+        assert_eq!(found.value, sat(sats));
+    };
+    paid(1, 30_000);
+    assert!(draft.fee() >= sat(5 * second.vsize() as u64));
+    let change = |transaction: &bitcoin::Transaction| {
+        let change = transaction.output.iter().find(|o| o.script_pubkey != stranger(1));
+        change.unwrap().script_pubkey.clone()
+    };
+    assert_eq!(change(&first), change(&second), "the change goes where it went");
+    assert_eq!(world.balance().spendable, sat(70_000) - draft.fee());
+    world.restart();
+    assert_eq!(world.wallet.to_rebroadcast()[0].compute_txid(), second.compute_txid());
+    // Miners may take the first one nevertheless; and then a reorg takes it back.
+    world.mine(vec![first.clone()]);
+    let confirmed = world.balance().confirmed;
+    assert!(confirmed > sat(70_000) - draft.fee());
+    assert_eq!(world.balance().pending, sat(0));
+    world.reorg(1, vec![vec![second]]);
+    assert_eq!(world.balance().confirmed, sat(70_000) - draft.fee());
+}
+
+#[test]
+fn it_has_to_pay_for_what_it_replaces() {
+    let mut world = World::new();
+    world.receive(1_000_000);
+    let first = world.pay(&order(stranger(1), 30_000, 10));
+    let txid = first.compute_txid();
+    let refusal = world.refused(|wallet, draw| wallet.bump(txid, rate(10), false, draw));
+    let Refusal::ReplacementRate { got, min } = refusal else { panic!("{refusal}") };
+    assert_eq!(got, rate(10));
+    assert!((2_750..2_760).contains(&min.to_sat_per_kwu()), "{min}");
+    // What hangs on it is replaced as well, and was paid for.
+    let second = world.pay(&order(stranger(2), 30_000, 100));
+    assert_eq!(second.input[0].previous_output.txid, txid);
+    let refusal = world.refused(|wallet, draw| wallet.bump(txid, rate(20), false, draw));
+    let Refusal::ReplacementFee { got, min } = refusal else { panic!("{refusal}") };
+    assert!(got < sat(20 * 160) && min > sat(110 * 154), "{got} {min}");
+    let draw = world.dice.array();
+    let draft = world.wallet.bump(txid, rate(120), false, draw).unwrap();
+    world.publish(&draft);
+    let pending = world.wallet.to_rebroadcast();
+    assert_eq!(pending.len(), 1);
+    assert_eq!(pending[0].compute_txid(), draft.txid());
+    assert_eq!(world.balance().spendable, sat(970_000) - draft.fee());
+    let refusal = world.refused(|wallet, draw| wallet.bump(txid, rate(200), false, draw));
+    let (outpoint, by) = (first.input[0].previous_output, draft.txid());
+    assert_eq!(refusal, Refusal::DoubleSpend { outpoint, by });
+    let txid = second.compute_txid();
+    let refusal = world.refused(|wallet, draw| wallet.bump(txid, rate(200), false, draw));
+    assert_eq!(refusal, Refusal::Orphaned { txid });
+}
+
+#[test]
+fn it_takes_more_coins_if_it_must() {
+    let mut world = World::new();
+    world.receive(31_000);
+    let first = world.pay(&order(stranger(1), 30_600, 1));
+    let txid = first.compute_txid();
+    assert_eq!(first.output.len(), 1, "there is no change");
+    let refusal = world.refused(|wallet, draw| wallet.bump(txid, rate(30), false, draw));
+    let Refusal::NotEnough { have, need, fee } = refusal else { panic!("{refusal}") };
+    assert_eq!((have, need), (sat(31_000), sat(30_600)));
+    assert!(fee > sat(3_000), "{fee}");
+    world.receive(20_000);
+    let draw = world.dice.array();
+    let draft = world.wallet.bump(txid, rate(30), false, draw).unwrap();
+    assert_eq!(draft.spend().inputs.len(), 2);
+    let second = world.publish(&draft);
+    world.mine(vec![second]);
+    assert_eq!(world.balance().confirmed, sat(51_000 - 30_600) - draft.fee());
+}
+
+#[test]
+fn whoever_gets_everything_pays_for_it() {
+    let mut world = World::new();
+    world.receive(40_000);
+    let first = world.pay(&all(stranger(1), 2));
+    world.receive(9_000);
+    let draw = world.dice.array();
+    let draft = world.wallet.bump(first.compute_txid(), rate(8), false, draw).unwrap();
+    let second = world.publish(&draft);
+    assert_eq!((second.input.len(), second.output.len()), (1, 1));
+    assert_eq!(second.output[0].value, sat(40_000) - draft.fee());
+    let refusal =
+        world.refused(|wallet, draw| wallet.bump(second.compute_txid(), rate(900), true, draw));
+    assert!(matches!(refusal, Refusal::NotEnough { .. }), "{refusal}");
+    // With a reserve the reserve stays as it is.
+    let reserve = sat(3_000);
+    let first = world.pay(&Order { reserve, ..all(stranger(2), 2) });
+    let draw = world.dice.array();
+    let draft = world.wallet.bump(first.compute_txid(), rate(4), false, draw).unwrap();
+    let paid = draft.spend().transaction(world.wallet.account()).output;
+    let to = paid.iter().find(|output| output.script_pubkey == stranger(2)).unwrap().value;
+    assert_eq!(to, sat(6_000) - draft.fee());
+}
+
+#[test]
+fn not_everything_is_ours_to_replace() {
+    let mut world = World::new();
+    let gift = world.receive(100_000);
+    let bump =
+        |txid| move |wallet: &mut wallet::Wallet, draw| wallet.bump(txid, rate(9), false, draw);
+    let height = chain::Height(1);
+    assert_eq!(world.refused(bump(gift)), Refusal::Confirmed { txid: gift, height });
+    world.reorg(1, Vec::new());
+    assert_eq!(world.refused(bump(gift)), Refusal::NotOurs { txid: gift });
+    let txid = crate::blocks::outpoint(1).txid;
+    assert_eq!(world.refused(bump(txid)), Refusal::UnknownTransaction { txid });
+    world.receive(50_000);
+    let fixed = Order { is_fixed: true, ..order(stranger(1), 20_000, 1) };
+    let txid = world.pay(&fixed).compute_txid();
+    assert_eq!(world.refused(bump(txid)), Refusal::Fixed { txid });
+    world.receive(60_000);
+    let txid = world.pay(&order(stranger(2), 55_000, 1)).compute_txid();
+    let low = world.refused(|wallet, draw| wallet.bump(txid, rate(0), false, draw));
+    assert_eq!(low, Refusal::FeeRateLow { got: rate(0), min: rate(1) });
+    let high = world.refused(|wallet, draw| wallet.bump(txid, rate(1_001), false, draw));
+    assert_eq!(high, Refusal::FeeRateHigh { got: rate(1_001), max: rate(1_000) });
+    // One at a time.
+    let draw = world.dice.array();
+    let draft = world.wallet.bump(txid, rate(9), false, draw).unwrap();
+    let refusal = world.refused(bump(txid));
+    assert!(matches!(refusal, Refusal::Locked { .. }), "{refusal}");
+    world.wallet.give_up(draft.id()).unwrap();
+    let draw = world.dice.array();
+    world.wallet.bump(txid, rate(9), false, draw).unwrap();
+    assert!(draft.fee() > Amount::ZERO);
+}
