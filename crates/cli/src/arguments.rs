@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
+use crate::money;
+
 /// A Lightning node you can take apart.
 #[derive(Parser)]
 #[command(name = "leyden", version, arg_required_else_help = true)]
@@ -89,6 +91,9 @@ pub enum Verb {
     /// The chain, and what is watched in it
     #[command(subcommand)]
     Chain(ChainVerb),
+    /// The money on the chain
+    #[command(subcommand)]
+    Wallet(WalletVerb),
     /// Show what happens, line by line
     Events,
     /// End the node
@@ -118,6 +123,61 @@ pub enum ChainVerb {
         /// An address, TXID:NUMBER of an output, or script:HEX
         what: String,
     },
+}
+
+/// What to do with the money.
+#[derive(Subcommand)]
+pub enum WalletVerb {
+    /// An address that nobody has paid to
+    Address,
+    /// How much there is
+    Balance,
+    /// What there is, coin by coin
+    Coins,
+    /// Pay to an address
+    Send(Box<Pay>),
+    /// Replace an unconfirmed payment by one that pays a higher fee
+    Bump {
+        /// The payment
+        txid: String,
+        /// The new fee rate, in sat/vB
+        #[arg(long, value_name = "RATE", value_parser = money::sat_per_kvb)]
+        rate: u64,
+        /// Pay it, although it is high
+        #[arg(long)]
+        allow_high_fee: bool,
+    },
+    /// Look for our money once more, as far back as there are blocks
+    Rescan {
+        /// From this block on
+        #[arg(long, value_name = "HEIGHT")]
+        from: Option<u32>,
+    },
+}
+
+/// A payment.
+#[derive(Args)]
+pub struct Pay {
+    /// Whom to pay
+    pub to: String,
+    /// How much, such as 25000sat or 0.00025btc
+    #[arg(value_parser = money::sat, required_unless_present = "all", conflicts_with = "all")]
+    pub amount: Option<u64>,
+    /// All that can be spent
+    #[arg(long)]
+    pub all: bool,
+    /// The fee rate, in sat/vB
+    #[arg(long, value_name = "RATE", value_parser = money::sat_per_kvb)]
+    pub rate: Option<u64>,
+    /// Instead of a rate: to be confirmed within so many blocks [default: 6]
+    #[arg(long, value_name = "N", conflicts_with = "rate")]
+    pub blocks: Option<u16>,
+    /// Pay the fee, although it is high
+    #[arg(long)]
+    pub allow_high_fee: bool,
+    /// Spend what future channels need, too
+    #[arg(long)]
+    pub spend_reserve: bool,
 }
 
 /// How to run.
@@ -154,6 +214,9 @@ pub struct Up {
     /// Where a new node's chain begins [default: 288 blocks below the tip]
     #[arg(long, value_name = "HEIGHT")]
     pub birthday: Option<u32>,
+    /// What spends of the wallet have to leave, for future channels [default: 25000]
+    #[arg(long, value_name = "SAT")]
+    pub reserve: Option<u64>,
     /// The challenge of a signet of your own
     #[arg(long, value_name = "HEX")]
     pub signet_challenge: Option<String>,

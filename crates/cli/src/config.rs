@@ -7,6 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use bitcoin::Amount;
 use chain::Height;
 use node::{
     io::bitcoind::{DoorKey, Place},
@@ -38,13 +39,14 @@ pub struct Settings {
     bitcoind_cookie: Option<PathBuf>,
     devnet_rpc: Option<String>,
     birthday: Option<u32>,
+    reserve: Option<u64>,
     signet_challenge: Option<String>,
     passphrase_file: Option<PathBuf>,
     log: Option<String>,
     log_json: Option<bool>,
 }
 
-const KEYS: [&str; 18] = [
+const KEYS: [&str; 19] = [
     "dir",
     "config",
     "network",
@@ -59,6 +61,7 @@ const KEYS: [&str; 18] = [
     "bitcoind_cookie",
     "devnet_rpc",
     "birthday",
+    "reserve",
     "signet_challenge",
     "passphrase_file",
     "log",
@@ -92,6 +95,8 @@ pub struct Config {
     pub devnet_rpc: SocketAddr,
     /// Where a new chain begins.
     pub birthday: Option<Height>,
+    /// What spends of the wallet have to leave, for future channels.
+    pub reserve: Amount,
     /// The challenge of a signet of one's own.
     pub signet_challenge: Option<String>,
     /// Where the passphrase is.
@@ -199,6 +204,7 @@ fn of_variables(mut variables: BTreeMap<String, String>) -> Result<Settings, Str
         bitcoind_cookie: text("bitcoind_cookie").map(PathBuf::from),
         devnet_rpc: text("devnet_rpc"),
         birthday: text("birthday").map(|text| number("LEYDEN_BIRTHDAY", &text)).transpose()?,
+        reserve: text("reserve").map(|text| number("LEYDEN_RESERVE", &text)).transpose()?,
         signet_challenge: text("signet_challenge"),
         passphrase_file: text("passphrase_file").map(PathBuf::from),
         log: text("log"),
@@ -220,6 +226,7 @@ fn of_flags(arguments: &Arguments, up: &Up) -> Settings {
         bitcoind_cookie: up.bitcoind_cookie.clone(),
         devnet_rpc: up.devnet_rpc.clone(),
         birthday: up.birthday,
+        reserve: up.reserve,
         signet_challenge: up.signet_challenge.clone(),
         passphrase_file: up.passphrase_file.clone(),
         log: up.log.clone(),
@@ -243,6 +250,7 @@ impl Settings {
             bitcoind_cookie: over.bitcoind_cookie.or(self.bitcoind_cookie),
             devnet_rpc: over.devnet_rpc.or(self.devnet_rpc),
             birthday: over.birthday.or(self.birthday),
+            reserve: over.reserve.or(self.reserve),
             signet_challenge: over.signet_challenge.or(self.signet_challenge),
             passphrase_file: over.passphrase_file.or(self.passphrase_file),
             log: over.log.or(self.log),
@@ -286,6 +294,7 @@ impl Settings {
                 self.devnet_rpc.as_deref().unwrap_or("127.0.0.1:18443"),
             )?,
             birthday: self.birthday.map(Height),
+            reserve: reserve(self.reserve)?,
             signet_challenge: challenge(self.signet_challenge, network)?,
             passphrase_file: self.passphrase_file,
             log,
@@ -363,7 +372,18 @@ fn challenge(hex: Option<String>, network: Network) -> Result<Option<String>, St
     Ok(Some(hex))
 }
 
-fn number(name: &str, text: &str) -> Result<u32, String> {
+/// What a channel needs for the fees of a bad end, if nobody says otherwise.
+const RESERVE_SAT: u64 = 25_000;
+
+fn reserve(sat: Option<u64>) -> Result<Amount, String> {
+    let amount = Amount::from_sat(sat.unwrap_or(RESERVE_SAT));
+    match amount <= Amount::MAX_MONEY {
+        true => Ok(amount),
+        false => Err(format!("--reserve is {amount}, and there are only {}", Amount::MAX_MONEY)),
+    }
+}
+
+fn number<T: std::str::FromStr>(name: &str, text: &str) -> Result<T, String> {
     text.parse().map_err(|_| format!("{name} is a number, not '{text}'"))
 }
 

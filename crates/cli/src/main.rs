@@ -2,13 +2,15 @@
 
 mod arguments;
 mod config;
+mod money;
 mod run;
 mod show;
 mod talk;
+mod verbs;
 
 use std::{io, process::ExitCode};
 
-use arguments::{Arguments, ChainVerb, Up, Verb};
+use arguments::{Arguments, Up, Verb};
 use clap::{CommandFactory as _, Parser as _};
 use node::api;
 use talk::Client;
@@ -114,7 +116,8 @@ fn talk(verb: &Verb, client: &Client, json: bool) -> Result<(), Failure> {
                 client.post("/v1/verify", &api::Verify { message, signature })?;
             show::done(&format!("signed by {}", verified.node), &verified, json);
         }
-        Verb::Chain(verb) => chain(verb, client, json)?,
+        Verb::Chain(verb) => verbs::chain(verb, client, json)?,
+        Verb::Wallet(verb) => verbs::wallet(verb, client, json)?,
         Verb::Events => client.events(json)?,
         Verb::Stop => {
             let done: api::Done = client.post("/v1/stop", &api::Done {})?;
@@ -122,25 +125,6 @@ fn talk(verb: &Verb, client: &Client, json: bool) -> Result<(), Failure> {
         }
         Verb::Init { .. } | Verb::Up(_) | Verb::Completions { .. } => {
             unreachable!("done by `command`")
-        }
-    }
-    Ok(())
-}
-
-fn chain(verb: &ChainVerb, client: &Client, json: bool) -> Result<(), Failure> {
-    match verb {
-        ChainVerb::Status => show::chain(&client.get("/v1/chain")?, json),
-        ChainVerb::Watch { what: None, .. } => {
-            show::watches(&client.get::<Vec<api::WatchLine>>("/v1/chain/watches")?, json);
-        }
-        ChainVerb::Watch { what: Some(what), from } => {
-            let this = api::WatchThis { what: what.clone(), from: *from };
-            let done: api::Done = client.post("/v1/chain/watches", &this)?;
-            show::done(&format!("watching {what}"), &done, json);
-        }
-        ChainVerb::Unwatch { what } => {
-            let done: api::Done = client.delete(&format!("/v1/chain/watches/{what}"))?;
-            show::done(&format!("not watching {what} any more"), &done, json);
         }
     }
     Ok(())

@@ -61,6 +61,7 @@ pub fn up(config: &Config, json: bool) -> Result<(), Failure> {
         source,
         challenge: config.signet_challenge.clone(),
         birthday: config.birthday,
+        reserve: config.reserve,
         tell: tell_chain,
     });
     let plan = Plan {

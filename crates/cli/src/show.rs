@@ -126,6 +126,70 @@ fn place(found: &api::Found) -> String {
     format!("{part} {} at {}", found.txid, found.block.height)
 }
 
+/// How much there is.
+pub fn balance(balance: &api::Balance, as_json: bool) {
+    if as_json {
+        return json(balance);
+    }
+    let rows = [
+        ("spendable", balance.spendable_sat),
+        ("confirmed", balance.confirmed_sat),
+        ("pending", balance.pending_sat),
+        ("immature", balance.immature_sat),
+        ("locked", balance.locked_sat),
+        ("reserve", balance.reserve_sat),
+    ];
+    for (name, sat) in rows {
+        println!("{name:<10} {sat:>15} sat");
+    }
+}
+
+/// What there is, coin by coin.
+pub fn coins(coins: &[api::Coin], as_json: bool) {
+    if as_json {
+        return json(&coins);
+    }
+    if coins.is_empty() {
+        return println!("no coins");
+    }
+    for coin in coins {
+        let state = match (coin.height, &coin.locked_by) {
+            (_, Some(who)) => format!("kept for {who}"),
+            (None, None) => "pending".to_owned(),
+            (Some(_), None) if coin.immature => format!("{} blocks, immature", coin.confirmations),
+            (Some(_), None) => format!("{} blocks", coin.confirmations),
+        };
+        println!("{:>15} sat  {}  {state}", coin.amount_sat, coin.outpoint);
+    }
+}
+
+/// A payment that is on its way.
+pub fn sent(sent: &api::Sent, as_json: bool) {
+    if as_json {
+        return json(sent);
+    }
+    println!("transaction  {}", sent.txid);
+    println!("fee          {} sat", sent.fee_sat);
+    if let Some(why) = &sent.waits {
+        println!("waits        {why}; it is published again and again");
+    }
+}
+
+/// What became of a payment.
+fn publication(publication: &api::Publication) -> String {
+    match publication {
+        api::Publication::Accepted => "published".to_owned(),
+        api::Publication::Refused { why, .. } => format!("not taken: {why}"),
+        api::Publication::Confirmed { block } => format!("in block {}", block.height),
+        api::Publication::Unconfirmed { block } => {
+            format!("not in block {} any more", block.height)
+        }
+        api::Publication::Replaced { by } => format!("replaced by {by}"),
+        api::Publication::Restored => "published again: what replaced it is gone".to_owned(),
+        api::Publication::Deep => "buried".to_owned(),
+    }
+}
+
 /// Something that is done.
 pub fn done(words: &str, value: &impl Serialize, as_json: bool) {
     if as_json {
@@ -163,6 +227,13 @@ pub fn event(data: &str, as_json: bool) {
         api::Event::Found { what, found } => println!("found         {what}: {}", place(&found)),
         api::Event::FoundGone { what, found } => {
             println!("found gone    {what}: {}", place(&found));
+        }
+        api::Event::Publication { txid, publication: of } => {
+            println!("payment       {txid}: {}", publication(&of));
+        }
+        api::Event::Balance { balance } => {
+            let (confirmed, pending) = (balance.confirmed_sat, balance.pending_sat);
+            println!("balance       {confirmed} sat, {pending} sat pending");
         }
         api::Event::Missed { events } => println!("missed        {events} events"),
     }

@@ -9,6 +9,7 @@ use std::{
     thread,
 };
 
+use bitcoin::Amount;
 use bus::{Grant, Hub, ListenFault, Waker};
 use chain::{FeeTerms, Height};
 use peer::Terms;
@@ -23,10 +24,10 @@ use crate::{
         signer as signer_service,
         sockets::{self, SignerAt, Sockets, TakeOverFault},
         stop::Stop,
-        treasury::{PUBLISHER, Service, TREASURY, TreasuryBell, TreasuryFault},
+        treasury::{Before, Service, TreasuryBell, TreasuryFault},
     },
     services::{post::Event, treasury},
-    store::{Log, Restored, Store, StoreFault},
+    store::{Log, Store, StoreFault},
 };
 
 /// The services of a process.
@@ -92,6 +93,8 @@ pub struct ChainPlan {
     pub challenge: Option<String>,
     /// Where a new chain begins, if it matters.
     pub birthday: Option<Height>,
+    /// What spends of the wallet have to leave, for future channels.
+    pub reserve: Amount,
     /// Hears what happens there.
     pub tell: Box<dyn Fn(treasury::Event) + Send>,
 }
@@ -237,6 +240,7 @@ pub fn start(mut plan: Plan, tell: Box<dyn Fn(Event) + Send>) -> Result<Running,
 struct Pairs {
     sockets_to_signer: Option<UnixStream>,
     node_to_signer: Option<UnixStream>,
+    treasury_to_signer: Option<UnixStream>,
     node_to_sockets: Option<UnixStream>,
 }
 
@@ -253,6 +257,9 @@ impl Running {
         }
         if plan.roles.node {
             pairs.node_to_signer = Some(pair(&mut hub, signer_service::for_node())?);
+        }
+        if plan.chain.is_some() {
+            pairs.treasury_to_signer = Some(pair(&mut hub, signer_service::for_node())?);
         }
         for (name, path) in &plan.links {
             let grant = match name {
@@ -355,8 +362,7 @@ impl Running {
         let hub = hub()?;
         self.wakers.push(hub.waker());
         let saved = store.restore(office::POST).map_err(RunFault::Store)?;
-        let restore = |core| store.restore(core).map_err(RunFault::Store);
-        let of_treasury = (restore(TREASURY)?, restore(PUBLISHER)?);
+        let of_treasury = Before::of(&store).map_err(RunFault::Store)?;
         let log = Log::start(store);
         let (office, bell) = Office::open(hub, saved, &log, features(), sockets, signer, tell)
             .map_err(RunFault::Office)?;
@@ -364,7 +370,10 @@ impl Running {
         let stop = self.stop.clone();
         self.spawn("node", ends, move || office.run(&stop).map_err(RunFault::Office))?;
         match chain {
-            Some(chain) => self.start_treasury(plan.network, chain, of_treasury, &log, ends),
+            Some(chain) => {
+                let signer = at(pairs.treasury_to_signer, &plan.signer)?;
+                self.start_treasury(plan.network, chain, of_treasury, (&log, signer), ends)
+            }
             None => Ok(()),
         }
     }
@@ -373,8 +382,8 @@ impl Running {
         &mut self,
         network: Network,
         plan: ChainPlan,
-        saved: (Restored, Restored),
-        log: &Log,
+        before: Before,
+        (log, signer): (&Log, At),
         ends: &Sender<Result<(), RunFault>>,
     ) -> Result<(), RunFault> {
         let hub = hub()?;
@@ -384,10 +393,11 @@ impl Running {
             challenge: plan.challenge,
             birthday: plan.birthday,
             fees: FeeTerms::default(),
+            reserve: plan.reserve,
         };
         let source = Bitcoind::start(plan.source, hub.waker());
-        let (service, bell) =
-            Service::open(hub, saved, log, terms, source, plan.tell).map_err(RunFault::Treasury)?;
+        let (service, bell) = Service::open(hub, before, log, terms, source, signer, plan.tell)
+            .map_err(RunFault::Treasury)?;
         self.treasury = Some(bell);
         let stop = self.stop.clone();
         self.spawn("treasury", ends, move || service.run(&stop).map_err(RunFault::Treasury))

@@ -2,11 +2,13 @@
 //! from these types.
 
 mod chain;
+mod wallet;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 pub use chain::{Block, ChainStatus, Found, Rate, Source, WatchLine, WatchThis};
+pub use wallet::{Address, Balance, Bump, Coin, Progress, Publication, Rescan, Send, Sent};
 
 /// Who this node is, and how it is.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize, ToSchema)]
@@ -191,6 +193,18 @@ pub enum Event {
         what: String,
         /// Where it had been found.
         found: Found,
+    },
+    /// Something became of a transaction of the wallet's.
+    Publication {
+        /// Which.
+        txid: String,
+        /// What became of it.
+        publication: Publication,
+    },
+    /// There is more or less money than before.
+    Balance {
+        /// How much.
+        balance: Balance,
     },
     /// This listener was too slow.
     Missed {

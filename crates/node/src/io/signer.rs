@@ -13,10 +13,11 @@ pub fn for_sockets() -> Grant {
     Grant::nothing("sockets").and(topic::HANDSHAKE)
 }
 
-/// What the node may ask: its id, and signatures under messages for people.
+/// What the node may ask: its id, signatures under messages for people, and spends of the wallet.
 pub fn for_node() -> Grant {
     let grant = Grant::nothing("node").and(topic::NODE_ID..=topic::NODE_ID);
-    grant.and(topic::SIGN_MESSAGE..=topic::SIGN_MESSAGE)
+    let grant = grant.and(topic::SIGN_MESSAGE..=topic::SIGN_MESSAGE);
+    grant.and(topic::WALLET_ACCOUNT..=topic::SIGN_SPEND)
 }
 
 /// Answers until it is told to stop.

@@ -10,28 +10,38 @@ use std::{
     time::Duration,
 };
 
-use bus::{Hub, Waker};
+use bus::{Hub, Input, Waker};
 use chain::{PublishChange, PublishState};
 use tracing::{error, info, warn};
 use wire::{Network, tick::Tick};
+use zeroize::Zeroizing;
 
-use super::{bitcoind::Bitcoind, clock, reach::pass_on, stop::Stop};
+use super::{
+    bitcoind::Bitcoind,
+    clock,
+    reach::{self, At, pass_on},
+    stop::Stop,
+};
 use crate::{
     services::{
         gate::{Barrier, Next},
         saved::{self, ChangeFault},
         treasury::{
             CallId, Change, Command, Effect, Event, Failure, Health, Refusal, Reply, Save, Saved,
-            State, Step, Terms, Treasury,
+            SavedWallet, SignId, State, Step, Terms, Treasury,
         },
     },
-    store::{Core, Durable, Log, LogFault, Restored, StoreFault, WRITE_BYTES_MAX, Write, Writer},
+    store::{
+        Core, Durable, Log, LogFault, Restored, Store, StoreFault, WRITE_BYTES_MAX, Write, Writer,
+    },
 };
 
 /// Whose changes ours are.
 pub const TREASURY: Core = Core("treasury");
 /// And those of what is published.
 pub const PUBLISHER: Core = Core("publisher");
+/// And those of the wallet.
+pub const WALLET: Core = Core("wallet");
 /// After so many changes their sum is saved instead.
 const SNAPSHOT_EVERY: u64 = 1_000;
 /// A longer sum is saved more rarely: after one change for so many of its bytes.
@@ -68,6 +78,33 @@ pub enum TreasuryFault {
     Failure(Box<Failure>),
 }
 
+/// What was saved of each core.
+pub struct Before {
+    own: Restored,
+    publisher: Restored,
+    wallet: Restored,
+}
+
+impl Before {
+    /// Reads it.
+    pub fn of(store: &Store) -> Result<Self, StoreFault> {
+        Ok(Self {
+            own: store.restore(TREASURY)?,
+            publisher: store.restore(PUBLISHER)?,
+            wallet: store.restore(WALLET)?,
+        })
+    }
+
+    fn read(self, network: Network) -> Result<Saved, TreasuryFault> {
+        let of_wallet = self.wallet.changes.into_iter().map(|(_, bytes)| bytes);
+        Ok(Saved {
+            own: restore(&self.own, network)?,
+            publisher: restore_publisher(&self.publisher).map_err(TreasuryFault::Published)?,
+            wallet: SavedWallet { snapshot: self.wallet.snapshot, changes: of_wallet.collect() },
+        })
+    }
+}
+
 /// The treasury and all it needs.
 pub struct Service {
     hub: Hub,
@@ -82,6 +119,7 @@ pub struct Service {
     last_call: CallId,
     tell: Box<dyn Fn(Event) + Send>,
     source: Bitcoind,
+    signer: reach::Service<SignId>,
     now: Tick,
 }
 
@@ -99,18 +137,18 @@ impl TreasuryBell {
 impl Service {
     /// Opens with what was saved.
     pub fn open(
-        hub: Hub,
-        (own, published): (Restored, Restored),
+        mut hub: Hub,
+        before: Before,
         log: &Log,
         terms: Terms,
         source: Bitcoind,
+        signer: At,
         tell: Box<dyn Fn(Event) + Send>,
     ) -> Result<(Self, TreasuryBell), TreasuryFault> {
-        let since = own.changes.len() + published.changes.len();
-        let saved = Saved {
-            own: restore(&own, terms.network)?,
-            publisher: restore_publisher(&published).map_err(TreasuryFault::Published)?,
-        };
+        let since = before.own.changes.len() + before.wallet.changes.len();
+        let saved = before.read(terms.network)?;
+        let signer =
+            reach::Service::reach(&mut hub, signer, "signer").map_err(TreasuryFault::Io)?;
         let now = clock::now();
         let (calls_in, calls) = sync_channel(CALLS_MAX);
         let (told, durable) = std::sync::mpsc::channel();
@@ -129,6 +167,7 @@ impl Service {
             last_call: CallId(0),
             tell,
             source,
+            signer,
             now,
         };
         Ok((service, bell))
@@ -145,12 +184,39 @@ impl Service {
             self.settle()?;
             let wait = Duration::from_millis(self.treasury.wake_at().since(self.now).0 + 1);
             self.hub.poll(Some(wait), &mut inputs).map_err(TreasuryFault::Io)?;
-            // It has no links: it is only ever woken.
-            inputs.clear();
             self.now = clock::now();
+            for input in inputs.drain(..) {
+                self.take(input);
+            }
             self.woken()?;
         }
         self.settle()
+    }
+
+    fn take(&mut self, input: Input) {
+        match input {
+            Input::LinkUp { link, standing, .. } if self.signer.is(link, standing) => {
+                self.signer.link = Some(link);
+                self.treasury.signer_came();
+            }
+            Input::LinkDown { link, .. } if self.signer.link == Some(link) => {
+                self.signer.went();
+                self.treasury.signer_went();
+            }
+            Input::Frame { link, mut frame } if self.signer.link == Some(link) => {
+                if let Some(id) = self.signer.asked.remove(&frame.id) {
+                    let answer = signer::Answer::decode(&mut frame.payload).ok();
+                    self.treasury.signer_answered(id, answer);
+                }
+            }
+            Input::Denied { link, topic } => warn!(link = link.0, topic, "nobody may ask us"),
+            Input::LinkUp { .. }
+            | Input::LinkDown { .. }
+            | Input::Frame { .. }
+            | Input::Room { .. }
+            | Input::Ready { .. }
+            | Input::Woken => {}
+        }
     }
 
     fn woken(&mut self) -> Result<(), TreasuryFault> {
@@ -178,11 +244,13 @@ impl Service {
             match step {
                 Step::Save(save) => {
                     self.changes += 1;
-                    let (core, bytes) = match save {
-                        Save::Own(change) => (TREASURY, change.encode()),
-                        Save::Publisher(change) => (PUBLISHER, change.encode()),
-                    };
-                    self.barrier.save(Write::Change { core, bytes });
+                    let change = |core, bytes| Write::Change { core, bytes };
+                    self.barrier.save(match save {
+                        Save::Own(own) => change(TREASURY, own.encode()),
+                        Save::Publisher(of_publisher) => change(PUBLISHER, of_publisher.encode()),
+                        Save::Wallet(bytes) => change(WALLET, bytes),
+                        Save::WalletBegun(bytes) => Write::Snapshot { core: WALLET, bytes },
+                    });
                 }
                 Step::Do(effect) => self.barrier.hold(effect),
             }
@@ -199,13 +267,17 @@ impl Service {
                 Next::Do(effect) => self.perform(effect)?,
             }
         }
+        self.signer.send(&mut self.hub);
         Ok(())
     }
 
     /// All that was to be saved has been given to the barrier: the sum is that of all of it.
     fn take_snapshot(&mut self) {
-        let sums =
-            [(TREASURY, self.treasury.snapshot()), (PUBLISHER, self.treasury.publisher_snapshot())];
+        let mut sums = vec![
+            (TREASURY, self.treasury.snapshot()),
+            (PUBLISHER, self.treasury.publisher_snapshot()),
+        ];
+        sums.extend(self.treasury.wallet_snapshot().map(|bytes| (WALLET, bytes)));
         let len: usize = sums.iter().map(|(_, bytes)| bytes.len()).sum();
         self.changes = 0;
         self.snapshot_after = SNAPSHOT_EVERY.max(len as u64 / SNAPSHOT_BYTES_PER_CHANGE);
@@ -219,6 +291,10 @@ impl Service {
     fn perform(&mut self, effect: Effect) -> Result<(), TreasuryFault> {
         match effect {
             Effect::AskSource(id, ask) => self.source.ask(id, ask),
+            Effect::AskSigner(id, ask) => {
+                let payload = Zeroizing::new(ask.encode());
+                self.signer.unsent.push_back((id, ask.topic(), payload));
+            }
             Effect::Reply { call, reply } => {
                 if let Some(answer) = self.waiting.remove(&call) {
                     answer(*reply);
@@ -257,6 +333,8 @@ fn log(event: &Event) {
                 error!(%health, "the source of blocks is not to be trusted");
             }
         },
+        Event::Publication { txid, event } => info!(%txid, ?event, "published"),
+        Event::Balance(_) => {}
         Event::Rates(fault) => warn!(%fault, "the source's fee rates are left out"),
         Event::Block(block) => info!(%block, "connected"),
         Event::BlockGone(block) => info!(%block, "disconnected"),

@@ -218,7 +218,7 @@ fn the_document_is_of_this_api() {
             }
         }
     }
-    assert_eq!(count, 11, "{paths:?}");
+    assert_eq!(count, 22, "{paths:?}");
     api.stopped.recv_timeout(Duration::from_secs(10)).expect("stop was among them");
     api.running.stop();
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use bitcoin::{Block, BlockHash, Network, block::Header};
+use bitcoin::{Amount, Block, BlockHash, Network, block::Header};
 use chain::{FeeTerms, Height, PublishAnswer, Rates, Watch};
 use node::services::{
     saved,
@@ -94,7 +94,8 @@ struct Bank {
 
 fn terms() -> Terms {
     let fees = FeeTerms::default();
-    Terms { network: Network::Regtest, challenge: None, birthday: None, fees }
+    let reserve = Amount::ZERO;
+    Terms { network: Network::Regtest, challenge: None, birthday: None, fees, reserve }
 }
 
 impl Bank {
@@ -131,7 +132,7 @@ impl Bank {
         while let Some(step) = self.treasury.poll() {
             match step {
                 Step::Save(Save::Own(change)) => self.saved.push(change.encode()),
-                Step::Save(Save::Publisher(_)) => panic!("nothing is published"),
+                Step::Save(_) | Step::Do(Effect::AskSigner(..)) => panic!("there is no wallet"),
                 Step::Do(Effect::AskSource(id, ask)) => self.asked.push((id, ask)),
                 Step::Do(Effect::Reply { reply, .. }) => self.replies.push(*reply),
                 Step::Do(Effect::Tell(event)) => self.events.push(event),

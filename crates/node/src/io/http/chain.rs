@@ -15,6 +15,7 @@ use wire::{Hex, Network};
 use super::{
     Desk,
     routes::{Answer, Given, No, confused, unhex},
+    wallet,
 };
 use crate::{
     api,
@@ -104,6 +105,10 @@ impl From<Refusal> for No {
             Refusal::TooOld { .. } => (StatusCode::CONFLICT, "too_old"),
             Refusal::Full { .. } => (StatusCode::CONFLICT, "full"),
             Refusal::NotWatched => (StatusCode::NOT_FOUND, "not_watched"),
+            Refusal::NoSigner => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
+            Refusal::Signer { .. } => (StatusCode::FORBIDDEN, "denied"),
+            Refusal::Wallet(_) => (StatusCode::CONFLICT, "wallet"),
+            Refusal::NotTaken { .. } => (StatusCode::CONFLICT, "not_taken"),
         };
         Self::new(status, code, refusal.to_string())
     }
@@ -113,6 +118,11 @@ impl From<Refusal> for No {
 pub(super) fn event(event: &Event, network: Network) -> api::Event {
     match event {
         Event::Source(health) => api::Event::Source { source: source(health) },
+        Event::Publication { txid, event } => api::Event::Publication {
+            txid: txid.to_string(),
+            publication: wallet::publication(event),
+        },
+        Event::Balance(balance) => api::Event::Balance { balance: wallet::balance(balance) },
         Event::Rates(fault) => api::Event::Source {
             source: api::Source { state: "up".to_owned(), text: fault.to_string() },
         },

@@ -4,6 +4,7 @@ mod chain;
 mod door;
 mod events;
 mod routes;
+mod wallet;
 
 use std::{
     fs::{self, OpenOptions},

@@ -22,7 +22,7 @@ use tokio::sync::oneshot;
 use tokio_stream::{Stream, StreamExt as _, wrappers::BroadcastStream};
 use utoipa::OpenApi;
 
-use super::{BODY_BYTES_MAX, Desk, chain, door};
+use super::{BODY_BYTES_MAX, Desk, chain, door, wallet};
 use crate::{
     api,
     io::clock,
@@ -52,7 +52,14 @@ pub fn document() -> utoipa::openapi::OpenApi {
             chain::status,
             chain::watches,
             chain::watch,
-            chain::unwatch
+            chain::unwatch,
+            wallet::show,
+            wallet::address,
+            wallet::coins,
+            wallet::send,
+            wallet::bump,
+            wallet::rescan,
+            wallet::progress
         ),
         components(schemas(api::Event))
     )]
@@ -74,6 +81,12 @@ pub(super) fn router(desk: Arc<Desk>) -> Router {
         .route("/v1/chain", get(chain::status))
         .route("/v1/chain/watches", get(chain::watches).post(chain::watch))
         .route("/v1/chain/watches/{what}", delete(chain::unwatch))
+        .route("/v1/wallet", get(wallet::show))
+        .route("/v1/wallet/address", post(wallet::address))
+        .route("/v1/wallet/coins", get(wallet::coins))
+        .route("/v1/wallet/send", post(wallet::send))
+        .route("/v1/wallet/bump", post(wallet::bump))
+        .route("/v1/wallet/rescan", get(wallet::progress).post(wallet::rescan))
         .route("/openapi.json", get(openapi))
         .fallback(async || No::new(StatusCode::NOT_FOUND, "not_found", "there is no such path"))
         .method_not_allowed_fallback(async || {

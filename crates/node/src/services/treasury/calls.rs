@@ -2,10 +2,11 @@
 
 use std::{collections::BTreeSet, fmt};
 
+use bitcoin::{Address, Amount, FeeRate, Txid};
 use chain::{BlockRef, Height, Rate, Target, Watch};
 use wire::tick::Tick;
 
-use super::{Change, Health, Hit, PEOPLE, Treasury};
+use super::{Change, Health, Hit, PEOPLE, Sent, Treasury};
 
 /// Names a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -33,6 +34,44 @@ pub enum Command {
     },
     /// What is watched, and what was found?
     Watches,
+    /// What does a transaction pay to be confirmed within so many blocks?
+    Rate {
+        /// How many.
+        target: Target,
+    },
+    /// An address for somebody to pay to.
+    Address,
+    /// How much is there?
+    Balance,
+    /// What is there, coin by coin?
+    Coins,
+    /// Pay somebody. The reply comes when a source has taken it, or cannot.
+    Send {
+        /// Whom, how much.
+        order: wallet::Order,
+        /// What one spend has to leave is spent, too.
+        spend_reserve: bool,
+        /// Drawn with randomness.
+        draw: [u8; 32],
+    },
+    /// Replace an unconfirmed spend of ours by one that pays more.
+    Bump {
+        /// Which.
+        txid: Txid,
+        /// What it is to pay.
+        fee_rate: FeeRate,
+        /// A person has seen the fee and wants it, although it is high.
+        allow_high_fee: bool,
+        /// Drawn with randomness.
+        draw: [u8; 32],
+    },
+    /// Look for our money from this block on once more.
+    Rescan {
+        /// From the first one there is, if nothing is said.
+        from: Option<Height>,
+    },
+    /// How far is that?
+    Progress,
 }
 
 /// What is answered.
@@ -42,6 +81,18 @@ pub enum Reply {
     Status(Status),
     /// To [`Command::Watches`].
     Watches(Vec<WatchLine>),
+    /// To [`Command::Rate`].
+    Rate(Rate),
+    /// To [`Command::Address`].
+    Address(Address),
+    /// To [`Command::Balance`].
+    Balance(wallet::Balance),
+    /// To [`Command::Coins`].
+    Coins(Vec<wallet::Coin>),
+    /// To [`Command::Send`] and [`Command::Bump`].
+    Sent(Sent),
+    /// To [`Command::Progress`]: nothing if there has been no rescan.
+    Progress(Option<wallet::Progress>),
     /// It is done.
     Done,
 }
@@ -63,6 +114,8 @@ pub struct Status {
     pub searching: usize,
     /// Transactions, and packages of them, that are being published.
     pub publications: usize,
+    /// Whether the signer can be reached.
+    pub signer: bool,
     /// What is paid, for some targets.
     pub rates: Vec<(Target, Rate)>,
 }
@@ -102,6 +155,20 @@ pub enum Refusal {
     },
     /// That is not watched.
     NotWatched,
+    /// The signer cannot be reached.
+    NoSigner,
+    /// The signer says no.
+    Signer {
+        /// Why.
+        why: String,
+    },
+    /// The wallet says no.
+    Wallet(Box<wallet::Refusal>),
+    /// The network does not take it, and never will.
+    NotTaken {
+        /// Why.
+        why: String,
+    },
 }
 
 impl Treasury {
@@ -113,6 +180,23 @@ impl Treasury {
             Command::Watch { watch, from } => self.watch(watch, from).map(|()| Reply::Done),
             Command::Unwatch { watch } => self.unwatch(watch).map(|()| Reply::Done),
             Command::Watches => Ok(Reply::Watches(self.watch_lines())),
+            Command::Rate { target } => Ok(Reply::Rate(self.fees.rate(target, now))),
+            Command::Address => self.address(),
+            Command::Balance => {
+                let reserve = self.terms.reserve;
+                self.wallet().map(|wallet| Reply::Balance(wallet.balance(reserve)))
+            }
+            Command::Coins => self.wallet().map(|wallet| Reply::Coins(wallet.coins())),
+            Command::Send { mut order, spend_reserve, draw } => {
+                order.reserve = if spend_reserve { Amount::ZERO } else { self.terms.reserve };
+                return self.send(call, &order, draw);
+            }
+            Command::Bump { txid, fee_rate, allow_high_fee, draw } => {
+                return self
+                    .spend(call, |wallet| wallet.bump(txid, fee_rate, allow_high_fee, draw));
+            }
+            Command::Rescan { from } => self.rescan(from),
+            Command::Progress => self.wallet().map(|wallet| Reply::Progress(wallet.progress())),
         };
         self.hear();
         self.reply(call, reply);
@@ -133,6 +217,7 @@ impl Treasury {
                 .chain
                 .as_ref()
                 .map_or(0, |it| it.publisher.state().publications.len()),
+            signer: self.purse.has_signer(),
             rates: [2, 6, 144].map(|of| (Target(of), self.fees.rate(Target(of), now))).to_vec(),
         }
     }
@@ -176,6 +261,22 @@ impl Treasury {
         Ok(())
     }
 
+    fn address(&mut self) -> Result<Reply, Refusal> {
+        let address = self.wallet()?.address();
+        address.map(Reply::Address).map_err(|refusal| Refusal::Wallet(Box::new(refusal)))
+    }
+
+    fn rescan(&mut self, from: Option<Height>) -> Result<Reply, Refusal> {
+        let first = self.chain.as_ref().map(|it| it.chain.headers().first().height.0);
+        let min = Height(first.unwrap_or(0).saturating_add(1));
+        let from = from.unwrap_or(min);
+        if from < min {
+            return Err(Refusal::TooOld { got: from, min });
+        }
+        let begun = self.wallet()?.rescan(from);
+        begun.map(|()| Reply::Done).map_err(|refusal| Refusal::Wallet(Box::new(refusal)))
+    }
+
     fn watch_lines(&self) -> Vec<WatchLine> {
         let lines = self.state.watches.iter().map(|(watch, watched)| WatchLine {
             watch: watch.clone(),
@@ -195,6 +296,10 @@ impl fmt::Display for Refusal {
             }
             Self::Full { have, max } => write!(f, "{have} are watched, at most {max}"),
             Self::NotWatched => f.write_str("that is not watched"),
+            Self::NoSigner => f.write_str("the signer cannot be reached"),
+            Self::Signer { why } => f.write_str(why),
+            Self::Wallet(refusal) => refusal.fmt(f),
+            Self::NotTaken { why } => write!(f, "nobody takes this transaction: {why}"),
         }
     }
 }

@@ -14,10 +14,7 @@
 //! | 14 | watched | from (4), watch |
 //! | 16 | unwatched | watch |
 //! | 18 | searched | watch |
-//! | 20 | wallet | in the wallet's words |
-//! | 22 | account | in the wallet's words |
-//! | 24 | wallet's snapshot | in the wallet's words |
-//! | 26 | publisher | in the publisher's words |
+//! | 20 | account | fingerprint (4), extended public key (78) |
 //!
 //! A hit is the transaction's id (32), whether it is an input (1) or an output (0), its number (4),
 //! the length of the watch (4) and the watch.
@@ -26,11 +23,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bitcoin::{
     BlockHash, OutPoint, ScriptBuf, Txid,
+    bip32::{Fingerprint, Xpub},
     block::Header,
     consensus::{deserialize, serialize},
     hashes::Hash as _,
 };
 use chain::{BlockRef, FoundIn, Headers, Height, Watch};
+use signer::Account;
 use wire::{Network, fault::Broke, id::ChainHash, reader::Reader};
 
 use crate::services::saved::{self, ChangeFault};
@@ -88,6 +87,11 @@ pub enum Change {
         /// For what.
         watch: Watch,
     },
+    /// The signer has said whose money the wallet's is.
+    Account {
+        /// All its addresses.
+        account: Account,
+    },
 }
 
 /// Something that was found for people.
@@ -108,6 +112,8 @@ pub struct State {
     pub cursor: Option<BlockRef>,
     /// What people watch.
     pub watches: BTreeMap<Watch, Watched>,
+    /// The wallet's account, once the signer has said so.
+    pub account: Option<Account>,
 }
 
 /// A watch of people.
@@ -154,6 +160,7 @@ impl State {
                     watched.from = None;
                 }
             }
+            Change::Account { account } => self.account = Some(*account),
         }
     }
 
@@ -171,6 +178,7 @@ impl State {
     /// The fewest changes that make this state; the headers are handed in by whoever has them.
     pub fn changes(&self, headers: Option<(ChainHash, &Headers)>) -> Vec<Change> {
         let mut changes = Vec::new();
+        changes.extend(self.account.map(|account| Change::Account { account }));
         if let Some((network, headers)) = headers {
             let mut all = headers.iter();
             if let Some(&header) = all.next() {
@@ -213,6 +221,10 @@ impl Change {
             }
             Self::Unwatched { watch } => (16, watch_bytes(watch)),
             Self::Searched { watch } => (18, watch_bytes(watch)),
+            Self::Account { account } => {
+                let parts = [&account.fingerprint.to_bytes()[..], &account.xpub.encode()];
+                (20, parts.concat())
+            }
         };
         saved::write(record, &value)
     }
@@ -234,6 +246,7 @@ impl Change {
                 14 => Self::Watched { from: height(from)?, watch: watch(from)? },
                 16 => Self::Unwatched { watch: watch(from)? },
                 18 => Self::Searched { watch: watch(from)? },
+                20 => Self::Account { account: account(from)? },
                 _ => return Ok(None),
             }))
         })
@@ -280,6 +293,13 @@ fn header(from: &mut Reader<'_>) -> Result<Header, ChangeFault> {
     let bytes: &[u8; Header::SIZE] = from.array()?;
     let got = |fault: bitcoin::consensus::encode::Error| fault.to_string();
     deserialize(bytes).map_err(|fault| ChangeFault::Meaningless { what: "header", got: got(fault) })
+}
+
+fn account(from: &mut Reader<'_>) -> Result<Account, ChangeFault> {
+    let fingerprint = Fingerprint::from(*from.array::<4>()?);
+    let xpub = Xpub::decode(from.array::<78>()?)
+        .map_err(|fault| ChangeFault::Meaningless { what: "account", got: fault.to_string() })?;
+    Ok(Account { xpub, fingerprint })
 }
 
 fn block(from: &mut Reader<'_>) -> Result<BlockRef, Broke> {

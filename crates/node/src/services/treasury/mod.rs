@@ -8,24 +8,28 @@
 mod calls;
 mod change;
 mod people;
+mod purse;
 mod source;
 
 use std::{collections::VecDeque, fmt};
 
-use bitcoin::BlockHash;
+use bitcoin::{Amount, BlockHash, Txid, bip32::Fingerprint};
 use chain::{
-    BlockRef, Chain, FeeTerms, Fees, Headers, Height, PUBLISHER, PublishChange, PublishState,
-    Publisher, RatesFault, User, WatchAsk,
+    BlockRef, Chain, FeeTerms, Fees, Headers, Height, PUBLISHER, PublishChange, PublishEvent,
+    PublishState, Publisher, RatesFault, User, WatchAsk,
 };
+use wallet::Wallet;
 use wire::{Network, id::ChainHash, tick::Tick};
 
 pub use calls::{CallId, Command, Refusal, Reply, Status, WatchLine};
 pub use change::{Change, HITS_MAX, Hit, State, Watched};
+pub use purse::{SavedWallet, Sent, SignId};
 pub use source::{
     ANSWER_MAX, Answer, Ask, AskId, From, Health, NetworkName, RETRY_MAX, RETRY_MIN, SourceFault,
     TIP_EVERY, Tip,
 };
 
+use purse::{Purse, WALLET};
 use source::Source;
 
 /// People, as a user of the chain.
@@ -49,6 +53,10 @@ pub enum Save {
     Own(Change),
     /// A change of what is published.
     Publisher(PublishChange),
+    /// The wallet begins with this.
+    WalletBegun(Vec<u8>),
+    /// A change of the wallet.
+    Wallet(Vec<u8>),
 }
 
 /// What was saved.
@@ -58,6 +66,8 @@ pub struct Saved {
     pub own: State,
     /// What is published.
     pub publisher: PublishState,
+    /// The wallet.
+    pub wallet: SavedWallet,
 }
 
 /// What leaves the treasury.
@@ -65,6 +75,8 @@ pub struct Saved {
 pub enum Effect {
     /// Ask the source.
     AskSource(AskId, Ask),
+    /// Ask the signer.
+    AskSigner(SignId, signer::Ask),
     /// Tell whoever asked.
     Reply {
         /// Which call.
@@ -83,6 +95,15 @@ pub enum Effect {
 pub enum Event {
     /// The source is different from before.
     Source(Health),
+    /// What became of something that the wallet has published.
+    Publication {
+        /// The transaction.
+        txid: Txid,
+        /// What became of it.
+        event: PublishEvent,
+    },
+    /// There is more or less money than before.
+    Balance(wallet::Balance),
     /// The source has answered with fee rates that cannot be.
     Rates(RatesFault),
     /// The chain has one block more.
@@ -121,6 +142,18 @@ pub enum Failure {
     },
     /// The chain cannot be followed.
     Chain(chain::Fault),
+    /// The signer has another seed than the wallet.
+    OtherSeed {
+        /// The signer's.
+        got: Fingerprint,
+        /// The wallet's.
+        want: Fingerprint,
+    },
+    /// What was saved of the wallet, or what it hears, cannot be.
+    Wallet {
+        /// In its words.
+        why: String,
+    },
 }
 
 /// How a treasury is to work.
@@ -134,6 +167,8 @@ pub struct Terms {
     pub birthday: Option<Height>,
     /// What may be paid.
     pub fees: FeeTerms,
+    /// What future channels will need, and spends have to leave.
+    pub reserve: Amount,
 }
 
 /// The chain, its users, and its source.
@@ -145,6 +180,7 @@ pub struct Treasury {
     /// Until there is a chain.
     published: PublishState,
     fees: Fees,
+    purse: Purse,
     source: Source,
     now: Tick,
     failed: bool,
@@ -156,13 +192,15 @@ struct Following {
     born: ChainHash,
     chain: Chain,
     publisher: Publisher,
+    /// Nothing before the signer has said whose money it is.
+    wallet: Option<Wallet>,
 }
 
 impl Treasury {
     /// Goes on from what was saved.
     pub fn open(saved: Saved, terms: Terms, now: Tick) -> Self {
         let name = NetworkName::of(terms.network, terms.challenge.clone());
-        let Saved { own: mut state, publisher: published } = saved;
+        let Saved { own: mut state, publisher: published, wallet } = saved;
         let saved = state.chain.take();
         let mut treasury = Self {
             fees: Fees::new(terms.fees, now),
@@ -170,6 +208,7 @@ impl Treasury {
             state,
             chain: None,
             published,
+            purse: Purse::new(wallet),
             source: Source::new(name),
             now,
             failed: false,
@@ -203,15 +242,20 @@ impl Treasury {
     fn begin(&mut self, born: ChainHash, headers: Headers) {
         let mut chain = Chain::new(headers);
         let published = std::mem::take(&mut self.published);
-        let attached =
-            self.attach_people(&mut chain).and_then(|()| chain.attach(PUBLISHER, published.cursor));
+        let attached = self
+            .attach_people(&mut chain)
+            .and_then(|()| chain.attach(PUBLISHER, published.cursor))
+            .map_err(Failure::Chain)
+            .and_then(|tip| Ok((tip, self.begin_wallet(&mut chain)?)));
         match attached {
-            Ok(tip) => {
+            Ok((tip, wallet)) => {
                 let publisher = Publisher::new(published, tip, self.now);
-                self.chain = Some(Following { born, chain, publisher });
+                let mut following = Following { born, chain, publisher, wallet };
+                self.publish_again(&mut following);
+                self.chain = Some(following);
                 self.hear();
             }
-            Err(fault) => self.fail(Failure::Chain(fault)),
+            Err(failure) => self.fail(failure),
         }
     }
 
@@ -230,6 +274,11 @@ impl Treasury {
     /// The same, of what is published.
     pub fn publisher_snapshot(&self) -> Vec<u8> {
         self.chain.as_ref().map_or(&self.published, |it| it.publisher.state()).encode()
+    }
+
+    /// The same, of the wallet, if it has begun.
+    pub fn wallet_snapshot(&self) -> Option<Vec<u8>> {
+        self.chain.as_ref()?.wallet.as_ref().map(Wallet::snapshot)
     }
 
     /// Our newest block, once there is one.
@@ -372,6 +421,7 @@ impl Treasury {
     fn lose(&mut self, health: Health, now: Tick) {
         self.source.fail(now);
         self.set_health(health);
+        self.stop_waiting();
     }
 
     fn set_health(&mut self, health: Health) {
@@ -385,26 +435,45 @@ impl Treasury {
     fn hear(&mut self) {
         let Some(mut following) = self.chain.take() else { return };
         loop {
-            let mut quiet = true;
-            while let Some(change) = following.chain.change() {
-                self.steps.push_back(Step::Save(Save::Own(Change::Headers(change))));
+            self.save_all(&mut following);
+            if following.watch_for_publisher() | following.watch_for_wallet() {
+                continue;
             }
-            while let Some(change) = following.publisher.change() {
-                self.steps.push_back(Step::Save(Save::Publisher(change)));
-            }
-            quiet &= !following.watch_for_publisher();
-            while let Some((user, event)) = following.chain.event() {
-                quiet = false;
-                match user {
-                    PUBLISHER => following.publisher.handle_event(&event, self.now),
-                    _ => self.people_hear(event),
-                }
-            }
-            if quiet {
+            if let Some((user, event)) = following.chain.event() {
+                self.pass_on(&mut following, user, event);
+            } else if let Some((key, event)) = following.publisher.event() {
+                self.publication(&mut following, key, event);
+            } else {
                 break;
             }
         }
         self.chain = Some(following);
+        self.weigh();
+    }
+
+    fn save_all(&mut self, following: &mut Following) {
+        while let Some(change) = following.chain.change() {
+            self.steps.push_back(Step::Save(Save::Own(Change::Headers(change))));
+        }
+        while let Some(change) = following.publisher.change() {
+            self.steps.push_back(Step::Save(Save::Publisher(change)));
+        }
+        while let Some(change) = following.wallet.as_mut().and_then(Wallet::change) {
+            self.steps.push_back(Step::Save(Save::Wallet(change)));
+        }
+    }
+
+    fn pass_on(&mut self, following: &mut Following, user: User, event: chain::Event) {
+        match user {
+            PUBLISHER => following.publisher.handle_event(&event, self.now),
+            WALLET => {
+                let Some(wallet) = &mut following.wallet else { return };
+                if let Err(refusal) = wallet.hear(event) {
+                    self.fail(Failure::Wallet { why: refusal.to_string() });
+                }
+            }
+            _ => self.people_hear(event),
+        }
     }
 
     fn ask_more(&mut self, now: Tick) {
@@ -490,6 +559,10 @@ impl fmt::Display for Failure {
                 write!(f, "the network is {got}, this folder belongs to the chain of {want}")
             }
             Self::Chain(fault) => fault.fmt(f),
+            Self::OtherSeed { got, want } => {
+                write!(f, "the signer has the seed {got}, this folder's wallet is of {want}")
+            }
+            Self::Wallet { why } => write!(f, "the wallet cannot go on: {why}"),
         }
     }
 }

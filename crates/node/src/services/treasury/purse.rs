@@ -1,0 +1,337 @@
+//! The wallet: coins are spent when people ask for it and a signer agrees.
+//!
+//! A spend is drafted, signed elsewhere, saved as published, published. If the signer goes away or
+//! says no, or the node stops before that, its coins are free again and nothing has happened.
+
+use std::collections::BTreeMap;
+
+use bitcoin::{Amount, Txid, hashes::Hash as _};
+use chain::{Chain, Cure, Height, Key, Package, PublicationId, PublishEvent, Wanted};
+use wallet::{Draft, Order, Wallet, Wish};
+
+use super::{
+    CallId, Change, Effect, Event, Failure, Following, Refusal, Reply, Save, Step, Treasury,
+};
+
+/// The wallet, as a user of the chain and of the publisher.
+pub(super) const WALLET: chain::User = chain::User(2);
+
+/// Names a question to the signer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SignId(pub u64);
+
+/// What was saved of the wallet.
+#[derive(Debug, Default)]
+pub struct SavedWallet {
+    /// All of it, once it has begun.
+    pub snapshot: Option<Vec<u8>>,
+    /// Its changes since then.
+    pub changes: Vec<Vec<u8>>,
+}
+
+/// A spend that was published, or is about to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sent {
+    /// The transaction.
+    pub txid: Txid,
+    /// What it costs.
+    pub fee: Amount,
+    /// Why no source has it yet, if that is so.
+    pub waits: Option<String>,
+}
+
+/// What is going on with the wallet.
+#[derive(Default)]
+pub(super) struct Purse {
+    saved: SavedWallet,
+    signer: bool,
+    asked: SignId,
+    signing: BTreeMap<SignId, Option<(CallId, Draft)>>,
+    sending: BTreeMap<Key, (CallId, Sent)>,
+    balance: wallet::Balance,
+}
+
+impl Purse {
+    pub(super) fn new(saved: SavedWallet) -> Self {
+        Self { saved, ..Self::default() }
+    }
+
+    pub(super) const fn has_signer(&self) -> bool {
+        self.signer
+    }
+}
+
+impl Treasury {
+    /// The wallet, as it was saved or as a new one, as soon as its account is known.
+    pub(super) fn begin_wallet(&mut self, chain: &mut Chain) -> Result<Option<Wallet>, Failure> {
+        let Some(account) = self.state.account else { return Ok(None) };
+        let network = self.terms.network;
+        let SavedWallet { snapshot, changes } = std::mem::take(&mut self.purse.saved);
+        let mut wallet = match snapshot {
+            Some(snapshot) => {
+                Wallet::restore(account, network, &snapshot, changes.iter().map(Vec::as_slice))
+                    .map_err(|fault| Failure::Wallet { why: fault.to_string() })?
+            }
+            None => {
+                // What its words had before is found again, as far back as there are blocks.
+                let wallet = Wallet::create(account, network, chain.headers().first());
+                self.steps.push_back(Step::Save(Save::WalletBegun(wallet.snapshot())));
+                wallet
+            }
+        };
+        chain.attach(WALLET, Some(wallet.cursor())).map_err(Failure::Chain)?;
+        // Whoever drafted these is not there any more.
+        for draft in wallet.drafts().collect::<Vec<_>>() {
+            wallet.give_up(draft).map_err(|why| Failure::Wallet { why: why.to_string() })?;
+        }
+        Ok(Some(wallet))
+    }
+
+    /// The link to the signer is up.
+    pub fn signer_came(&mut self) {
+        self.purse.signer = true;
+        self.ask_signer(signer::Ask::WalletAccount, None);
+    }
+
+    /// The link to the signer is down.
+    pub fn signer_went(&mut self) {
+        self.purse.signer = false;
+        for (call, draft) in std::mem::take(&mut self.purse.signing).into_values().flatten() {
+            self.give_up(&draft);
+            self.reply(call, Err(Refusal::NoSigner));
+        }
+        self.hear();
+    }
+
+    /// The signer has answered; nothing, if it has not understood or may not be asked that.
+    pub fn signer_answered(&mut self, id: SignId, answer: Option<signer::Answer>) {
+        let Some(waiting) = self.purse.signing.remove(&id) else { return };
+        match (waiting, answer) {
+            (None, Some(signer::Answer::WalletAccount { account })) => self.has_account(account),
+            (Some((call, draft)), Some(signer::Answer::SpendSigned { signatures })) => {
+                match draft.finish(&signatures) {
+                    Ok(transaction) => self.publish(call, &draft, transaction),
+                    Err(fault) => {
+                        self.give_up(&draft);
+                        self.reply(call, Err(Refusal::Signer { why: fault.to_string() }));
+                    }
+                }
+            }
+            (Some((call, draft)), answer) => {
+                let why = match answer {
+                    Some(signer::Answer::Refused(refusal)) => refusal.to_string(),
+                    _ => "the signer does not do this for us".to_owned(),
+                };
+                self.give_up(&draft);
+                self.reply(call, Err(Refusal::Signer { why }));
+            }
+            (None, _) => {}
+        }
+        self.hear();
+        self.ask_more(self.now);
+    }
+
+    fn has_account(&mut self, got: signer::Account) {
+        match self.state.account {
+            None => {
+                self.save(Change::Account { account: got });
+                if let Some(mut following) = self.chain.take() {
+                    match self.begin_wallet(&mut following.chain) {
+                        Ok(wallet) => following.wallet = wallet,
+                        Err(failure) => self.fail(failure),
+                    }
+                    self.chain = Some(following);
+                }
+            }
+            Some(want) if want != got => {
+                let (got, want) = (got.fingerprint, want.fingerprint);
+                self.fail(Failure::OtherSeed { got, want });
+            }
+            Some(_) => {}
+        }
+    }
+
+    fn ask_signer(&mut self, ask: signer::Ask, of: Option<(CallId, Draft)>) {
+        self.purse.asked = SignId(self.purse.asked.0 + 1);
+        self.purse.signing.insert(self.purse.asked, of);
+        self.act(Effect::AskSigner(self.purse.asked, ask));
+    }
+
+    /// The wallet, or why there is none.
+    pub(super) fn wallet(&mut self) -> Result<&mut Wallet, Refusal> {
+        let health = self.source.health.clone();
+        let has_account = self.state.account.is_some();
+        let wallet = self.chain.as_mut().map(|following| following.wallet.as_mut());
+        match wallet {
+            None => Err(Refusal::NoChain { health }),
+            Some(None) if has_account => Err(Refusal::NoChain { health }),
+            Some(None) => Err(Refusal::NoSigner),
+            Some(Some(wallet)) => Ok(wallet),
+        }
+    }
+
+    pub(super) fn send(&mut self, call: CallId, order: &Order, draw: [u8; 32]) {
+        self.spend(call, |wallet| wallet.send(order, draw));
+    }
+
+    /// Drafts something and asks the signer for it. The reply comes when it is published.
+    pub(super) fn spend(
+        &mut self,
+        call: CallId,
+        draft: impl FnOnce(&mut Wallet) -> Result<Draft, wallet::Refusal>,
+    ) {
+        if !self.purse.signer {
+            return self.reply(call, Err(Refusal::NoSigner));
+        }
+        let drafted = self
+            .wallet()
+            .and_then(|wallet| draft(wallet).map_err(|refusal| Refusal::Wallet(Box::new(refusal))));
+        // That its coins are kept is saved before anybody hears of it.
+        self.hear();
+        match drafted {
+            Ok(draft) => self.ask_signer(draft.ask(), Some((call, draft))),
+            Err(refusal) => self.reply(call, Err(refusal)),
+        }
+    }
+
+    fn give_up(&mut self, draft: &Draft) {
+        if let Ok(wallet) = self.wallet() {
+            // One that is not known any more was given up before.
+            wallet.give_up(draft.id()).ok();
+        }
+    }
+
+    fn publish(&mut self, call: CallId, draft: &Draft, transaction: bitcoin::Transaction) {
+        let (txid, fee) = (draft.txid(), draft.fee());
+        let now = self.now;
+        let package = Package::single(transaction.clone().into());
+        let recorded = self.wallet().and_then(|wallet| {
+            wallet.published(transaction).map_err(|refusal| Refusal::Wallet(Box::new(refusal)))
+        });
+        let package = match (recorded, package) {
+            (Ok(()), Ok(package)) => package,
+            (Err(refusal), _) => {
+                self.give_up(draft);
+                return self.reply(call, Err(refusal));
+            }
+            (Ok(()), Err(fault)) => {
+                let why = fault.to_string();
+                self.forget(txid);
+                return self.reply(call, Err(Refusal::NotTaken { why }));
+            }
+        };
+        let key = key(&txid);
+        let Some(following) = &mut self.chain else { return };
+        let from = Height(following.chain.headers().tip().height.0.saturating_add(1));
+        let published = following.publisher.publish(Wanted { key, package, from }, now);
+        if let Err(fault) = published {
+            self.forget(txid);
+            return self.reply(call, Err(Refusal::NotTaken { why: fault.to_string() }));
+        }
+        self.hear();
+        let waits = (!self.source.is_up()).then(|| self.source.health.to_string());
+        let sent = Sent { txid, fee, waits };
+        match sent.waits {
+            Some(_) => self.reply(call, Ok(Reply::Sent(sent))),
+            None => {
+                self.purse.sending.insert(key, (call, sent));
+            }
+        }
+    }
+
+    fn forget(&mut self, txid: Txid) {
+        if let Ok(wallet) = self.wallet() {
+            // One that is in a block by now is not forgotten, nor is one that never was.
+            wallet.forget(txid).ok();
+        }
+    }
+
+    /// Everything that should be on its way is published; what is already changes nothing.
+    pub(super) fn publish_again(&self, following: &mut Following) {
+        let Some(wallet) = &following.wallet else { return };
+        let from = Height(following.chain.headers().tip().height.0.saturating_add(1));
+        for transaction in wallet.to_rebroadcast() {
+            let key = key(&transaction.compute_txid());
+            if let Ok(package) = Package::single(transaction) {
+                // As many as there can be were published already.
+                following.publisher.publish(Wanted { key, package, from }, self.now).ok();
+            }
+        }
+    }
+
+    /// What became of something that the wallet has published.
+    pub(super) fn publication(&mut self, following: &mut Following, key: Key, event: PublishEvent) {
+        let state = following.publisher.state();
+        let Some(txid) = state.publications.get(&key).and_then(|publication| {
+            publication.package.transactions().last().map(|it| it.compute_txid())
+        }) else {
+            return;
+        };
+        let call = self.purse.sending.remove(&key);
+        if let PublishEvent::Refused { reason, cure } = &event {
+            let why = reason.to_string();
+            if *cure == Cure::GiveUp {
+                following.publisher.forget(key, self.now);
+                if let Some(wallet) = &mut following.wallet {
+                    wallet.forget(txid).ok();
+                }
+                if let Some((call, _)) = call {
+                    self.reply(call, Err(Refusal::NotTaken { why }));
+                }
+            } else if let Some((call, sent)) = call {
+                self.reply(call, Ok(Reply::Sent(Sent { waits: Some(why), ..sent })));
+            }
+        } else if let Some((call, sent)) = call {
+            self.reply(call, Ok(Reply::Sent(sent)));
+        }
+        self.tell(Event::Publication { txid, event });
+    }
+
+    /// Tells of a balance that is not as it was.
+    pub(super) fn weigh(&mut self) {
+        let reserve = self.terms.reserve;
+        let Ok(wallet) = self.wallet() else { return };
+        let balance = wallet.balance(reserve);
+        if balance != self.purse.balance {
+            self.purse.balance = balance;
+            self.tell(Event::Balance(balance));
+        }
+    }
+
+    /// Whoever waits for the source to take something is not left waiting when that is gone.
+    pub(super) fn stop_waiting(&mut self) {
+        let waits = Some(self.source.health.to_string());
+        for (call, sent) in std::mem::take(&mut self.purse.sending).into_values() {
+            let sent = Sent { waits: waits.clone(), ..sent };
+            self.reply(call, Ok(Reply::Sent(sent)));
+        }
+    }
+}
+
+impl Following {
+    /// Whether the wallet has watched, or stopped watching, something.
+    pub(super) fn watch_for_wallet(&mut self) -> bool {
+        let Some(wallet) = &mut self.wallet else { return false };
+        let mut any = false;
+        while let Some(wish) = wallet.wish() {
+            any = true;
+            match wish {
+                Wish::Watch { watch, from } => {
+                    let first = Height(self.chain.headers().first().height.0.saturating_add(1));
+                    // It keeps to a limit of its own, which is far below the chain's.
+                    self.chain.watch(WALLET, watch, from.max(first)).ok();
+                }
+                Wish::Unwatch { watch } => self.chain.unwatch(WALLET, &watch),
+            }
+        }
+        any
+    }
+}
+
+/// A transaction's own name for the publisher. That two have the same first half of their ids is as
+/// likely as guessing a key; the second would be refused.
+fn key(txid: &Txid) -> Key {
+    let half = txid.to_byte_array();
+    let half = half.first_chunk().copied().map_or(0, u64::from_be_bytes);
+    Key { user: WALLET, id: PublicationId(half) }
+}
