@@ -89,7 +89,8 @@ pub enum Event {
         /// What it has, in its order.
         found: Vec<Found>,
     },
-    /// All blocks up to the cursor have been looked through for this watch.
+    /// All blocks up to the cursor have been looked through for this watch, from where it was to
+    /// begin. Each new watch hears it once, at once if there are no such blocks.
     Searched {
         /// Which.
         watch: Watch,

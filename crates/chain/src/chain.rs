@@ -2,45 +2,84 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
+    ops::Range,
     sync::Arc,
 };
 
-use bitcoin::{Block, BlockHash, block::Header};
+use bitcoin::{Block, BlockHash, Transaction, block::Header};
 
 use crate::{
-    api::{Ask, BlockRef, Event, Height, User, Watch},
+    api::{Ask, BlockRef, Event, Found, Height, User, Watch},
     fault::{BlockFault, Fault, HeaderFault},
     headers::{Change, Headers, Verdict},
-    reader::{Reader, Scanned},
+    index::{Hit, Index},
+    search::{Searcher, Searches},
 };
 
-/// Blocks asked for at once.
-const ASKED_MAX: usize = 8;
-/// Blocks kept for users that need them next.
-const KEPT_MAX: usize = 16;
+/// Users.
+pub const USERS_MAX: usize = 65_536;
+/// Watches of one user.
+pub const WATCHES_MAX: usize = 1_000_000;
+/// Blocks asked for at once, for each reason to ask.
+const LANE_BLOCKS: u32 = 5;
+/// Who is so near to the tip does not wait for those who are further back.
+const NEAR_BLOCKS: u32 = 144;
+/// Blocks asked for at once: for users near the tip, for those far from it, and for searches.
+const ASKED_MAX: usize = 3 * LANE_BLOCKS as usize;
+/// Blocks kept for those who need them next.
+const KEPT_MAX: usize = ASKED_MAX + 1;
 
 /// Follows a chain for its users.
 ///
 /// Poll shape: ask what [`Chain::poll`] says and give the answers; save what [`Chain::change`]
 /// gives before anything else is done; pass [`Chain::event`] on.
+///
+/// Each block is read once for all users who are at the same place and all searches. Users near
+/// the tip come first; of those further back the last one, which takes the others along.
 pub struct Chain {
     headers: Headers,
     readers: BTreeMap<User, Reader>,
+    /// Who has heard of blocks up to a height.
+    places: BTreeMap<Height, BTreeSet<User>>,
+    index: Index,
+    searches: Searches,
     asked: BTreeSet<BlockRef>,
-    kept: BTreeMap<Height, Arc<Scanned>>,
+    kept: BTreeMap<Height, Kept>,
+    /// There may be something to tell, or to ask for.
+    is_stirred: bool,
     asks: VecDeque<Ask>,
     events: VecDeque<(User, Event)>,
     changes: VecDeque<Change>,
 }
 
+/// A user's end.
+struct Reader {
+    /// The last block that it has heard of.
+    cursor: BlockRef,
+    watches: usize,
+}
+
+/// A block, ready to be told to many.
+struct Kept {
+    block: BlockRef,
+    transactions: Vec<Arc<Transaction>>,
+    hits: Vec<Hit>,
+    /// [`Index::additions`] when it was looked through.
+    additions: u64,
+}
+
 impl Chain {
     /// Goes on with these headers. Users attach themselves again.
-    pub const fn new(headers: Headers) -> Self {
+    pub fn new(headers: Headers) -> Self {
         Self {
             headers,
             readers: BTreeMap::new(),
+            places: BTreeMap::new(),
+            index: Index::default(),
+            searches: Searches::default(),
             asked: BTreeSet::new(),
             kept: BTreeMap::new(),
+            is_stirred: false,
             asks: VecDeque::new(),
             events: VecDeque::new(),
             changes: VecDeque::new(),
@@ -54,6 +93,7 @@ impl Chain {
 
     /// The next question for the source.
     pub fn poll(&mut self) -> Option<Ask> {
+        self.advance();
         self.asks.pop_front()
     }
 
@@ -64,11 +104,13 @@ impl Chain {
 
     /// What a user hears next, in order.
     pub fn event(&mut self) -> Option<(User, Event)> {
+        self.advance();
         self.events.pop_front()
     }
 
     /// A user is there. It hears what comes behind its cursor, or behind the tip if it has none.
-    /// If its last block is not in the chain any more it hears that first.
+    /// If its last block is not in the chain any more it hears that first. It watches nothing: what
+    /// it wants to hear of in the very next block it watches before the chain is polled again.
     pub fn attach(&mut self, user: User, cursor: Option<BlockRef>) -> Result<BlockRef, Fault> {
         let mut at = cursor.unwrap_or_else(|| self.headers.tip());
         let mut gone = Vec::new();
@@ -78,34 +120,80 @@ impl Chain {
             gone.push((user, Event::Disconnected { block: at, cursor: before }));
             at = before;
         }
+        let (have, max) = (self.readers.len(), USERS_MAX);
+        if have >= max && !self.readers.contains_key(&user) {
+            return Err(Fault::TooManyUsers { have, max });
+        }
+        self.detach(user);
         self.events.extend(gone);
-        self.readers.insert(user, Reader::new(at));
-        self.advance();
+        self.readers.insert(user, Reader { cursor: at, watches: 0 });
+        self.places.entry(at.height).or_default().insert(user);
+        self.is_stirred = true;
         Ok(at)
     }
 
-    /// A user watches for something, from this height on.
+    /// A user is gone, with all that it watches.
+    pub fn detach(&mut self, user: User) {
+        let Some(reader) = self.readers.remove(&user) else { return };
+        self.displace(user, reader.cursor.height);
+        self.events.retain(|(whose, _)| *whose != user);
+        if reader.watches > 0 {
+            self.index.remove_all(user);
+            self.searches.remove_all(user);
+        }
+        self.is_stirred = true;
+    }
+
+    fn displace(&mut self, user: User, height: Height) {
+        if let Some(users) = self.places.get_mut(&height) {
+            users.remove(&user);
+            if users.is_empty() {
+                self.places.remove(&height);
+            }
+        }
+    }
+
+    /// A user watches for something, from this height on. It hears when all blocks up to its cursor
+    /// have been searched, at once if there are none. To watch again changes nothing.
     pub fn watch(&mut self, user: User, watch: Watch, from: Height) -> Result<(), Fault> {
         let min = Height(self.headers.first().height.0 + 1);
         let reader = self.readers.get_mut(&user).ok_or(Fault::UnknownUser { user })?;
-        if from < min && from <= reader.cursor.height {
+        let last = reader.cursor.height;
+        if from < min && from <= last {
             return Err(Fault::TooOld { got: from, min });
         }
-        reader.watch(watch, from)?;
-        self.advance();
+        let (have, max) = (reader.watches, WATCHES_MAX);
+        if have >= max {
+            return Err(Fault::Full { have, max });
+        }
+        let is_new = self.index.insert(user, &watch);
+        reader.watches += usize::from(is_new);
+        if is_new && from <= last {
+            self.searches.add(user, watch, from, last);
+            self.is_stirred = true;
+        } else if is_new || !self.searches.has(user, &watch) {
+            self.events.push_back((user, Event::Searched { watch }));
+        }
         Ok(())
     }
 
     /// It does not any more.
     pub fn unwatch(&mut self, user: User, watch: &Watch) {
-        if let Some(reader) = self.readers.get_mut(&user) {
-            reader.unwatch(watch);
+        if let Some(reader) = self.readers.get_mut(&user)
+            && self.index.remove(user, watch)
+        {
+            reader.watches -= 1;
+            self.searches.remove(user, watch);
+            // Whoever watches it anew must not take this for the answer.
+            let searched =
+                |event: &Event| matches!(event, Event::Searched { watch: it } if it == watch);
+            self.events.retain(|(whose, event)| *whose != user || !searched(event));
         }
     }
 
     /// How much a user watches.
     pub fn watches(&self, user: User) -> usize {
-        self.readers.get(&user).map_or(0, Reader::watches)
+        self.readers.get(&user).map_or(0, |reader| reader.watches)
     }
 
     /// The source has another tip. It may be weaker than ours, or a lie.
@@ -132,7 +220,7 @@ impl Chain {
         if more {
             self.asks.push_back(Ask::Headers { locator: self.headers.locator() });
         }
-        self.advance();
+        self.is_stirred = true;
         Ok(Ok(()))
     }
 
@@ -142,14 +230,19 @@ impl Chain {
         let tip = self.headers.tip();
         self.kept.remove(&block.height);
         self.asked.remove(&block);
-        for (user, reader) in &mut self.readers {
-            reader.cut(tip.height);
-            if reader.cursor == block {
+        self.asks.retain(|ask| *ask != Ask::Block { block });
+        let users = self.places.remove(&block.height).unwrap_or_default();
+        for user in &users {
+            if let Some(reader) = self.readers.get_mut(user) {
                 reader.cursor = tip;
-                self.events.push_back((*user, Event::Disconnected { block, cursor: tip }));
             }
+            self.events.push_back((*user, Event::Disconnected { block, cursor: tip }));
         }
-        self.end_searches();
+        if !users.is_empty() {
+            self.places.entry(tip.height).or_default().extend(users);
+        }
+        let through = self.searches.cut(tip.height);
+        self.tell_searched(through);
     }
 
     fn change_by(&mut self, change: Change) {
@@ -169,9 +262,10 @@ impl Chain {
             return Err(BlockFault::Witness { block: at });
         }
         self.asked.remove(&at);
-        let transactions = block.txdata.into_iter().map(Arc::new).collect();
-        self.kept.insert(at.height, Arc::new(Scanned { block: at, transactions }));
-        self.advance();
+        let transactions: Vec<_> = block.txdata.into_iter().map(Arc::new).collect();
+        let (hits, additions) = (self.index.scan(&transactions), self.index.additions());
+        self.kept.insert(at.height, Kept { block: at, transactions, hits, additions });
+        self.is_stirred = true;
         Ok(())
     }
 
@@ -180,34 +274,51 @@ impl Chain {
         self.asks.clear();
         self.asked.clear();
         self.asks.push_back(Ask::Headers { locator: self.headers.locator() });
-        self.advance();
+        self.is_stirred = true;
     }
 
     /// Tells what can be told, and asks for what is missing.
     fn advance(&mut self) {
-        let tip = self.headers.tip().height;
-        let users: Vec<User> = self.readers.keys().copied().collect();
-        for user in users {
-            while self.step(user, tip) {}
+        if !std::mem::take(&mut self.is_stirred) {
+            return;
         }
-        self.end_searches();
-        let needed: BTreeSet<Height> =
-            self.readers.values().filter_map(|reader| reader.needs(tip)).collect();
-        let lowest = needed.first().copied();
-        for from in needed {
-            for height in from.0..=tip.0.min(from.0 + ASKED_MAX as u32 / 2) {
-                self.ask(Height(height));
-            }
+        // Upwards, so that who has heard of one block is there for the next.
+        for height in self.kept.keys().copied().collect::<Vec<_>>() {
+            self.tell_block(height);
+        }
+        while let Some((height, _)) = self.searches.needs()
+            && self.kept.contains_key(&height)
+        {
+            self.search_block(height);
+        }
+        let lanes = self.lanes();
+        for height in lanes.iter().flat_map(|lane| lane.clone()) {
+            self.ask(Height(height));
         }
         while self.kept.len() > KEPT_MAX {
-            // Whoever is furthest behind needs the lowest next.
-            let is_needed = |height: &Height| Some(*height) >= lowest;
+            let is_needed = |height: &Height| lanes.iter().any(|lane| lane.contains(&height.0));
             let unneeded = self.kept.keys().find(|height| !is_needed(height)).copied();
             match unneeded {
                 Some(height) => self.kept.remove(&height),
                 None => self.kept.pop_last().map(|(_, block)| block),
             };
         }
+    }
+
+    /// The blocks that are needed next: near the tip, far from it, and in the past.
+    fn lanes(&self) -> [Range<u32>; 3] {
+        let tip = self.headers.tip().height.0;
+        let near = Height(tip.saturating_sub(NEAR_BLOCKS));
+        let behind = |place: Option<(&Height, &BTreeSet<User>)>, end: u32| {
+            let first = place.map_or(end, |(height, _)| height.0 + 1);
+            first..end.min(first + LANE_BLOCKS)
+        };
+        let last = self.places.range(..near).next();
+        let searched = self
+            .searches
+            .needs()
+            .map_or(0..0, |(first, last)| first.0..(last.0 + 1).min(first.0 + LANE_BLOCKS));
+        [behind(self.places.range(near..).next(), tip + 1), behind(last, tip + 1), searched]
     }
 
     fn ask(&mut self, height: Height) {
@@ -221,42 +332,67 @@ impl Chain {
         }
     }
 
-    /// One block for one user, if it is there.
-    fn step(&mut self, user: User, tip: Height) -> bool {
-        let Some(reader) = self.readers.get_mut(&user) else { return false };
-        let Some(scanned) = reader.needs(tip).and_then(|height| self.kept.get(&height)) else {
-            return false;
-        };
-        let block = scanned.block;
-        let Some(search) = reader.searches.front_mut() else {
-            let found = reader.find(scanned);
-            reader.cursor = block;
-            self.events.push_back((user, Event::Connected { block, found }));
-            return true;
-        };
-        let found = search.find(scanned);
-        search.next = Height(search.next.0 + 1);
-        if !found.is_empty() {
-            self.events.push_back((user, Event::Found { block, found }));
+    /// One block, if it is there, for all who need it next.
+    fn tell_block(&mut self, height: Height) {
+        let Some(before) = height.0.checked_sub(1).map(Height) else { return };
+        if !self.places.contains_key(&before) {
+            return;
         }
-        end_searches(user, reader, &mut self.events);
-        true
+        let Some(kept) = self.looked_through(height) else { return };
+        let (block, found) = (kept.block, self.found_in(height));
+        let Some(users) = self.places.remove(&before) else { return };
+        let mut found = found;
+        for user in &users {
+            if let Some(reader) = self.readers.get_mut(user) {
+                reader.cursor = block;
+            }
+            let found = found.remove(user).unwrap_or_default();
+            self.events.push_back((*user, Event::Connected { block, found }));
+        }
+        self.places.entry(height).or_default().extend(users);
     }
 
-    fn end_searches(&mut self) {
-        for (user, reader) in &mut self.readers {
-            end_searches(*user, reader, &mut self.events);
+    /// One block of the past, for all who search there.
+    fn search_block(&mut self, height: Height) {
+        let Some(kept) = self.looked_through(height) else { return };
+        let block = kept.block;
+        for (user, mut found) in self.found_in(height) {
+            found.retain(|found| self.searches.wants(user, &found.watch, height));
+            if !found.is_empty() {
+                self.events.push_back((user, Event::Found { block, found }));
+            }
         }
+        let through = self.searches.pass(height);
+        self.tell_searched(through);
     }
-}
 
-/// Says which searches are through.
-fn end_searches(user: User, reader: &mut Reader, events: &mut VecDeque<(User, Event)>) {
-    while let Some(search) = reader.searches.front()
-        && search.next > search.last
-    {
-        let Some(search) = reader.searches.pop_front() else { return };
-        let searched = |watch| (user, Event::Searched { watch });
-        events.extend(search.watches.into_iter().map(searched));
+    /// A block, with all that it has of what is watched now.
+    fn looked_through(&mut self, height: Height) -> Option<&Kept> {
+        let kept = self.kept.get_mut(&height)?;
+        if kept.additions != self.index.additions() {
+            kept.hits = self.index.scan(&kept.transactions);
+            kept.additions = self.index.additions();
+        }
+        Some(kept)
+    }
+
+    /// What it has for whom, in its order.
+    fn found_in(&self, height: Height) -> BTreeMap<User, Vec<Found>> {
+        let mut all: BTreeMap<User, Vec<Found>> = BTreeMap::new();
+        let Some(kept) = self.kept.get(&height) else { return all };
+        for Hit { watch, position, part } in &kept.hits {
+            let Some(transaction) = kept.transactions.get(*position as usize) else { continue };
+            for user in self.index.users(watch) {
+                let (watch, transaction) = (watch.clone(), Arc::clone(transaction));
+                let found = Found { watch, transaction, position: *position, part: *part };
+                all.entry(user).or_default().push(found);
+            }
+        }
+        all
+    }
+
+    fn tell_searched(&mut self, through: Vec<Searcher>) {
+        let searched = |(user, watch)| (user, Event::Searched { watch });
+        self.events.extend(through.into_iter().map(searched));
     }
 }

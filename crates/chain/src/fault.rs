@@ -93,6 +93,13 @@ pub enum Fault {
         /// How many there may be.
         max: usize,
     },
+    /// There are as many users as there may be.
+    TooManyUsers {
+        /// How many there are.
+        have: usize,
+        /// How many there may be.
+        max: usize,
+    },
     /// There is no such user.
     UnknownUser {
         /// Who.
@@ -142,6 +149,7 @@ impl fmt::Display for Fault {
                 write!(f, "a watch from {got} on, we have {min} and later")
             }
             Self::Full { have, max } => write!(f, "{have} watches, at most {max}"),
+            Self::TooManyUsers { have, max } => write!(f, "{have} users, at most {max}"),
             Self::UnknownUser { user } => write!(f, "no user {}", user.0),
         }
     }

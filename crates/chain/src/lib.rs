@@ -10,14 +10,17 @@ mod api;
 mod chain;
 mod fault;
 mod fees;
+mod hashes;
 mod headers;
+mod index;
 mod publish;
-mod reader;
 mod replace;
 mod rules;
+mod search;
+mod snapshot;
 
 pub use api::{Ask, BlockRef, Event, Found, FoundIn, Height, User, Watch};
-pub use chain::Chain;
+pub use chain::{Chain, USERS_MAX, WATCHES_MAX};
 pub use fault::{BlockFault, Fault, HeaderFault};
 pub use fees::{
     FeeSource, FeeTerms, Fees, NoRate, RATE_MAX, RATES_ANSWER_MS_MAX, RATES_FRESH_MS_MAX, RATES_MS,
@@ -33,8 +36,8 @@ pub use publish::{
     REASON_CHARS_MAX, REBROADCAST_MS, REBROADCAST_MS_MAX, RETRY_MS, RETRY_MS_MAX, Reason, Spend,
     Standing, Text, TooLittle, Unasked, Wanted, WatchAsk,
 };
-pub use reader::WATCHES_MAX;
 pub use replace::{
     ChildFault, ChildFee, INCREMENTAL_RELAY, INCREMENTAL_RELAY_CORE_30, MIN_RELAY,
     MIN_RELAY_CORE_30, Priced, ReplaceFault, child_fee, judge_replacement, replacement_fee,
 };
+pub use snapshot::SnapshotFault;

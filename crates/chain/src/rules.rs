@@ -1,7 +1,9 @@
 //! What a header must have, as far as a header shows it. All other rules of consensus are kept by
 //! the source's node, or by the kernel.
 
-use bitcoin::{CompactTarget, Network, Target, block::Header};
+use bitcoin::{BlockHash, CompactTarget, Network, Target, block::Header};
+
+use crate::{api::Height, fault::HeaderFault};
 
 /// Blocks between two changes of the target.
 const RETARGET_BLOCKS: u32 = 2_016;
@@ -17,7 +19,7 @@ fn easiest(network: Network) -> Target {
 }
 
 /// The easiest target that a block at this height may have behind `parent`.
-pub(crate) fn easiest_behind(network: Network, parent: &Header, height: u32) -> CompactTarget {
+fn easiest_behind(network: Network, parent: &Header, height: u32) -> CompactTarget {
     let easiest = easiest(network);
     let behind = parent.target();
     let allowed = match network {
@@ -29,4 +31,22 @@ pub(crate) fn easiest_behind(network: Network, parent: &Header, height: u32) -> 
         Network::Testnet | Network::Testnet4 | Network::Regtest => easiest,
     };
     allowed.to_compact_lossy()
+}
+
+/// The hash of a header that has its work.
+pub(crate) fn check(
+    network: Network,
+    parent: &Header,
+    header: &Header,
+    height: Height,
+) -> Result<BlockHash, HeaderFault> {
+    let max = easiest_behind(network, parent, height.0);
+    if header.target() > Target::from_compact(max) {
+        return Err(HeaderFault::TooEasy { height, got: header.bits, max });
+    }
+    let hash = header.block_hash();
+    match header.target().is_met_by(hash) {
+        true => Ok(hash),
+        false => Err(HeaderFault::NoWork { height }),
+    }
 }

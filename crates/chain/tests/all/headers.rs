@@ -99,3 +99,72 @@ fn a_reorg_too_deep_is_refused() {
     assert_eq!(chain.handle_headers(&other), Ok(Ok(())));
     assert_eq!(chain.headers().tip().hash, other[deep as usize - 1].block_hash());
 }
+
+/// Ten thousand blocks, of which the last few have replaced others.
+fn long_chain() -> Chain {
+    let first = genesis().header;
+    let trunk = branch(first, 10_000, 1);
+    let mut chain = chain_of(&trunk);
+    let other = branch(trunk[9_989], 12, 500_000);
+    assert_eq!(chain.handle_headers(&other), Ok(Ok(())));
+    assert_eq!(chain.headers().tip().height, Height(10_002));
+    chain
+}
+
+#[test]
+fn blocks_are_found_by_hash_and_by_height() {
+    let chain = long_chain();
+    let headers = chain.headers();
+    for height in 0..=10_002 {
+        let block = headers.at(Height(height)).expect("it is there");
+        assert_eq!(headers.height_of(block.hash), Some(Height(height)));
+        assert!(headers.has(block));
+    }
+    assert_eq!(headers.at(Height(10_003)), None);
+    let gone = branch(genesis().header, 1, 77)[0];
+    assert_eq!(headers.height_of(gone.block_hash()), None);
+}
+
+#[test]
+fn saved_headers_are_the_same_again() {
+    let chain = long_chain();
+    let bytes = chain.headers().encode();
+    let read = Headers::decode(&bytes).expect("it was made from headers");
+    assert_eq!(read.encode(), bytes);
+    assert_eq!((read.network(), read.first()), (Network::Regtest, chain.headers().first()));
+    assert_eq!((read.tip(), read.locator()), (chain.headers().tip(), chain.headers().locator()));
+    // What was replaced is known as well: who stopped there finds back.
+    let trunk = branch(genesis().header, 10_000, 1);
+    let (hash, height) = (trunk[9_999].block_hash(), Height(10_000));
+    let mut chain = Chain::new(read);
+    let at = chain.attach(chain::User(1), Some(chain::BlockRef { height, hash }));
+    assert_eq!(at.map(|at| at.height), Ok(Height(9_990)));
+}
+
+#[test]
+fn damaged_headers_are_refused() {
+    let trunk = branch(genesis().header, 20, 1);
+    let mut chain = chain_of(&trunk);
+    let other = branch(trunk[17], 4, 900);
+    assert_eq!(chain.handle_headers(&other), Ok(Ok(())));
+    let good = chain.headers().encode();
+    for len in 0..good.len() {
+        assert!(Headers::decode(&good[..len]).is_err(), "{len} bytes");
+    }
+    // Whatever is changed in a header is seen at the end, if not before.
+    let headers_end = 86 + 4 + 22 * 48 + 32;
+    for at in (0..headers_end).filter(|at| !(2..6).contains(at)) {
+        let mut bad = good.clone();
+        bad[at] ^= 1;
+        assert!(Headers::decode(&bad).is_err() || at == 1, "byte {at}");
+    }
+    assert!(Headers::decode(&[good.clone(), vec![0]].concat()).is_err());
+    let mut newer = good.clone();
+    newer[0] = 2;
+    let refused = chain::SnapshotFault::Version { got: 2, max: 1 };
+    assert_eq!(Headers::decode(&newer).err(), Some(refused));
+    // Said to be more than there are.
+    let mut many = good;
+    many[86..90].copy_from_slice(&u32::MAX.to_be_bytes());
+    assert!(Headers::decode(&many).is_err());
+}

@@ -7,3 +7,4 @@ mod model;
 mod publish;
 mod reasons;
 mod replace;
+mod searches;

@@ -118,45 +118,49 @@ impl Heard {
 /// One thing after the other, as a log keeps it.
 enum Saved {
     Change(Change),
-    Heard(Event),
-    Watched(Watch, Height),
+    Heard(User, Event),
+    Watched(User, Watch, Height),
     /// It will be searched for again.
-    Forgot(Watch),
+    Forgot(User, Watch),
 }
 
 struct World {
     source: Source,
     chain: Chain,
-    heard: Heard,
+    heard: BTreeMap<User, Heard>,
     log: Vec<Saved>,
     open: Vec<Ask>,
 }
 
-const USER: User = User(1);
+const USERS: [User; 3] = [User(1), User(2), User(3)];
 
-fn fresh() -> (Headers, Heard) {
+fn fresh() -> (Headers, BTreeMap<User, Heard>) {
     let headers = Headers::new(Network::Regtest, Height(0), genesis().header);
     let heard = Heard { cursor: headers.tip(), found: BTreeMap::new(), watched: BTreeMap::new() };
-    (headers, heard)
+    (headers, USERS.map(|user| (user, heard.clone())).into())
 }
 
 impl World {
     fn new() -> Self {
         let (headers, heard) = fresh();
         let mut chain = Chain::new(headers);
-        assert_eq!(chain.attach(USER, Some(heard.cursor)), Ok(heard.cursor));
+        for (user, heard) in &heard {
+            assert_eq!(chain.attach(*user, Some(heard.cursor)), Ok(heard.cursor));
+        }
         Self { source: Source::new(), chain, heard, log: Vec::new(), open: Vec::new() }
     }
 
     /// What the chain has done is saved, then heard.
     fn settle(&mut self) {
+        while let Some((user, event)) = self.chain.event() {
+            while let Some(change) = self.chain.change() {
+                self.log.push(Saved::Change(change));
+            }
+            self.heard.get_mut(&user).expect("it is attached").hear(&event);
+            self.log.push(Saved::Heard(user, event));
+        }
         while let Some(change) = self.chain.change() {
             self.log.push(Saved::Change(change));
-        }
-        while let Some((user, event)) = self.chain.event() {
-            assert_eq!(user, USER);
-            self.heard.hear(&event);
-            self.log.push(Saved::Heard(event));
         }
         while let Some(ask) = self.chain.poll() {
             self.open.push(ask);
@@ -188,53 +192,82 @@ impl World {
     }
 
     fn watch(&mut self, dice: &mut Dice) {
-        let number = dice.below(THINGS) as u64;
+        let (user, number) = (USERS[dice.below(USERS.len())], dice.below(THINGS) as u64);
         let watch = match dice.one_in(2) {
             true => Watch::Spend(outpoint(number)),
             false => Watch::Pay(script(number)),
         };
-        if self.heard.watched.contains_key(&watch) {
+        let heard = self.heard.get_mut(&user).expect("it is attached");
+        if heard.watched.contains_key(&watch) {
             return;
         }
-        let from = Height(1 + dice.below(self.heard.cursor.height.0 as usize + 1) as u32);
-        self.chain.watch(USER, watch.clone(), from).expect("room");
-        let searched = from > self.heard.cursor.height;
-        self.heard.watched.insert(watch.clone(), (from, searched));
-        self.log.push(Saved::Watched(watch, from));
+        let from = Height(1 + dice.below(heard.cursor.height.0 as usize + 2) as u32);
+        heard.watched.insert(watch.clone(), (from, false));
+        self.chain.watch(user, watch.clone(), from).expect("room");
+        if dice.one_in(4) {
+            self.chain.watch(user, watch.clone(), from).expect("again changes nothing");
+        }
+        self.log.push(Saved::Watched(user, watch, from));
+    }
+
+    /// It is not watched any more, or from further back.
+    fn unwatch(&mut self, dice: &mut Dice) {
+        let user = USERS[dice.below(USERS.len())];
+        let heard = self.heard.get_mut(&user).expect("it is attached");
+        let nth = dice.below(heard.watched.len().max(1));
+        let Some(watch) = heard.watched.keys().nth(nth).cloned() else { return };
+        self.chain.unwatch(user, &watch);
+        heard.found.remove(&watch);
+        self.log.push(Saved::Forgot(user, watch.clone()));
+        let from = Height(1 + dice.below(heard.cursor.height.0 as usize + 2) as u32);
+        heard.watched.insert(watch.clone(), (from, false));
+        self.chain.watch(user, watch.clone(), from).expect("room");
+        self.log.push(Saved::Watched(user, watch, from));
     }
 
     /// The process dies: a prefix of its log is kept.
     fn restart(&mut self, dice: &mut Dice) {
-        let lost = dice.below(self.log.len().min(12) + 1);
+        let lost = dice.below(self.log.len().min(30) + 1);
         self.log.truncate(self.log.len() - lost);
         let (mut headers, mut heard) = fresh();
         for saved in &self.log {
             match saved {
                 Saved::Change(change) => headers.evolve(change),
-                Saved::Heard(event) => heard.hear(event),
-                Saved::Forgot(watch) => {
-                    heard.found.remove(watch);
+                Saved::Heard(user, event) => {
+                    heard.get_mut(user).expect("one of ours").hear(event);
                 }
-                Saved::Watched(watch, from) => {
-                    let searched = *from > heard.cursor.height;
-                    heard.watched.insert(watch.clone(), (*from, searched));
+                Saved::Forgot(user, watch) => {
+                    let heard = heard.get_mut(user).expect("one of ours");
+                    heard.found.remove(watch);
+                    heard
+                        .watched
+                        .entry(watch.clone())
+                        .and_modify(|(_, searched)| *searched = false);
+                }
+                Saved::Watched(user, watch, from) => {
+                    let heard = heard.get_mut(user).expect("one of ours");
+                    heard.watched.insert(watch.clone(), (*from, false));
                 }
             }
         }
-        self.chain = Chain::new(headers);
+        let snapshot = Headers::decode(&headers.encode()).expect("it was made from headers");
+        assert_eq!(snapshot.tip(), headers.tip());
+        self.chain = Chain::new(if dice.one_in(2) { headers } else { snapshot });
         self.open.clear();
-        let at = self.chain.attach(USER, Some(heard.cursor)).expect("it stopped at one of ours");
         self.heard = heard;
-        // What was not searched to the end is searched again, and found again.
-        for (watch, (from, searched)) in &mut self.heard.watched {
-            let mut begin = Height(u32::MAX);
-            if !*searched {
-                self.heard.found.remove(watch);
-                self.log.push(Saved::Forgot(watch.clone()));
-                begin = *from;
-                *searched = begin > at.height;
+        for (&user, heard) in &mut self.heard {
+            let at = self.chain.attach(user, Some(heard.cursor));
+            let next = Height(heard.cursor.height.0 + 1);
+            assert!(at.is_ok(), "it stopped at one of ours: {at:?}");
+            // What was not searched to the end is searched again, and found again.
+            for (watch, (from, searched)) in &heard.watched {
+                if !*searched {
+                    heard.found.remove(watch);
+                    self.log.push(Saved::Forgot(user, watch.clone()));
+                }
+                let begin = if *searched { next } else { *from };
+                self.chain.watch(user, watch.clone(), begin).expect("room");
             }
-            self.chain.watch(USER, watch.clone(), begin).expect("room");
         }
         self.settle();
     }
@@ -286,16 +319,18 @@ impl World {
             }
         }
         let tip = *self.source.best.last().expect("it has a first");
-        assert_eq!(self.heard.cursor.hash, tip, "seed {seed}");
         let mut count = 0;
-        for (watch, (from, searched)) in &self.heard.watched {
-            assert!(searched, "seed {seed}: {watch:?} was never searched for");
-            let all = self.model(watch);
-            let found = self.heard.found.get(watch).cloned().unwrap_or_default();
-            let missed = all.iter().find(|it| it.0 >= from.0 && !found.contains(*it));
-            assert_eq!(missed, None, "seed {seed}: {watch:?} from {from}");
-            assert!(found.is_subset(&all), "seed {seed}: {watch:?} is not there");
-            count += found.len();
+        for (user, heard) in &self.heard {
+            assert_eq!(heard.cursor.hash, tip, "seed {seed}");
+            for (watch, (from, searched)) in &heard.watched {
+                assert!(searched, "seed {seed}: {user:?} {watch:?} was never searched for");
+                let all = self.model(watch);
+                let found = heard.found.get(watch).cloned().unwrap_or_default();
+                let missed = all.iter().find(|it| it.0 >= from.0 && !found.contains(*it));
+                assert_eq!(missed, None, "seed {seed}: {user:?} {watch:?} from {from}");
+                assert!(found.is_subset(&all), "seed {seed}: {watch:?} is not there");
+                count += found.len();
+            }
         }
         count
     }
@@ -314,6 +349,7 @@ fn case(seed: u64) -> usize {
                 world.chain.handle_tip(*world.source.best.last().expect("it has a first"));
             }
             4 | 5 => world.watch(&mut dice),
+            8 if dice.one_in(4) => world.unwatch(&mut dice),
             6 if dice.one_in(3) => world.restart(&mut dice),
             7 if dice.one_in(4) => {
                 world.chain.handle_source_lost();

@@ -1,0 +1,222 @@
+//! Searches in the past: each block is read for all who need it, and not again for each.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bitcoin::{Block, Network};
+use chain::{Ask, BlockRef, Chain, Event, Headers, Height, User, Watch};
+
+use crate::blocks::{genesis, mine, outpoint, pays, script};
+
+/// A chain whose block at height `n` spends the outpoint and pays to the script of that number.
+struct Past {
+    blocks: Vec<Block>,
+    chain: Chain,
+    /// How often each height was asked for.
+    asked: BTreeMap<u32, usize>,
+    open: Vec<BlockRef>,
+    heard: Vec<(User, Event)>,
+}
+
+fn block_at(parent: &Block, height: u32, salt: u64) -> Block {
+    let number = u64::from(height);
+    let transaction = pays(&[outpoint(number)], &[script(number)]);
+    mine(parent.block_hash(), number << 20 | salt, vec![transaction])
+}
+
+impl Past {
+    fn new(blocks: u32) -> Self {
+        let mut chain = Chain::new(Headers::new(Network::Regtest, Height(0), genesis().header));
+        let mut all = vec![genesis()];
+        for height in 1..=blocks {
+            all.push(block_at(&all[height as usize - 1], height, 0));
+        }
+        let headers: Vec<_> = all[1..].iter().map(|block| block.header).collect();
+        assert_eq!(chain.handle_headers(&headers), Ok(Ok(())));
+        let (asked, open, heard) = (BTreeMap::new(), Vec::new(), Vec::new());
+        Self { blocks: all, chain, asked, open, heard }
+    }
+
+    fn settle(&mut self) {
+        while let Some(ask) = self.chain.poll() {
+            if let Ask::Block { block } = ask {
+                *self.asked.entry(block.height.0).or_default() += 1;
+                self.open.push(block);
+            }
+        }
+        self.heard.extend(std::iter::from_fn(|| self.chain.event()));
+    }
+
+    /// Answers at most so many questions.
+    fn answer(&mut self, most: usize) {
+        self.settle();
+        for _ in 0..most {
+            if self.open.is_empty() {
+                return;
+            }
+            let block = self.open.remove(0);
+            let given = self.blocks[block.height.0 as usize].clone();
+            self.chain.handle_block(given).ok();
+            self.settle();
+        }
+    }
+
+    fn attach(&mut self, user: u32, height: u32) {
+        let at = self.chain.headers().at(Height(height));
+        assert_eq!(self.chain.attach(User(user), at).ok(), at);
+    }
+
+    fn watch(&mut self, user: u32, number: u64, from: u32) {
+        let watch = Watch::Spend(outpoint(number));
+        assert_eq!(self.chain.watch(User(user), watch, Height(from)), Ok(()));
+    }
+
+    fn searched(&self) -> Vec<(u32, Watch)> {
+        let searched = self.heard.iter().filter_map(|(user, event)| match event {
+            Event::Searched { watch } => Some((user.0, watch.clone())),
+            Event::Connected { .. } | Event::Disconnected { .. } | Event::Found { .. } => None,
+        });
+        searched.collect()
+    }
+
+    fn found(&self) -> BTreeSet<(u32, u32)> {
+        let found = self.heard.iter().filter_map(|(user, event)| match event {
+            Event::Found { block, found } => {
+                assert_eq!(found.len(), 1, "one of each block");
+                Some((user.0, block.height.0))
+            }
+            Event::Connected { .. } | Event::Disconnected { .. } | Event::Searched { .. } => None,
+        });
+        found.collect()
+    }
+
+    fn asked(&self) -> usize {
+        self.asked.values().sum()
+    }
+}
+
+#[test]
+fn watches_from_many_heights_are_one_pass() {
+    let mut past = Past::new(400);
+    past.attach(1, 400);
+    for height in (1..=400).rev() {
+        past.watch(1, u64::from(height), height);
+    }
+    past.answer(usize::MAX);
+    assert_eq!(past.found().len(), 400);
+    assert_eq!(past.searched().len(), 400);
+    assert_eq!(past.asked(), 400, "each block once");
+}
+
+#[test]
+fn many_users_are_one_pass_too() {
+    let mut past = Past::new(400);
+    // All saved their cursors at different times, and a search was open.
+    for user in 1..=400 {
+        past.attach(user, user);
+        past.watch(user, u64::from(user / 2 + 1), user / 2 + 1);
+    }
+    past.answer(usize::MAX);
+    assert_eq!(past.found().len(), 400);
+    assert_eq!(past.searched().len(), 400);
+    let connected = past.heard.iter().filter(|(_, it)| matches!(it, Event::Connected { .. }));
+    assert_eq!(connected.count(), (1..=400).map(|user| 400 - user).sum());
+    // One for users, the last blocks again for those near the tip, one for searches.
+    assert!(past.asked() <= 400 + 150 + 220, "{} blocks", past.asked());
+}
+
+#[test]
+fn who_comes_in_the_middle_gets_the_rest_and_then_the_beginning() {
+    let mut past = Past::new(300);
+    past.attach(1, 300);
+    past.watch(1, 300, 1);
+    past.answer(150);
+    let before = past.searched();
+    assert_eq!(before, []);
+    past.watch(1, 120, 100);
+    past.watch(1, 280, 100);
+    past.watch(1, 110, 105);
+    past.answer(usize::MAX);
+    assert_eq!(past.found(), BTreeSet::from([(1, 300), (1, 120), (1, 280), (1, 110)]));
+    let mut searched = past.searched();
+    assert_eq!(searched.len(), 4, "each once: {searched:?}");
+    searched.dedup();
+    assert_eq!(searched.len(), 4);
+    assert!(past.asked() <= 300 + 60, "{} blocks", past.asked());
+}
+
+#[test]
+fn near_users_do_not_wait_for_a_long_search() {
+    let mut past = Past::new(1_000);
+    past.attach(1, 990);
+    past.watch(1, 5, 1);
+    past.attach(2, 3);
+    past.answer(60);
+    let tip = past.chain.headers().tip();
+    let is_there = |(user, it): &(User, Event)| {
+        *user == User(1) && matches!(it, Event::Connected { block, .. } if *block == tip)
+    };
+    assert!(past.heard.iter().any(is_there), "user 1 has heard of all");
+    assert!(past.found().contains(&(1, 5)), "and the search goes on");
+}
+
+#[test]
+fn a_reorg_below_a_sweep_ends_it() {
+    let mut past = Past::new(40);
+    past.attach(1, 40);
+    past.watch(1, 20, 1);
+    past.answer(36);
+    assert_eq!(past.searched(), []);
+    past.watch(1, 10, 5);
+    let mut branch: Vec<Block> = past.blocks[..=25].to_vec();
+    for height in 26..=42 {
+        branch.push(block_at(&branch[height as usize - 1], height, 1));
+    }
+    past.blocks = branch;
+    let headers: Vec<_> = past.blocks[26..].iter().map(|block| block.header).collect();
+    assert_eq!(past.chain.handle_headers(&headers), Ok(Ok(())));
+    past.open.clear();
+    past.answer(usize::MAX);
+    assert_eq!(past.searched().len(), 2);
+    assert_eq!(past.found(), BTreeSet::from([(1, 20), (1, 10)]));
+}
+
+#[test]
+fn what_is_given_up_is_not_searched_for() {
+    let mut past = Past::new(50);
+    past.attach(1, 50);
+    past.watch(1, 10, 1);
+    past.watch(1, 40, 30);
+    past.answer(5);
+    past.chain.unwatch(User(1), &Watch::Spend(outpoint(10)));
+    past.watch(1, 45, 40);
+    past.chain.detach(User(9));
+    past.answer(usize::MAX);
+    assert_eq!(past.found(), BTreeSet::from([(1, 40), (1, 45)]));
+    assert!(past.asked() <= 5 + 5 + 21, "{} blocks", past.asked());
+    assert_eq!(past.chain.watches(User(1)), 2);
+    past.chain.detach(User(1));
+    assert_eq!(past.chain.watches(User(1)), 0);
+    past.answer(usize::MAX);
+    assert!(past.chain.poll().is_none() && past.chain.event().is_none());
+}
+
+#[test]
+fn many_watches_of_many_users_are_all_found() {
+    let mut past = Past::new(3);
+    for user in [1, 2] {
+        past.attach(user, 0);
+        for number in 1..=9_000 {
+            past.watch(user, number, 1);
+            let pay = Watch::Pay(script(number));
+            assert_eq!(past.chain.watch(User(user), pay, Height(1)), Ok(()));
+        }
+    }
+    // The first ones are still seen after the last ones.
+    past.answer(usize::MAX);
+    let found = past.heard.iter().map(|(_, event)| match event {
+        Event::Connected { found, .. } => found.len(),
+        Event::Disconnected { .. } | Event::Found { .. } | Event::Searched { .. } => 0,
+    });
+    assert_eq!(found.sum::<usize>(), 2 * 3 * 2);
+    assert_eq!(past.searched().len(), 36_000);
+}
