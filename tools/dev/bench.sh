@@ -7,6 +7,7 @@ handshake|.|leyden-noise
 idle|.|leyden-node
 handover|.|leyden-node
 relay|.|leyden-node
+chain|.|leyden-chain
 codec|interop/ldk|'
 
 dev_bench() {

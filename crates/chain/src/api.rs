@@ -2,7 +2,8 @@
 
 use std::{fmt, sync::Arc};
 
-use bitcoin::{BlockHash, OutPoint, ScriptBuf, Transaction};
+use bitcoin::{BlockHash, OutPoint, ScriptBuf, Transaction, Txid, hashes::Hash as _};
+use wire::{fault::Broke, reader::Reader};
 
 use crate::{
     fees::Target,
@@ -118,6 +119,68 @@ pub enum FoundIn {
     /// An output, which pays to what was watched.
     Output(u32),
 }
+
+impl Watch {
+    /// Appends it as bytes, for whoever saves it.
+    pub fn write(&self, to: &mut Vec<u8>) {
+        match self {
+            Self::Spend(outpoint) => {
+                to.push(0);
+                to.extend_from_slice(outpoint.txid.as_byte_array());
+                to.extend_from_slice(&outpoint.vout.to_be_bytes());
+            }
+            Self::Pay(script) => {
+                to.push(1);
+                to.extend_from_slice(script.as_bytes());
+            }
+        }
+    }
+
+    /// Reads what [`Watch::write`] wrote; it ends where the bytes end.
+    pub fn read(bytes: &[u8]) -> Result<Self, WatchFault> {
+        let mut from = Reader::new(bytes);
+        let [kind] = *from.array()?;
+        match kind {
+            0 => {
+                let txid = Txid::from_byte_array(*from.array()?);
+                let vout = u32::from_be_bytes(*from.array()?);
+                from.end()?;
+                Ok(Self::Spend(OutPoint { txid, vout }))
+            }
+            1 => Ok(Self::Pay(ScriptBuf::from_bytes(from.rest().to_vec()))),
+            got => Err(WatchFault::Kind { got }),
+        }
+    }
+}
+
+/// Why saved bytes are no watch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WatchFault {
+    /// A kind that we do not know.
+    Kind {
+        /// Its number.
+        got: u8,
+    },
+    /// The bytes are damaged.
+    Damaged(Broke),
+}
+
+impl From<Broke> for WatchFault {
+    fn from(broke: Broke) -> Self {
+        Self::Damaged(broke)
+    }
+}
+
+impl fmt::Display for WatchFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Kind { got } => write!(f, "a saved watch of kind {got}, which is unknown"),
+            Self::Damaged(broke) => write!(f, "a saved watch is damaged: {broke}"),
+        }
+    }
+}
+
+impl std::error::Error for WatchFault {}
 
 impl fmt::Display for Height {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

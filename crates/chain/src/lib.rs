@@ -19,7 +19,7 @@ mod rules;
 mod search;
 mod snapshot;
 
-pub use api::{Ask, BlockRef, Event, Found, FoundIn, Height, User, Watch};
+pub use api::{Ask, BlockRef, Event, Found, FoundIn, Height, User, Watch, WatchFault};
 pub use chain::{Chain, USERS_MAX, WATCHES_MAX};
 pub use fault::{BlockFault, Fault, HeaderFault};
 pub use fees::{

@@ -220,3 +220,18 @@ fn many_watches_of_many_users_are_all_found() {
     assert_eq!(found.sum::<usize>(), 2 * 3 * 2);
     assert_eq!(past.searched().len(), 36_000);
 }
+
+#[test]
+fn saved_watches_are_the_same_again() {
+    let watches =
+        [Watch::Spend(outpoint(7)), Watch::Pay(script(7)), Watch::Pay(bitcoin::ScriptBuf::new())];
+    for watch in watches {
+        let mut bytes = Vec::new();
+        watch.write(&mut bytes);
+        assert_eq!(Watch::read(&bytes), Ok(watch));
+    }
+    assert_eq!(Watch::read(&[9]), Err(chain::WatchFault::Kind { got: 9 }));
+    for bytes in [&[][..], &[0], &[0; 36], &[0; 38]] {
+        assert!(Watch::read(bytes).is_err(), "{bytes:?}");
+    }
+}
