@@ -2,12 +2,12 @@
 
 use std::fmt;
 
-use bitcoin::{BlockHash, CompactTarget};
+use bitcoin::{BlockHash, CompactTarget, TxMerkleNode};
 
 use crate::api::{BlockRef, Height, User};
 
 /// Why headers were refused. Nothing has changed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HeaderFault {
     /// The first one is behind no block that we know.
     Unconnected {
@@ -62,8 +62,55 @@ pub enum BlockFault {
     },
 }
 
+/// Why a transaction is not shown to be in a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProofFault {
+    /// A transaction of this length cannot be told from a pair of hashes.
+    Ambiguous {
+        /// Its bytes, without witnesses.
+        bytes: usize,
+    },
+    /// No block has so many transactions.
+    TooDeep {
+        /// Steps from the transaction to the root.
+        got: usize,
+        /// The most there may be.
+        max: usize,
+    },
+    /// The coinbase is not as deep as the transaction: one of them is something else.
+    Depths {
+        /// Steps from the transaction to the root.
+        transaction: usize,
+        /// Steps from the coinbase.
+        coinbase: usize,
+    },
+    /// There is no such place at this depth.
+    Position {
+        /// The place.
+        got: u32,
+        /// The last.
+        max: u32,
+    },
+    /// The place is behind the last: at its step stands what is itself once more.
+    Doubled {
+        /// The place.
+        position: u32,
+        /// Which step, from 0.
+        step: u32,
+    },
+    /// What stands first is no coinbase.
+    NoCoinbase,
+    /// The steps lead to another root.
+    Root {
+        /// Where they lead.
+        got: TxMerkleNode,
+        /// Where the block's header says.
+        want: TxMerkleNode,
+    },
+}
+
 /// Why a chain, or one of its users, cannot go on.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// More of the chain would be replaced than is ever right.
     TooDeep {
@@ -135,6 +182,29 @@ impl fmt::Display for BlockFault {
 }
 
 impl std::error::Error for BlockFault {}
+
+impl fmt::Display for ProofFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ambiguous { bytes } => {
+                write!(f, "a transaction of {bytes} bytes could be two hashes as well")
+            }
+            Self::TooDeep { got, max } => write!(f, "{got} steps to the root, at most {max}"),
+            Self::Depths { transaction, coinbase } => write!(
+                f,
+                "{transaction} steps from the transaction to the root, {coinbase} from the coinbase"
+            ),
+            Self::Position { got, max } => write!(f, "place {got}, the last is {max}"),
+            Self::Doubled { position, step } => {
+                write!(f, "place {position} is the image of one before it, by step {step}")
+            }
+            Self::NoCoinbase => write!(f, "what stands first is no coinbase"),
+            Self::Root { got, want } => write!(f, "the steps lead to root {got}, not to {want}"),
+        }
+    }
+}
+
+impl std::error::Error for ProofFault {}
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -36,6 +36,8 @@ pub struct Headers {
     pub(crate) chain: Vec<Header>,
     tip: BlockHash,
     hashes: Hashes,
+    /// Of all blocks behind the first.
+    work: Option<Work>,
     /// Blocks that were in the chain: where they were, and behind which block.
     pub(crate) stale: BTreeMap<BlockHash, (Height, BlockHash)>,
 }
@@ -58,6 +60,7 @@ impl Headers {
             chain: vec![first],
             tip: hash,
             hashes: Hashes::new(hash),
+            work: None,
             stale: BTreeMap::new(),
         }
     }
@@ -93,7 +96,24 @@ impl Headers {
         Some(height.0.checked_sub(self.first.height.0)? as usize)
     }
 
-    pub(crate) fn header_at(&self, height: Height) -> Option<&Header> {
+    /// How many blocks there are, the first one included.
+    pub fn count(&self) -> usize {
+        self.chain.len()
+    }
+
+    /// The work of the whole chain, the first block included. What is before that counts nothing.
+    pub fn work(&self) -> Work {
+        let first = self.chain[0].work();
+        self.work.map_or(first, |work| work + first)
+    }
+
+    /// Where a block of the chain is.
+    pub fn find(&self, hash: BlockHash) -> Option<BlockRef> {
+        self.height_of(hash).map(|height| BlockRef { height, hash })
+    }
+
+    /// The header at a height.
+    pub fn header_at(&self, height: Height) -> Option<&Header> {
         self.chain.get(self.offset(height)?)
     }
 
@@ -164,6 +184,22 @@ impl Headers {
         Ok(Ok(Verdict::Adopt { above, headers: headers.to_vec() }))
     }
 
+    /// Takes headers in that a source has given, if with them there is more work, and says what has
+    /// changed: nothing, or blocks that left and then those that came.
+    pub fn take(&mut self, headers: &[Header]) -> Result<Result<Vec<Change>, Fault>, HeaderFault> {
+        let (above, headers) = match self.judge(headers)? {
+            Ok(Verdict::Adopt { above, headers }) => (above, headers),
+            Ok(Verdict::Weaker) => return Ok(Ok(Vec::new())),
+            Err(fault) => return Ok(Err(fault)),
+        };
+        let gone = (above.0..self.tip().height.0).map(|_| Change::Disconnected);
+        let changes: Vec<Change> = gone.chain(headers.into_iter().map(Change::Connected)).collect();
+        for change in &changes {
+            self.evolve(change);
+        }
+        Ok(Ok(changes))
+    }
+
     fn work_above(&self, height: Height) -> Option<Work> {
         let above = (height.0 - self.first.height.0) as usize + 1;
         self.chain[above..].iter().map(Header::work).reduce(|sum, work| sum + work)
@@ -181,6 +217,8 @@ impl Headers {
                 {
                     self.hashes.pop(block.hash, self.chain.len() as u32);
                     self.tip = header.prev_blockhash;
+                    let rest = self.work.filter(|_| self.chain.len() > 1);
+                    self.work = rest.map(|sum| sum - header.work());
                     self.stale.insert(block.hash, (block.height, header.prev_blockhash));
                 }
             }
@@ -193,6 +231,8 @@ impl Headers {
             self.chain.reserve_exact((self.chain.len() / 8).max(2_048));
         }
         let offset = self.chain.len() as u32;
+        let work = header.work();
+        self.work = Some(self.work.map_or(work, |sum| sum + work));
         self.chain.push(header);
         self.tip = hash;
         self.hashes.push(hash, offset);

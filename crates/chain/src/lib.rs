@@ -13,6 +13,7 @@ mod fees;
 mod hashes;
 mod headers;
 mod index;
+mod proof;
 mod publish;
 mod replace;
 mod rules;
@@ -21,13 +22,14 @@ mod snapshot;
 
 pub use api::{Ask, BlockRef, Event, Found, FoundIn, Height, User, Watch, WatchFault};
 pub use chain::{Chain, USERS_MAX, WATCHES_MAX};
-pub use fault::{BlockFault, Fault, HeaderFault};
+pub use fault::{BlockFault, Fault, HeaderFault, ProofFault};
 pub use fees::{
     FeeSource, FeeTerms, Fees, NoRate, RATE_MAX, RATES_ANSWER_MS_MAX, RATES_FRESH_MS_MAX, RATES_MS,
     RATES_RETRY_MS, RATES_STALE_MS_MAX, Rate, Rates, RatesFault, TARGETS, Target, TermsFault,
     parse_rate,
 };
 pub use headers::{Change, HEADERS_MAX, Headers, REORG_BLOCKS_MAX};
+pub use proof::{PROOF_STEPS_MAX, Proof};
 pub use publish::{
     ATTEMPT_MS_MAX, ATTEMPTS_MAX, Attempt, ChangeFault, Cure, DEEP_BLOCKS, Key,
     PACKAGE_TRANSACTIONS_MAX, PACKAGE_WEIGHT_MAX, PUBLICATION_INPUTS_MAX, PUBLICATIONS_MAX,

@@ -1,7 +1,7 @@
 //! Headers that lie.
 
 use bitcoin::{CompactTarget, Network, block::Header};
-use chain::{Chain, Fault, HEADERS_MAX, HeaderFault, Headers, Height, REORG_BLOCKS_MAX};
+use chain::{Chain, Change, Fault, HEADERS_MAX, HeaderFault, Headers, Height, REORG_BLOCKS_MAX};
 
 use crate::blocks::{genesis, mine, work};
 
@@ -167,4 +167,34 @@ fn damaged_headers_are_refused() {
     let mut many = good;
     many[86..90].copy_from_slice(&u32::MAX.to_be_bytes());
     assert!(Headers::decode(&many).is_err());
+}
+
+/// Headers by themselves, as whoever needs no blocks has them.
+#[test]
+fn headers_are_taken_and_say_what_has_changed() {
+    let first = genesis().header;
+    let mut headers = Headers::new(Network::Regtest, Height(0), first);
+    let one = branch(first, 4, 1);
+    let connected = |headers: &[Header]| headers.iter().copied().map(Change::Connected).collect();
+    let taken: Vec<Change> = connected(&one);
+    assert_eq!(headers.take(&one), Ok(Ok(taken)));
+    let per_block = first.work();
+    let work = |blocks: usize| (1..blocks).fold(per_block, |sum, _| sum + per_block);
+    assert_eq!((headers.work(), headers.count()), (work(5), 5));
+    // Weaker, and known already.
+    assert_eq!(headers.take(&branch(first, 3, 50)), Ok(Ok(Vec::new())));
+    assert_eq!(headers.take(&one[1..3]), Ok(Ok(Vec::new())));
+    let two = branch(one[1], 3, 90);
+    let mut changes = vec![Change::Disconnected; 2];
+    changes.extend::<Vec<Change>>(connected(&two));
+    assert_eq!(headers.take(&two), Ok(Ok(changes)));
+    assert_eq!((headers.work(), headers.count()), (work(6), 6));
+    let tip = headers.tip();
+    assert_eq!(headers.find(tip.hash), Some(tip));
+    assert_eq!(headers.find(one[3].block_hash()), None);
+    assert_eq!(headers.header_at(Height(5)), Some(&two[2]));
+    for _ in 0..9 {
+        headers.evolve(&Change::Disconnected);
+    }
+    assert_eq!((headers.work(), headers.count()), (work(1), 1));
 }

@@ -4,6 +4,7 @@ mod blocks;
 mod fees;
 mod headers;
 mod model;
+mod proofs;
 mod publish;
 mod reasons;
 mod replace;
