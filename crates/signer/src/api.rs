@@ -3,6 +3,9 @@
 
 use std::fmt::{self, Debug, Display};
 
+use bitcoin::BlockHash;
+use bitcoin::block::Header;
+use chain::Proof;
 use noise::PublicKey;
 use secp256k1::schnorr::Signature;
 use static_assertions::assert_not_impl_any;
@@ -13,6 +16,7 @@ use crate::account::Account;
 use crate::message::MessageSignature;
 use crate::policy::SpendFlaw;
 use crate::spend::Spend;
+use crate::view::{Proven, ViewFlaw, ViewStatus};
 
 assert_not_impl_any!(Answer: Clone, Copy, Debug, Display);
 
@@ -46,6 +50,20 @@ pub enum Ask {
         /// What it means.
         spend: Spend,
     },
+    /// These headers came: they are taken in if with them there is more work.
+    ViewHeaders {
+        /// One behind the other, at most [`VIEW_HEADERS_MAX`](crate::VIEW_HEADERS_MAX).
+        headers: Vec<Header>,
+    },
+    /// This transaction is in the chain.
+    ViewProof {
+        /// The block that has it.
+        block: BlockHash,
+        /// What shows it.
+        proof: Box<Proof>,
+    },
+    /// How much of the chain have you seen, and how long ago?
+    ViewStatus,
 }
 
 /// What a signer answers. It may hold secrets, so it can be neither copied nor printed.
@@ -82,6 +100,16 @@ pub enum Answer {
         /// One for each input, in their order: [`Spend::signed`] puts them there.
         signatures: Vec<Signature>,
     },
+    /// To [`Ask::ViewHeaders`] and [`Ask::ViewStatus`].
+    View {
+        /// As it is now.
+        status: ViewStatus,
+    },
+    /// To [`Ask::ViewProof`].
+    Proven {
+        /// What is known now.
+        proven: Proven,
+    },
     /// To any question: no, and why. Nothing changed.
     Refused(Refusal),
 }
@@ -108,6 +136,8 @@ pub enum Refusal {
     },
     /// The spend breaks a rule.
     Spend(SpendFlaw),
+    /// The chain is not as somebody says.
+    View(ViewFlaw),
 }
 
 /// The numbers of the questions on the bus, for permissions: the kinds that the codec writes.
@@ -124,6 +154,8 @@ pub mod topic {
     pub const WALLET_ACCOUNT: u16 = 8;
     /// [`Ask::SignSpend`](super::Ask::SignSpend).
     pub const SIGN_SPEND: u16 = 9;
+    /// All that is told of the chain, and asked of what was told.
+    pub const VIEW: RangeInclusive<u16> = 10..=12;
 }
 
 impl Ask {
@@ -139,6 +171,9 @@ impl Ask {
             Ask::SignMessage { .. } => topic::SIGN_MESSAGE,
             Ask::WalletAccount => topic::WALLET_ACCOUNT,
             Ask::SignSpend { .. } => topic::SIGN_SPEND,
+            Ask::ViewHeaders { .. } => 10,
+            Ask::ViewProof { .. } => 11,
+            Ask::ViewStatus => 12,
         }
     }
 
@@ -151,6 +186,9 @@ impl Ask {
             Ask::SignMessage { .. } => "sign message",
             Ask::WalletAccount => "wallet account",
             Ask::SignSpend { .. } => "sign spend",
+            Ask::ViewHeaders { .. } => "view headers",
+            Ask::ViewProof { .. } => "view proof",
+            Ask::ViewStatus => "view status",
         }
     }
 }
@@ -165,6 +203,8 @@ impl Answer {
             Answer::Signed { .. } => "signed",
             Answer::WalletAccount { .. } => "wallet account",
             Answer::SpendSigned { .. } => "spend signed",
+            Answer::View { .. } => "view",
+            Answer::Proven { .. } => "proven",
             Answer::Refused(_) => "refused",
         }
     }
@@ -182,6 +222,7 @@ impl Display for Refusal {
                 write!(f, "a message of {got} bytes to sign, {max} at most")
             }
             Refusal::Spend(flaw) => write!(f, "the spend is not signed: {flaw}"),
+            Refusal::View(flaw) => write!(f, "not taken in: {flaw}"),
         }
     }
 }

@@ -35,6 +35,7 @@ mod secret;
 mod seed;
 mod signer;
 mod spend;
+mod view;
 mod zbase32;
 
 pub use account::{Account, Branch, KEY_INDEX_MAX, KeyIndex, KeyPlace, WALLET_PURPOSE, WalletKey};
@@ -59,4 +60,8 @@ pub use signer::Signer;
 pub use spend::{
     Payee, SCRIPT_BYTES_MAX, SPEND_INPUTS_MAX, SPEND_OUTPUTS_MAX, Spend, SpendInput, SpendOutput,
     UnsignedFault,
+};
+pub use view::{
+    Proven, VIEW_BLOCKS_MAX, VIEW_HEADERS_MAX, VIEW_PROVEN_MAX, VIEW_VERSION, View, ViewFault,
+    ViewFlaw, ViewStatus,
 };

@@ -12,15 +12,18 @@ use crate::derive::NodeKey;
 use crate::handshakes::{Handshakes, LinkId};
 use crate::message::MESSAGE_BYTES_MAX;
 use crate::policy::Policy;
+use crate::view::View;
 
 assert_not_impl_any!(Signer: Clone, Copy, Debug, Display);
 
-/// Answers as one node. All it remembers are handshakes, and those for some seconds only: a signer
-/// that restarts refuses the rest of what was under way, and the sockets dial again.
+/// Answers as one node. It remembers handshakes for some seconds only: a signer that restarts
+/// refuses the rest of what was under way, and the sockets dial again. Its view of the chain is
+/// what has to be saved.
 pub struct Signer {
     key: NodeKey,
     wallet: WalletKey,
     policy: Policy,
+    view: View,
     handshakes: Handshakes,
     now: Tick,
 }
@@ -29,13 +32,23 @@ impl Signer {
     /// A signer that answers as `key` and signs for `wallet`. The seed is not needed for it any
     /// more.
     pub fn new(key: NodeKey, wallet: WalletKey) -> Signer {
-        let (policy, handshakes) = (Policy::default(), Handshakes::default());
-        Signer { key, wallet, policy, handshakes, now: Tick(0) }
+        let (policy, view) = (Policy::default(), View::genesis(wallet.network()));
+        Signer { key, wallet, policy, view, handshakes: Handshakes::default(), now: Tick(0) }
     }
 
     /// The same signer, with rules of its owner's.
     pub fn with_policy(self, policy: Policy) -> Signer {
         Signer { policy, ..self }
+    }
+
+    /// The same signer, with what it has seen of the chain before.
+    pub fn with_view(self, view: View) -> Signer {
+        Signer { view, ..self }
+    }
+
+    /// What it has seen of the chain. It is saved before an answer about it is given.
+    pub fn view(&self) -> &View {
+        &self.view
     }
 
     /// The node's id.
@@ -78,6 +91,15 @@ impl Signer {
                 Ok(_) => Answer::SpendSigned { signatures: self.wallet.sign(&spend) },
                 Err(flaw) => Answer::Refused(Refusal::Spend(flaw)),
             },
+            Ask::ViewHeaders { headers } => match self.view.take(&headers, self.now) {
+                Ok(()) => Answer::View { status: self.view.status(self.now) },
+                Err(flaw) => Answer::Refused(Refusal::View(flaw)),
+            },
+            Ask::ViewProof { block, proof } => match self.view.prove(block, &proof) {
+                Ok(proven) => Answer::Proven { proven },
+                Err(flaw) => Answer::Refused(Refusal::View(flaw)),
+            },
+            Ask::ViewStatus => Answer::View { status: self.view.status(self.now) },
         }
     }
 

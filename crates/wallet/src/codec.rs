@@ -6,8 +6,8 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use bitcoin::{
-    BlockHash, Network, OutPoint, ScriptBuf, Transaction, Txid, bip32::Xpub, consensus,
-    hashes::Hash as _,
+    BlockHash, Network, OutPoint, ScriptBuf, Transaction, Txid, absolute::LOCK_TIME_THRESHOLD,
+    bip32::Xpub, consensus, hashes::Hash as _,
 };
 use chain::{BlockRef, Height, Watch};
 use signer::{Account, Branch, KeyIndex};
@@ -302,6 +302,9 @@ impl<'a> Bytes<'a> {
 
     fn block(&mut self) -> Fallible<BlockRef> {
         let height = Height(self.u32()?);
+        if height.0 >= LOCK_TIME_THRESHOLD {
+            return Err(RestoreFault::Malformed { what: "height" });
+        }
         Ok(BlockRef { height, hash: BlockHash::from_byte_array(*self.0.array()?) })
     }
 

@@ -16,6 +16,10 @@
 //! | 7 | sign message | 2: message |
 //! | 8 | wallet account | |
 //! | 9 | sign spend | 2: version (4), 4: lock time (4), 6: inputs, 8: outputs, 10: high fee (1) |
+//! | 10 | view headers | 2: headers, 80 bytes each |
+//! | 11 | view proof | 2: block (32), 4: transaction, 6: position (4), 8: steps, 32 bytes each, |
+//! | | | 10: coinbase, 12: its steps |
+//! | 12 | view status | |
 //!
 //! An input is outpoint (36), amount (8), place (5) and sequence (4). An output is an amount (8),
 //! then 0 and a place, or 1 and a script behind its length (2). A place is branch (1), index (4).
@@ -39,11 +43,16 @@
 //! | 15 | wallet account | 2: extended public key (78), 4: fingerprint (4) |
 //! | 16 | spend signed | 2: signatures, 64 bytes each |
 //! | 17 | spend refused | 2: flaw (1), 4: its three numbers (24), 6: its coin, if any (36) |
+//! | 18 | view | 2: tip (height 4, hash 32), 4: work (32), 6: time (4), 8: proven (4), |
+//! | | | 10: milliseconds since it came (8), or empty |
+//! | 19 | proven | 2: id (32), 4: block (height 4, hash 32), 6: confirmations (4) |
+//! | 20 | view refused | 2: flaw (1), 4: its three numbers (12), 6: its hashes, if any (32 each) |
 //!
 //! Kinds 10 to 14 are the faults with which a key holder can refuse a step. All others are of the
 //! socket side; should one stand in an answer, it arrives as `Denied`.
 
 mod spend;
+mod view;
 
 use std::fmt::{self, Debug, Display};
 
@@ -143,6 +152,8 @@ pub enum RecordFlaw {
     Xpub,
     /// The place of a key.
     Index(IndexFault),
+    /// A transaction.
+    Transaction,
     /// A number beyond the end of its table.
     Choice {
         /// The number.
@@ -179,6 +190,9 @@ impl Ask {
             Ask::SignMessage { message } => to.kind(7).record(2, message),
             Ask::WalletAccount => to.kind(8),
             Ask::SignSpend { spend } => spend::write_spend(to.kind(9), spend),
+            Ask::ViewHeaders { headers } => view::write_headers(to.kind(10), headers),
+            Ask::ViewProof { block, proof } => view::write_proof(to.kind(11), *block, proof),
+            Ask::ViewStatus => to.kind(12),
         };
         to.0
     }
@@ -213,6 +227,12 @@ impl Ask {
                 let from = from.only(&[2, 4, 6, 8, 10])?;
                 Ok(Ask::SignSpend { spend: spend::read_spend(&from)? })
             }
+            10 => Ok(Ask::ViewHeaders { headers: view::read_headers(&from.only(&[2])?)? }),
+            11 => {
+                let (block, proof) = view::read_proof(&from.only(&[2, 4, 6, 8, 10, 12])?)?;
+                Ok(Ask::ViewProof { block, proof: Box::new(proof) })
+            }
+            12 => from.only(&[]).map(|_| Ask::ViewStatus),
             got => Err(Malformed::Kind { got }),
         }
     }
@@ -244,6 +264,9 @@ impl Answer {
             Answer::WalletAccount { account } => spend::write_account(to.kind(15), &account),
             Answer::SpendSigned { signatures } => spend::write_signatures(to.kind(16), &signatures),
             Answer::Refused(Refusal::Spend(flaw)) => spend::write_flaw(to.kind(17), &flaw),
+            Answer::View { status } => view::write_status(to.kind(18), &status),
+            Answer::Proven { proven } => view::write_proven(to.kind(19), &proven),
+            Answer::Refused(Refusal::View(flaw)) => view::write_flaw(to.kind(20), &flaw),
         };
         assert_eq!(to.0.capacity(), room, "every answer fits");
         Frame(to.0)
@@ -288,6 +311,15 @@ impl Answer {
             17 => {
                 let flaw = spend::read_flaw(&from.only(&[2, 4, 6])?)?;
                 Ok(Answer::Refused(Refusal::Spend(flaw)))
+            }
+            18 => {
+                let status = view::read_status(&from.only(&[2, 4, 6, 8, 10])?)?;
+                Ok(Answer::View { status })
+            }
+            19 => Ok(Answer::Proven { proven: view::read_proven(&from.only(&[2, 4, 6])?)? }),
+            20 => {
+                let flaw = view::read_flaw(&from.only(&[2, 4, 6])?)?;
+                Ok(Answer::Refused(Refusal::View(flaw)))
             }
             _ => {
                 let (connection, answer) = read_step(from)?;
@@ -534,6 +566,7 @@ impl Display for RecordFlaw {
             RecordFlaw::Signature(fault) => Display::fmt(fault, f),
             RecordFlaw::Xpub => write!(f, "no extended public key"),
             RecordFlaw::Index(fault) => Display::fmt(fault, f),
+            RecordFlaw::Transaction => write!(f, "no transaction"),
             RecordFlaw::Choice { got, min, max } => {
                 write!(f, "{got}, at least {min} and at most {max}")
             }

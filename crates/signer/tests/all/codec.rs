@@ -3,14 +3,14 @@
 use noise::{Act, Fault, Flaw, Sealed, Stored};
 use signer::{
     ANSWER_BYTES_MAX, ASK_BYTES_MAX, Answer, Ask, ConnectionId, MESSAGE_BYTES_MAX, Malformed,
-    RecordFlaw, Refusal, SignatureFault, Spend, SpendFlaw,
+    RecordFlaw, Refusal, SignatureFault, Spend, SpendFlaw, ViewFlaw,
 };
 use wire::Broke;
 use wire::dice::Dice;
 
 use crate::parties::{alice, bob, bob_id, handshake, node_key, step, wallet_key};
-use crate::spends;
 use crate::vectors::{OZONE_12, VOID_24, bytes};
+use crate::{spends, views};
 
 /// Every question, one of each kind.
 fn asks() -> Vec<Ask> {
@@ -31,6 +31,7 @@ fn asks() -> Vec<Ask> {
     asks.push(Ask::SignMessage { message: b"hi".to_vec() });
     asks.push(Ask::WalletAccount);
     asks.push(Ask::SignSpend { spend: spends::plain() });
+    asks.extend(views::asks());
     asks.push(Ask::SignSpend { spend: Spend { allow_high_fee: true, ..spends::plain() } });
     asks
 }
@@ -70,6 +71,7 @@ fn answers() -> Vec<Answer> {
     all.push(Answer::Refused(Refusal::MessageTooLong { got: 65_536, max: 65_535 }));
     all.push(Answer::WalletAccount { account: *wallet_key(OZONE_12).account() });
     all.push(spends::ask(&mut bob, &spends::plain()));
+    all.extend(views::answers());
     all.extend(spends::flaws().map(|flaw| Answer::Refused(Refusal::Spend(flaw))));
     all.extend(
         faults()
@@ -103,6 +105,9 @@ fn questions_come_back() {
     }
     let longest = Ask::SignMessage { message: vec![7; MESSAGE_BYTES_MAX] };
     assert_eq!(longest.encode().len(), ASK_BYTES_MAX);
+    assert_eq!(Ask::decode(&longest.encode()), Ok(longest));
+    let headers = vec![bitcoin::constants::genesis_block(wire::Network::Regtest).header; 800];
+    let longest = Ask::ViewHeaders { headers };
     assert_eq!(Ask::decode(&longest.encode()), Ok(longest));
     let longest = Ask::SignSpend { spend: spends::longest() };
     assert_eq!(Ask::decode(&longest.encode()), Ok(longest));
@@ -152,7 +157,7 @@ fn the_layout_is_frozen() {
     let connection = ConnectionId(0x0102_0304_0506_0708);
     let remote = crate::vectors::point(crate::vectors::NODES[0].3);
     let spend = spends::plain();
-    let asks: [(Ask, &str); 6] = [
+    let asks: [(Ask, &str); 7] = [
         (Ask::NodeId, "0101"),
         (
             Ask::Handshake { connection, ask: noise::Ask::Dial { remote } },
@@ -162,6 +167,7 @@ fn the_layout_is_frozen() {
         (Ask::Forget { connection }, "0106 0008 0102030405060708"),
         (Ask::SignMessage { message: b"hi".to_vec() }, "0107 0202 6869"),
         (Ask::WalletAccount, "0108"),
+        (Ask::ViewStatus, "010c"),
         (Ask::SignSpend { spend }, spends::PLAIN),
     ];
     for (ask, want) in asks {
@@ -171,7 +177,9 @@ fn the_layout_is_frozen() {
     let not_now = Fault::NotNow { state: "responding", ask: "verify" };
     let account = *wallet_key(OZONE_12).account();
     let (outpoint, flaw) = (spends::coin(5), |flaw| Answer::Refused(Refusal::Spend(flaw)));
-    let answers: [(Answer, &str); 11] = [
+    let status = views::status();
+    let deep = ViewFlaw::Chain(chain::Fault::TooDeep { got: 300, max: 288 });
+    let answers: [(Answer, &str); 13] = [
         (
             Answer::NodeId { node: remote },
             "0101 0221 025556051b018c55c1560bbc9ad1d6ca89829e37fd4f1b7c61e22956fdc190843f",
@@ -193,6 +201,8 @@ fn the_layout_is_frozen() {
         (refusal(not_now), "010d 0008 0102030405060708 0201 02 0401 03"),
         (refusal(Fault::IdentityAsEphemeral), "010e 0008 0102030405060708"),
         (Answer::WalletAccount { account }, spends::OZONE_ACCOUNT),
+        (Answer::View { status }, views::STATUS),
+        (Answer::Refused(Refusal::View(deep)), "0114 0201 05 040c 0000012c 00000120 00000000"),
         (
             flaw(SpendFlaw::Sequence { input: 1, got: 2, min: 1 << 31 }),
             "0111 0201 04 0418 000000000000000100000000000000020000000080000000",

@@ -14,4 +14,5 @@ mod parties;
 mod seeds;
 mod spends;
 mod vectors;
+mod views;
 mod wiped;
