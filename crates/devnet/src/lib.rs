@@ -1,0 +1,22 @@
+//! An embedded regtest chain, validated by Bitcoin Core's own consensus code.
+//!
+//! *What it is for.* Tests and the simulator, in memory, and the demonstration, on disk: blocks on
+//! request, test money, reorgs, a mempool with the policy that Lightning relies on, and enough of
+//! bitcoind's JSON-RPC for clients that know nothing of us. *What it never does.* It has no peers
+//! and no other network than regtest.
+//!
+//! Where to start: [`Devnet`]. The chain of its own, without the kernel, is [`ledger::Ledger`].
+
+mod bank;
+mod dice;
+mod fault;
+mod journal;
+mod kernel;
+pub mod ledger;
+pub mod mempool;
+mod world;
+
+pub use bank::Bank;
+pub use fault::Fault;
+pub use kernel::{Kernel, Kind, Reason, Verdict};
+pub use world::{Clock, Devnet, MINED_MAX, Mined};

@@ -1,0 +1,185 @@
+//! Who makes room for whom.
+
+use std::{
+    cmp::Ordering,
+    collections::{BTreeMap, BTreeSet},
+};
+
+use bitcoin::{Amount, Txid};
+
+use super::{
+    Mempool, REPLACED_CLUSTERS_MAX, Rate,
+    judge::{Mode, Plan},
+    refusal::Refusal,
+};
+
+/// A piece of a diagram: a fee for some bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Chunk {
+    fee: u64,
+    vbytes: u64,
+}
+
+/// What one transaction of a cluster is to the others.
+#[derive(Clone, Debug)]
+struct Link {
+    chunk: Chunk,
+    parents: BTreeSet<Txid>,
+}
+
+impl Mempool {
+    /// Whether all that conflicts with a transaction makes room for it: everything is replaceable,
+    /// if somebody pays for it and the mempool is better afterwards.
+    pub(super) fn ask_replacement(
+        &self,
+        plan: &mut Plan,
+        conflicts: &BTreeSet<Txid>,
+        mode: Mode,
+    ) -> Result<(), Refusal> {
+        let Some(first) = conflicts.first() else { return Ok(()) };
+        if mode == Mode::Again {
+            // What is here already was confirmed earlier.
+            return Err(Refusal::SpendsReplaced { parent: *first });
+        }
+        let above = plan.parents.iter().flat_map(|parent| self.ancestors(parent));
+        if let Some(parent) = above.into_iter().find(|txid| conflicts.contains(txid)) {
+            return Err(Refusal::SpendsReplaced { parent });
+        }
+        let (got, max) = (self.clusters(conflicts), REPLACED_CLUSTERS_MAX);
+        if got > max {
+            return Err(Refusal::ManyReplaced { got, max });
+        }
+        plan.replaces = conflicts.iter().flat_map(|txid| self.descendants(txid)).collect();
+        if mode == Mode::Alone {
+            self.ask_price(plan, plan.fee, plan.vbytes)?;
+            self.ask_diagram(plan)?;
+        }
+        Ok(())
+    }
+
+    fn clusters(&self, of: &BTreeSet<Txid>) -> usize {
+        let (mut seen, mut count) = (BTreeSet::new(), 0);
+        for txid in of {
+            if !seen.contains(txid) {
+                seen.extend(self.cluster([*txid]));
+                count += 1;
+            }
+        }
+        count
+    }
+
+    /// Whether so much pays for all that leaves, and for relaying so many bytes.
+    pub(super) fn ask_price(&self, plan: &Plan, fee: Amount, vbytes: u64) -> Result<(), Refusal> {
+        let gone = plan.replaces.iter().filter_map(|txid| self.entry(txid));
+        let theirs: Amount = gone.map(|entry| entry.fee).sum();
+        let min = theirs + self.policy().increment.fee(vbytes);
+        if fee < min { Err(Refusal::ReplacementFee { got: fee, min }) } else { Ok(()) }
+    }
+
+    /// Whether miners earn more with it than without, whatever room they have: for no number of
+    /// bytes less, for some of them more.
+    fn ask_diagram(&self, plan: &Plan) -> Result<(), Refusal> {
+        let near = self.cluster(plan.replaces.iter().chain(&plan.parents).copied());
+        let before: BTreeMap<Txid, Link> =
+            near.iter().filter_map(|txid| Some((*txid, self.link(txid)?))).collect();
+        let mut after = before.clone();
+        after.retain(|txid, _| !plan.replaces.contains(txid));
+        let chunk = Chunk { fee: plan.fee.to_sat(), vbytes: plan.vbytes };
+        after.insert(plan.txid, Link { chunk, parents: plan.parents.clone() });
+        if improves(&chunks(before), &chunks(after)) {
+            return Ok(());
+        }
+        let gone = plan.replaces.iter().filter_map(|txid| self.entry(txid));
+        let rate = |fee, vbytes| Amount::from_sat(Rate::of(fee, vbytes).to_sat_per_kvb());
+        let min = gone.map(|entry| rate(entry.fee, entry.vbytes)).max().unwrap_or(Amount::ZERO);
+        Err(Refusal::ReplacementRate { got: rate(plan.fee, plan.vbytes), min })
+    }
+
+    fn link(&self, txid: &Txid) -> Option<Link> {
+        let entry = self.entry(txid)?;
+        let chunk = Chunk { fee: entry.fee.to_sat(), vbytes: entry.vbytes };
+        Some(Link { chunk, parents: entry.parents.clone() })
+    }
+}
+
+impl Chunk {
+    const NONE: Self = Self { fee: 0, vbytes: 0 };
+
+    const fn and(self, other: Self) -> Self {
+        Self { fee: self.fee + other.fee, vbytes: self.vbytes + other.vbytes }
+    }
+
+    /// By fee for a byte.
+    fn rate_cmp(self, other: Self) -> Ordering {
+        let left = u128::from(self.fee) * u128::from(other.vbytes);
+        left.cmp(&(u128::from(other.fee) * u128::from(self.vbytes)))
+    }
+}
+
+/// What a miner takes first: again and again the transaction that pays best together with its
+/// ancestors. Core searches longer for the best order of a cluster; for those that Lightning makes
+/// it finds the same.
+fn chunks(mut links: BTreeMap<Txid, Link>) -> Vec<Chunk> {
+    let mut chunks: Vec<Chunk> = Vec::new();
+    while !links.is_empty() {
+        let families = links.keys().map(|txid| {
+            let family = family(&links, *txid);
+            let sum = family.iter().fold(Chunk::NONE, |sum, txid| sum.and(links[txid].chunk));
+            (sum, family)
+        });
+        let best = families.max_by(|(left, a), (right, b)| {
+            left.rate_cmp(*right).then_with(|| b.len().cmp(&a.len()))
+        });
+        let Some((mut sum, family)) = best else { break };
+        links.retain(|txid, _| !family.contains(txid));
+        // One that pays more than what is before it is taken together with that.
+        while let Some(last) = chunks.pop_if(|last| sum.rate_cmp(*last).is_gt()) {
+            sum = sum.and(last);
+        }
+        chunks.push(sum);
+    }
+    chunks
+}
+
+fn family(links: &BTreeMap<Txid, Link>, of: Txid) -> BTreeSet<Txid> {
+    let (mut found, mut open) = (BTreeSet::new(), vec![of]);
+    while let Some(txid) = open.pop() {
+        if let Some(link) = links.get(&txid)
+            && found.insert(txid)
+        {
+            open.extend(&link.parents);
+        }
+    }
+    found
+}
+
+/// Whether the second diagram is nowhere below the first, and somewhere above.
+fn improves(before: &[Chunk], after: &[Chunk]) -> bool {
+    let (old, new) = (points(before), points(after));
+    let all = || old.iter().chain(&new).map(|point| point.vbytes);
+    let not_below = all().all(|vbytes| at(&new, vbytes) >= at(&old, vbytes));
+    not_below && all().any(|vbytes| at(&new, vbytes) > at(&old, vbytes))
+}
+
+fn points(chunks: &[Chunk]) -> Vec<Chunk> {
+    let sums = chunks.iter().scan(Chunk::NONE, |sum, chunk| {
+        *sum = sum.and(*chunk);
+        Some(*sum)
+    });
+    std::iter::once(Chunk::NONE).chain(sums).collect()
+}
+
+/// What so many bytes earn, in billionths of a satoshi. Behind the last point nothing is added.
+fn at(points: &[Chunk], vbytes: u64) -> u128 {
+    const BILLION: u128 = 1_000_000_000;
+    let next = points.partition_point(|point| point.vbytes < vbytes);
+    let fee = |point: &Chunk| u128::from(point.fee) * BILLION;
+    match (next.checked_sub(1).and_then(|last| points.get(last)), points.get(next)) {
+        (Some(from), Some(to)) => {
+            let (rise, run) = (fee(to).saturating_sub(fee(from)), to.vbytes - from.vbytes);
+            fee(from) + rise * u128::from(vbytes - from.vbytes) / u128::from(run.max(1))
+        }
+        (None, Some(point)) | (Some(point), None) => fee(point),
+        (None, None) => 0,
+    }
+}
