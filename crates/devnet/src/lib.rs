@@ -14,6 +14,7 @@ mod journal;
 mod kernel;
 pub mod ledger;
 pub mod mempool;
+pub mod rpc;
 mod world;
 
 pub use bank::Bank;

@@ -14,7 +14,7 @@ use crate::{
     journal::{Journal, Record},
     kernel::{Kernel, Verdict},
     ledger::{BlockRef, Draft, Ledger, MATURITY_BLOCKS, Standing, Step, subsidy},
-    mempool::{Mempool, PackageFault, Part, Plan, Policy, Refusal, Room},
+    mempool::{Mempool, PackageFault, Part, Plan, Policy, Rate, Refusal, Room},
 };
 
 /// Blocks mined at once.
@@ -53,6 +53,7 @@ pub struct Devnet {
     pool: Mempool,
     bank: Bank,
     clock: Clock,
+    estimate: Option<Rate>,
     disk: Option<Disk>,
 }
 
@@ -112,7 +113,7 @@ impl Devnet {
 
     fn around(kernel: Kernel, disk: Option<Disk>, clock: Clock) -> Self {
         let (ledger, pool) = (Ledger::new(), Mempool::new(Policy::default()));
-        Self { kernel, ledger, pool, bank: Bank::new(), clock, disk }
+        Self { kernel, ledger, pool, bank: Bank::new(), clock, estimate: None, disk }
     }
 
     fn replay(&mut self, records: Vec<Record>) -> Result<(), Fault> {
@@ -186,6 +187,17 @@ impl Devnet {
     /// Changes the mempool's numbers. Who waits stays.
     pub fn set_policy(&mut self, policy: Policy) {
         self.pool.set_policy(policy);
+    }
+
+    /// What `estimatesmartfee` answers. Nothing, unless told: so does a bitcoind that has seen no
+    /// market.
+    pub const fn fee_estimate(&self) -> Option<Rate> {
+        self.estimate
+    }
+
+    /// Changes that.
+    pub const fn set_fee_estimate(&mut self, rate: Option<Rate>) {
+        self.estimate = rate;
     }
 
     /// Seconds since 1970: the machine's, or those of the newest block.

@@ -103,6 +103,11 @@ impl Mempool {
         self.entries.is_empty()
     }
 
+    /// How many have ever come.
+    pub const fn sequence(&self) -> u64 {
+        self.came
+    }
+
     /// One that waits.
     pub fn entry(&self, txid: &Txid) -> Option<&Entry> {
         self.entries.get(txid)

@@ -86,13 +86,22 @@ impl Mempool {
         after.retain(|txid, _| !plan.replaces.contains(txid));
         let chunk = Chunk { fee: plan.fee.to_sat(), vbytes: plan.vbytes };
         after.insert(plan.txid, Link { chunk, parents: plan.parents.clone() });
-        if improves(&chunks(before), &chunks(after)) {
+        let sums = |links| chunks(links).into_iter().map(|(chunk, _)| chunk).collect::<Vec<_>>();
+        if improves(&sums(before), &sums(after)) {
             return Ok(());
         }
         let gone = plan.replaces.iter().filter_map(|txid| self.entry(txid));
         let rate = |fee, vbytes| Amount::from_sat(Rate::of(fee, vbytes).to_sat_per_kvb());
         let min = gone.map(|entry| rate(entry.fee, entry.vbytes)).max().unwrap_or(Amount::ZERO);
         Err(Refusal::ReplacementRate { got: rate(plan.fee, plan.vbytes), min })
+    }
+
+    /// What a miner takes together with a transaction: its bytes and its fee.
+    pub fn chunk(&self, txid: &Txid) -> (u64, Amount) {
+        let near = self.cluster([*txid]);
+        let links = near.iter().filter_map(|txid| Some((*txid, self.link(txid)?))).collect();
+        let chunk = chunks(links).into_iter().find(|(_, txids)| txids.contains(txid));
+        chunk.map_or((0, Amount::ZERO), |(sum, _)| (sum.vbytes, Amount::from_sat(sum.fee)))
     }
 
     fn link(&self, txid: &Txid) -> Option<Link> {
@@ -119,8 +128,8 @@ impl Chunk {
 /// What a miner takes first: again and again the transaction that pays best together with its
 /// ancestors. Core searches longer for the best order of a cluster; for those that Lightning makes
 /// it finds the same.
-fn chunks(mut links: BTreeMap<Txid, Link>) -> Vec<Chunk> {
-    let mut chunks: Vec<Chunk> = Vec::new();
+fn chunks(mut links: BTreeMap<Txid, Link>) -> Vec<(Chunk, BTreeSet<Txid>)> {
+    let mut chunks: Vec<(Chunk, BTreeSet<Txid>)> = Vec::new();
     while !links.is_empty() {
         let families = links.keys().map(|txid| {
             let family = family(&links, *txid);
@@ -130,13 +139,14 @@ fn chunks(mut links: BTreeMap<Txid, Link>) -> Vec<Chunk> {
         let best = families.max_by(|(left, a), (right, b)| {
             left.rate_cmp(*right).then_with(|| b.len().cmp(&a.len()))
         });
-        let Some((mut sum, family)) = best else { break };
+        let Some((mut sum, mut family)) = best else { break };
         links.retain(|txid, _| !family.contains(txid));
         // One that pays more than what is before it is taken together with that.
-        while let Some(last) = chunks.pop_if(|last| sum.rate_cmp(*last).is_gt()) {
+        while let Some((last, txids)) = chunks.pop_if(|(last, _)| sum.rate_cmp(*last).is_gt()) {
             sum = sum.and(last);
+            family.extend(txids);
         }
-        chunks.push(sum);
+        chunks.push((sum, family));
     }
     chunks
 }
