@@ -202,13 +202,33 @@ fn hash_of(entry: &kernel::BlockTreeEntry<'_>) -> BlockHash {
 }
 
 impl Reason {
-    /// Finds Core's word in what it said. That ends with the state: `word, what is wrong`.
+    /// Finds Core's word in what it said: its last error has the state of the block in brackets or
+    /// in the end, `word, what is wrong`.
     fn of(kind: Kind, words: String) -> Self {
-        let last = words.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
-        let state = last.rsplit_once('(').map_or(last, |(_, state)| state.trim_end_matches(')'));
-        let state = state.rsplit_once(": ").map_or(state, |(_, state)| state);
-        let word = state.split(',').next().unwrap_or_default().trim().to_owned();
+        let error = words.lines().rev().find_map(|line| Some(line.split_once("[error] ")?.1));
+        let state = error.map(|error| {
+            let rest = error.split_once("FAILED (").or_else(|| error.split_once("failed, "));
+            rest.or_else(|| error.split_once(": ")).map_or(error, |(_, state)| state)
+        });
+        let word = state.and_then(|state| state.split([',', ' ', ')']).next());
+        let word = word.unwrap_or_else(|| kind.word()).to_owned();
         Self { kind, word, words }
+    }
+}
+
+impl Kind {
+    /// A word for when Core said none.
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Unset | Self::Consensus => "invalid",
+            Self::RefusedBefore => "duplicate-invalid",
+            Self::Header => "invalid-header",
+            Self::Mutated => "mutated",
+            Self::ParentUnknown => "prev-blk-not-found",
+            Self::ParentRefused => "bad-prevblk",
+            Self::Future => "time-too-new",
+            Self::LittleWork => "too-little-chainwork",
+        }
     }
 }
 

@@ -91,10 +91,12 @@ pub fn check(txs: &[Transaction]) -> Result<(), PackageFault> {
         }
         later.remove(&tx.compute_txid());
     }
-    for input in txs.iter().flat_map(|tx| &tx.input) {
-        if !spent.insert(input.previous_output) {
+    for tx in txs {
+        // One that spends the same twice by itself is refused for that.
+        if tx.input.iter().any(|input| spent.contains(&input.previous_output)) {
             return Err(PackageFault::Conflict);
         }
+        spent.extend(tx.input.iter().map(|input| input.previous_output));
     }
     Ok(())
 }

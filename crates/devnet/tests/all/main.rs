@@ -1,4 +1,6 @@
 //! A chain that is validated by Bitcoin Core's kernel, our own beside it, and who asks them.
 
+mod acceptance;
+mod client;
 mod purse;
 mod refusals;
