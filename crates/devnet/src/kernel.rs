@@ -210,7 +210,7 @@ impl Reason {
             let rest = error.split_once("FAILED (").or_else(|| error.split_once("failed, "));
             rest.or_else(|| error.split_once(": ")).map_or(error, |(_, state)| state)
         });
-        let word = state.and_then(|state| state.split([',', ' ', ')']).next());
+        let word = state.and_then(|state| state.split([',', ' ', '(', ')']).next());
         let word = word.unwrap_or_else(|| kind.word()).to_owned();
         Self { kind, word, words }
     }

@@ -2,5 +2,7 @@
 
 mod acceptance;
 mod client;
+mod faults;
+mod light;
 mod purse;
 mod refusals;
