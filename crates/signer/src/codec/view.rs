@@ -122,6 +122,7 @@ fn flaw_parts(flaw: &ViewFlaw) -> (u8, [usize; 3], Vec<[u8; 32]>) {
             Fault::UnknownCursor { .. }
             | Fault::TooOld { .. }
             | Fault::Full { .. }
+            | Fault::TooManyUsers { .. }
             | Fault::UnknownUser { .. },
         ) => (5, [0; 3]),
         ViewFlaw::TooManyBlocks { got, max } => (6, [got, max, 0]),

@@ -104,6 +104,9 @@ impl World {
                     chain::Ask::Block { block } => {
                         self.chain.handle_block(self.blocks[&block.hash].clone()).unwrap();
                     }
+                    chain::Ask::Publish { .. } | chain::Ask::Rates { .. } => {
+                        unreachable!("a chain asks for blocks only")
+                    }
                 }
             }
             while let Some((_, event)) = self.chain.event() {

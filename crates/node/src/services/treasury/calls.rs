@@ -241,12 +241,10 @@ impl Treasury {
             // People are attached, and nothing is replaced by watching.
             chain::Fault::TooDeep { .. }
             | chain::Fault::UnknownCursor { .. }
+            | chain::Fault::TooManyUsers { .. }
             | chain::Fault::UnknownUser { .. } => Refusal::Full { have, max },
         })?;
-        self.save(Change::Watched { watch: watch.clone(), from });
-        if from > cursor {
-            self.save(Change::Searched { watch });
-        }
+        self.save(Change::Watched { watch, from });
         Ok(())
     }
 

@@ -1,7 +1,6 @@
 //! What a treasury saves. Its state is the sum of its changes; so is a snapshot.
 //!
-//! A block is its height (4) and its hash (32), a watch is 0 and an outpoint (36) or 1 and a
-//! script.
+//! A block is its height (4) and its hash (32), a watch as `chain` writes it.
 //!
 //! | record | name | value |
 //! |---|---|---|
@@ -22,7 +21,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bitcoin::{
-    BlockHash, OutPoint, ScriptBuf, Txid,
+    BlockHash, Txid,
     bip32::{Fingerprint, Xpub},
     block::Header,
     consensus::{deserialize, serialize},
@@ -258,10 +257,9 @@ fn block_bytes(block: BlockRef) -> Vec<u8> {
 }
 
 fn watch_bytes(watch: &Watch) -> Vec<u8> {
-    match watch {
-        Watch::Spend(outpoint) => [&[0][..], &serialize(outpoint)].concat(),
-        Watch::Pay(script) => [&[1][..], script.as_bytes()].concat(),
-    }
+    let mut to = Vec::new();
+    watch.write(&mut to);
+    to
 }
 
 fn with_hits(block: BlockRef, hits: &[(Watch, Hit)]) -> Vec<u8> {
@@ -308,16 +306,8 @@ fn block(from: &mut Reader<'_>) -> Result<BlockRef, Broke> {
 }
 
 fn watch(from: &mut Reader<'_>) -> Result<Watch, ChangeFault> {
-    match from.array()? {
-        [0] => {
-            let bytes: &[u8; 36] = from.array()?;
-            let [txid @ .., a, b, c, d] = bytes;
-            let txid = Txid::from_byte_array(*txid);
-            Ok(Watch::Spend(OutPoint { txid, vout: u32::from_le_bytes([*a, *b, *c, *d]) }))
-        }
-        [1] => Ok(Watch::Pay(ScriptBuf::from_bytes(from.rest().to_vec()))),
-        [kind] => Err(ChangeFault::Meaningless { what: "watch", got: kind.to_string() }),
-    }
+    Watch::read(from.rest())
+        .map_err(|fault| ChangeFault::Meaningless { what: "watch", got: fault.to_string() })
 }
 
 fn hits(from: &mut Reader<'_>) -> Result<Vec<(Watch, Hit)>, ChangeFault> {
@@ -330,7 +320,6 @@ fn hits(from: &mut Reader<'_>) -> Result<Vec<(Watch, Hit)>, ChangeFault> {
         let len = number(from)?;
         let mut of_watch = Reader::new(from.take(len as usize)?);
         let watch = watch(&mut of_watch)?;
-        of_watch.end()?;
         hits.push((watch, Hit { txid, part }));
     }
     Ok(hits)

@@ -47,7 +47,13 @@ impl Treasury {
                     self.tell_found(block, hits);
                 }
             }
-            Heard::Searched { watch } => self.save(Change::Searched { watch }),
+            Heard::Searched { watch } => {
+                // After a restart it is said again of each.
+                let watched = self.state.watches.get(&watch);
+                if watched.is_some_and(|watched| watched.from.is_some()) {
+                    self.save(Change::Searched { watch });
+                }
+            }
         }
     }
 
