@@ -198,6 +198,7 @@ pub struct Wanted {
     pub key: Key,
     /// What.
     pub package: Package,
-    /// No block before this one has any of it, nor spends what it spends.
+    /// No block before this one has any of it, nor spends what it spends; not in the chain as it
+    /// is when this is published.
     pub from: Height,
 }

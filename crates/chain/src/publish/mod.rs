@@ -469,9 +469,7 @@ impl Publisher {
                 life.unsearched.insert(outpoint);
             }
         }
-        if life.unsearched.is_empty() {
-            self.change_by(PublishChange::Searched { key });
-        }
+        let is_searched = life.unsearched.is_empty();
         self.lives.insert(key, life);
         let Some(publication) = self.state.publications.get(&key) else { return };
         let count = publication.txids.len();
@@ -479,6 +477,10 @@ impl Publisher {
         known.retain(|(_, spend)| !own(spend) || spend.input == 0);
         for (block, spend) in known {
             self.change_by(PublishChange::Found { block, spends: vec![spend] });
+        }
+        // Saved last: what was searched and not saved would never be found again.
+        if is_searched {
+            self.change_by(PublishChange::Searched { key });
         }
         self.tell(key, &vec![Standing::Pending; count]);
     }

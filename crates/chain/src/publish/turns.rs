@@ -41,11 +41,13 @@ impl Publisher {
         {
             self.unschedule(key);
             let publication = self.state.publications.get(&key);
-            let Some(package) = publication.and_then(Publication::pending) else { continue };
-            if self.stands_back(key) {
-                self.schedule(key, now + Millis(REBROADCAST_MS));
+            if publication.and_then(Publication::pending).is_none() {
                 continue;
             }
+            let Some(package) = self.in_place(key) else {
+                self.schedule(key, now + Millis(REBROADCAST_MS));
+                continue;
+            };
             let attempt = Attempt(self.attempts);
             self.attempts += 1;
             self.asked.insert(attempt, (key, now + Millis(ATTEMPT_MS_MAX)));
@@ -56,7 +58,7 @@ impl Publisher {
         }
     }
 
-    /// Other publications with a transaction in no block that spends the same as one of this.
+    /// Other publications with another transaction that spends the same as one of this.
     fn rivals(&self, key: Key) -> BTreeSet<Key> {
         let Some(this) = self.state.publications.get(&key) else { return BTreeSet::new() };
         let mut rivals = BTreeSet::new();
@@ -78,14 +80,30 @@ impl Publisher {
         self.state.publications.get(&key).map(|it| it.seq)
     }
 
-    /// A later one spends the same, and the source has it.
-    fn stands_back(&self, key: Key) -> bool {
-        let seq = self.seq(key);
-        self.rivals(key).into_iter().any(|other| {
-            let said_yes = self.lives.get(&other).is_some_and(|life| life.said == Said::Yes);
-            let pending = self.state.publications.get(&other).and_then(Publication::pending);
-            said_yes && self.seq(other) > seq && pending.is_some()
-        })
+    /// What of it is in no block, and has not lost its place to a later one that the source has.
+    fn in_place(&self, key: Key) -> Option<Package> {
+        let publication = self.state.publications.get(&key)?;
+        let standings = publication.standings();
+        let mut lost: BTreeSet<usize> = BTreeSet::new();
+        for (nth, _, outpoint) in publication.outpoints() {
+            let txid = publication.txids.get(usize::from(nth));
+            let by = self.watched.get(&outpoint).map(|it| &it.by);
+            let takes = |(other, place, _): &(Key, u8, u32)| {
+                let said_yes = self.lives.get(other).is_some_and(|life| life.said == Said::Yes);
+                let other = self.state.publications.get(other).filter(|_| said_yes);
+                other.is_some_and(|other| {
+                    let place = usize::from(*place);
+                    let pending = other.standings().get(place) == Some(&Standing::Pending);
+                    other.seq > publication.seq && other.txids.get(place) != txid && pending
+                })
+            };
+            if by.into_iter().flatten().any(takes) {
+                // A child loses its place with its parent.
+                lost.extend(usize::from(nth)..publication.txids.len());
+            }
+        }
+        let pending = |nth: usize| standings.get(nth) == Some(&Standing::Pending);
+        publication.package.only(|nth| pending(nth) && !lost.contains(&nth))
     }
 
     /// The source has taken this one: earlier ones that spend the same have lost their place.
@@ -118,17 +136,18 @@ impl Publisher {
     /// Two transactions in no block that spend the same: of one publication, and of another.
     fn clash(&self, one: Key, other: Key) -> Option<(bitcoin::Txid, bitcoin::Txid)> {
         let both = (self.state.publications.get(&one)?, self.state.publications.get(&other)?);
-        let standings = both.0.standings();
+        let standings = [both.0.standings(), both.1.standings()];
+        let pending =
+            |one: usize, nth: u8| standings[one].get(usize::from(nth)) == Some(&Standing::Pending);
         let spent = |outpoint| {
             let mut inputs = both.1.outpoints();
             let (nth, ..) = inputs.find(|(_, _, it)| *it == outpoint)?;
-            both.1.txids.get(usize::from(nth)).copied()
+            pending(1, nth).then(|| both.1.txids.get(usize::from(nth)).copied())?
         };
         both.0.outpoints().find_map(|(nth, _, outpoint)| {
-            let (nth, by) = (usize::from(nth), spent(outpoint)?);
-            let transaction = *both.0.txids.get(nth)?;
-            let pending = standings.get(nth) == Some(&Standing::Pending);
-            (pending && transaction != by).then_some((transaction, by))
+            let by = spent(outpoint)?;
+            let transaction = *both.0.txids.get(usize::from(nth))?;
+            (pending(0, nth) && transaction != by).then_some((transaction, by))
         })
     }
 

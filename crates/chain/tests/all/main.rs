@@ -6,6 +6,7 @@ mod headers;
 mod model;
 mod proofs;
 mod publish;
+mod publish_model;
 mod reasons;
 mod replace;
 mod searches;
