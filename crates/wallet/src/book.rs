@@ -43,6 +43,8 @@ pub(crate) struct Book {
     pub(crate) places: BTreeMap<ScriptBuf, KeyPlace>,
     /// For each branch, how many these are.
     watched: [u32; 2],
+    /// Places came within reach that a known transaction pays to. It is not saved.
+    pub(crate) is_ledger_stale: bool,
     /// What the chain has not been told yet. It is not saved.
     pub(crate) wishes: VecDeque<Wish>,
 }
@@ -68,7 +70,14 @@ pub(crate) struct Rescan {
 
 impl Book {
     pub(crate) fn new(account: Account, birthday: BlockRef) -> Self {
-        let mut book = Self {
+        let mut book = Self::blank(account, birthday);
+        book.complete();
+        book
+    }
+
+    /// One that watches nothing yet.
+    pub(crate) fn blank(account: Account, birthday: BlockRef) -> Self {
+        Self {
             account,
             birthday,
             cursor: birthday,
@@ -83,11 +92,9 @@ impl Book {
             rescan: None,
             places: BTreeMap::new(),
             watched: [0; 2],
+            is_ledger_stale: false,
             wishes: VecDeque::new(),
-        };
-        book.extend_places();
-        book.wish_anew();
-        book
+        }
     }
 
     /// The output that an input spends, if it is known.
@@ -165,7 +172,7 @@ impl Book {
             Change::Published { transaction } => self.published(transaction),
             Change::Forgotten { txid } => {
                 for gone in self.with_descendants(*txid) {
-                    self.transactions.remove(&gone);
+                    self.remove(gone);
                 }
             }
             Change::Rescan { from } => self.rescan_from(*from),
@@ -175,25 +182,26 @@ impl Book {
     fn found(&mut self, block: BlockRef, transactions: &[Arc<Transaction>]) {
         for transaction in transactions {
             let txid = transaction.compute_txid();
-            let entry = self.transactions.entry(txid);
-            let mut is_new = false;
-            let entry = entry.or_insert_with(|| {
-                is_new = true;
-                Entry { transaction: Arc::clone(transaction), block: None, seen: 0, made: None }
-            });
-            entry.block = Some(block);
-            // A block may have other signatures than we have seen.
-            entry.transaction = Arc::clone(transaction);
-            if is_new && let Some(rescan) = &mut self.rescan {
+            let known = self.transactions.get_mut(&txid);
+            let is_new = known.is_none();
+            match known {
+                Some(entry) => {
+                    entry.block = Some(block);
+                    // A block may have other signatures than we have seen.
+                    entry.transaction = Arc::clone(transaction);
+                }
+                None => {
+                    let transaction = Arc::clone(transaction);
+                    let entry = Entry { transaction, block: Some(block), seen: 0, made: None };
+                    self.transactions.insert(txid, entry);
+                }
+            }
+            if let Some(rescan) = self.rescan.as_mut().filter(|_| is_new) {
                 rescan.found += 1;
             }
             self.spent(transaction);
-            self.use_places(transaction, block.height);
-            for vout in 0..transaction.output.len() as u32 {
-                let outpoint = OutPoint { txid, vout };
-                if self.place(&outpoint).is_some() {
-                    self.search(Watch::Spend(outpoint), block.height);
-                }
+            if is_new {
+                self.watch_outputs(txid, block.height);
             }
         }
     }
@@ -203,7 +211,15 @@ impl Book {
         let seen = self.next_seen;
         let gone = |entry: &Entry| entry.block == Some(block);
         // A coinbase is worth nothing without its block.
-        self.transactions.retain(|_, entry| !gone(entry) || !entry.transaction.is_coinbase());
+        let worthless: Vec<Txid> = self
+            .transactions
+            .iter()
+            .filter(|(_, entry)| gone(entry) && entry.transaction.is_coinbase())
+            .map(|(txid, _)| *txid)
+            .collect();
+        for txid in worthless {
+            self.remove(txid);
+        }
         for entry in self.transactions.values_mut() {
             if gone(entry) {
                 entry.block = None;
@@ -222,12 +238,17 @@ impl Book {
         let made = draft.and_then(|id| self.end_draft(id)).map(|plan| plan.made);
         let seen = self.next_seen;
         self.next_seen += 1;
-        let entry = Entry { transaction: Arc::clone(transaction), block: None, seen, made: None };
-        let entry = self.transactions.entry(txid).or_insert(entry);
+        let is_new = !self.transactions.contains_key(&txid);
+        let entry = self.transactions.entry(txid).or_insert_with(|| {
+            let transaction = Arc::clone(transaction);
+            Entry { transaction, block: None, seen, made: None }
+        });
         entry.seen = seen;
         entry.made = Some(made.unwrap_or_default());
         self.spent(transaction);
-        self.use_places(transaction, Height(self.cursor.height.0 + 1));
+        if is_new {
+            self.watch_outputs(txid, Height(self.cursor.height.0 + 1));
+        }
     }
 
     /// What is spent needs to be kept for nobody.
@@ -244,17 +265,49 @@ impl Book {
         Some(plan)
     }
 
-    /// Some of a transaction's outputs may be further ahead than any before.
-    fn use_places(&mut self, transaction: &Transaction, from: Height) {
-        for output in &transaction.output {
-            if let Some(place) = self.places.get(&output.script_pubkey) {
-                let used = &mut self.used[place.branch as usize];
-                *used = (*used).max(place.index.number() + 1);
+    /// Watches the outputs of a transaction that is new, and places further ahead if it uses some.
+    fn watch_outputs(&mut self, txid: Txid, from: Height) {
+        let mut ahead: Vec<_> = self.ours_of(txid).into_iter().map(|own| (own, from)).collect();
+        while !ahead.is_empty() {
+            for (outpoint, from) in ahead.drain(..) {
+                if let Some(place) = self.place(&outpoint) {
+                    let used = &mut self.used[place.branch as usize];
+                    *used = (*used).max(place.index.number() + 1);
+                }
+                self.search(Watch::Spend(outpoint), from);
+            }
+            let added: BTreeSet<ScriptBuf> = self.extend_places().into_iter().collect();
+            // Transactions that are known may have paid there before anybody looked.
+            let next = Height(self.cursor.height.0 + 1);
+            for (txid, entry) in self.transactions.iter().filter(|_| !added.is_empty()) {
+                let from = entry.block.map_or(next, |block| block.height);
+                for (vout, output) in (0..).zip(&entry.transaction.output) {
+                    if added.contains(&output.script_pubkey) {
+                        self.is_ledger_stale = true;
+                        ahead.push((OutPoint { txid: *txid, vout }, from));
+                    }
+                }
+            }
+            for script in added {
+                self.search(Watch::Pay(script), from);
             }
         }
-        for script in self.extend_places() {
-            self.search(Watch::Pay(script), from);
+    }
+
+    fn ours_of(&self, txid: Txid) -> Vec<OutPoint> {
+        let outputs =
+            self.transactions.get(&txid).map_or(0, |entry| entry.transaction.output.len() as u32);
+        let outpoints = (0..outputs).map(|vout| OutPoint { txid, vout });
+        outpoints.filter(|outpoint| self.place(outpoint).is_some()).collect()
+    }
+
+    /// A transaction that was never there, and what was watched of it.
+    fn remove(&mut self, txid: Txid) {
+        for watch in self.ours_of(txid).into_iter().map(Watch::Spend) {
+            self.searches.remove(&watch);
+            self.wishes.push_back(Wish::Unwatch { watch });
         }
+        self.transactions.remove(&txid);
     }
 
     /// Makes the places that are watched since more are used.
@@ -290,11 +343,7 @@ impl Book {
     /// All that is watched.
     fn watches(&self) -> Vec<Watch> {
         let pays = self.places.keys().cloned().map(Watch::Pay);
-        let outpoints = self.transactions.iter().flat_map(|(txid, entry)| {
-            let outputs = 0..entry.transaction.output.len() as u32;
-            outputs.map(|vout| OutPoint { txid: *txid, vout })
-        });
-        let ours = outpoints.filter(|outpoint| self.place(outpoint).is_some());
+        let ours = self.transactions.keys().flat_map(|txid| self.ours_of(*txid));
         pays.chain(ours.map(Watch::Spend)).collect()
     }
 

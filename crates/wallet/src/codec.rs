@@ -72,7 +72,7 @@ impl Book {
         if got != network {
             return Err(RestoreFault::Network { got, want: network });
         }
-        let mut book = Self::new(*account, from.block()?);
+        let mut book = Self::blank(*account, from.block()?);
         book.cursor = from.block()?;
         book.used = [from.count()?, from.count()?];
         book.handed = from.count()?;

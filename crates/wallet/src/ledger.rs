@@ -32,8 +32,8 @@ impl Ledger {
         let [receive, change] = [0, 1].map(|branch| descriptor(&book.account, network, branch));
         let bdk = bdk_wallet::Wallet::create(receive, change)
             .network(network)
-            // Whatever is watched is found.
-            .lookahead(2 * GAP_ADDRESSES)
+            // What the book watches, and nothing else.
+            .lookahead(GAP_ADDRESSES)
             .create_wallet_no_persist()
             .expect("the descriptors are made of a key and fixed words");
         let mut ledger = Self { bdk, network };

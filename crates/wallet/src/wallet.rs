@@ -285,9 +285,17 @@ impl Wallet {
             // Other parts of the node spend what they keep.
             Some(_) | None => {}
         }
+        // A coin of what was replaced meanwhile will never be there.
+        if !self.ledger.canonical().any(|each| each.txid == outpoint.txid) {
+            return Err(Refusal::UnknownCoin { outpoint });
+        }
+        // What is in a block meanwhile cannot be replaced any more.
+        let is_pending =
+            |by: Txid| self.book.transactions.get(&by).is_some_and(|e| e.block.is_none());
         match self.ledger.spender(&outpoint) {
-            Some(by) if Some(by) != replaces => Err(Refusal::DoubleSpend { outpoint, by }),
-            Some(_) | None => Ok(()),
+            Some(by) if Some(by) == replaces && is_pending(by) => Ok(()),
+            Some(by) => Err(Refusal::DoubleSpend { outpoint, by }),
+            None => Ok(()),
         }
     }
 
@@ -346,6 +354,9 @@ impl Wallet {
     pub(crate) fn apply(&mut self, change: Change) {
         self.changes.push_back(change.encode());
         self.book.evolve(&change);
+        if std::mem::take(&mut self.book.is_ledger_stale) {
+            return self.ledger.renew(&self.book);
+        }
         match &change {
             Change::Connected { transactions, .. } | Change::Found { transactions, .. } => {
                 let of = |transaction: &Arc<Transaction>| transaction.compute_txid();

@@ -149,3 +149,35 @@ fn not_everything_is_ours_to_replace() {
     world.wallet.bump(txid, rate(9), false, draw).unwrap();
     assert!(draft.fee() > Amount::ZERO);
 }
+
+/// A replacement is drafted, and a block has the first one before it is signed.
+#[test]
+fn what_is_in_a_block_is_not_replaced() {
+    let mut world = World::new();
+    world.receive(100_000);
+    let first = world.pay(&order(stranger(1), 30_000, 2));
+    let draw = world.dice.array();
+    let draft = world.wallet.bump(first.compute_txid(), rate(5), false, draw).unwrap();
+    let second = world.sign(&draft);
+    world.mine(vec![first.clone()]);
+    let refusal = world.refused(|wallet, _| wallet.published(second));
+    let (outpoint, by) = (first.input[0].previous_output, first.compute_txid());
+    assert_eq!(refusal, Refusal::DoubleSpend { outpoint, by });
+}
+
+/// A spend of change is drafted, and what the change is of is replaced before it is signed.
+#[test]
+fn change_of_what_was_replaced_is_not_spent() {
+    let mut world = World::new();
+    world.receive(100_000);
+    let first = world.pay(&order(stranger(1), 30_000, 2));
+    let child = world.send(&order(stranger(2), 10_000, 2)).unwrap();
+    let signed = world.sign(&child);
+    let draw = world.dice.array();
+    let draft = world.wallet.bump(first.compute_txid(), rate(5), false, draw).unwrap();
+    world.publish(&draft);
+    let refusal = world.refused(|wallet, _| wallet.published(signed));
+    let outpoint = child.spend().inputs[0].outpoint;
+    assert_eq!(refusal, Refusal::UnknownCoin { outpoint });
+    assert_eq!(world.wallet.to_rebroadcast().len(), 1);
+}

@@ -5,6 +5,8 @@
 
 mod blocks;
 mod bumps;
+mod model;
 mod receives;
+mod restores;
 mod sends;
 mod world;

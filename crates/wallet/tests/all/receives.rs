@@ -71,6 +71,30 @@ fn what_is_ahead_is_found_as_it_comes_into_reach() {
     assert_eq!(world.balance().confirmed, sat(1_057 + 1_038 + 1_019));
 }
 
+/// One transaction pays far ahead, and then near; another one brings its far part into reach later.
+#[test]
+fn an_output_may_come_into_reach_long_after_its_transaction() {
+    let mut world = World::new();
+    let account = *world.wallet.account();
+    let script = |index| {
+        let index = signer::KeyIndex::new(index).unwrap();
+        account.script(signer::KeyPlace { branch: signer::Branch::Receive, index })
+    };
+    let pays = [(script(60), 1_000), (script(35), 2_000), (script(16), 4_000)];
+    world.mine(vec![transaction(&[outpoint(1)], &pays)]);
+    assert_eq!(world.balance().confirmed, sat(6_000));
+    world.mine_empty(2);
+    let gift = world.gift_to(script(50), 8_000);
+    world.mine(vec![gift]);
+    assert_eq!(world.balance().confirmed, sat(15_000));
+    // What was out of reach is watched as well.
+    let far = world.wallet.coins().into_iter().find(|coin| coin.amount == sat(1_000)).unwrap();
+    world.mine(vec![transaction(&[far.outpoint], &[(stranger(1), 900)])]);
+    assert_eq!(world.balance().confirmed, sat(14_000));
+    world.restart();
+    assert_eq!(world.balance().confirmed, sat(14_000));
+}
+
 #[test]
 fn a_reward_has_to_ripen() {
     let mut world = World::new();
