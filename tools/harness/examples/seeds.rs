@@ -1,16 +1,20 @@
 //! Writes the inputs that a fuzzer should start from into `fuzz/corpus`: good ones, which it would
 //! take long to find by itself.
 
-use std::{fs, io, path::Path};
+use std::{fs, io, path::Path, sync::Arc};
 
-use signer::{Answer, Ask, ConnectionId, NodeKey};
+use bitcoin::{Amount, BlockHash, FeeRate, TxOut, hashes::Hash as _};
+use chain::{BlockRef, Event, Found, FoundIn, Height, Proof, Watch};
+use signer::{Answer, Ask, ConnectionId, NodeKey, Refusal, SpendFlaw, View};
+use wallet::{Order, Recipient, Wallet, Wanted};
 use wire::{
-    Message,
+    Message, Network,
     address::Addresses,
     bigsize,
     dice::Dice,
     features::{Feature, Features},
     field::Field as _,
+    tick::Tick,
     tlv::{Extension as _, Unknown},
 };
 
@@ -65,7 +69,63 @@ fn keys() -> io::Result<()> {
     keep("seed_file", "signature", signature.to_string().as_bytes())?;
     keep("seed_file", "magic", signer::FILE_MAGIC)?;
     keep("signer_answer", "signed", Answer::Signed { signature }.encode().bytes())?;
-    keep("signer_answer", "node-id", Answer::NodeId { node: key.id() }.encode().bytes())
+    keep("signer_answer", "node-id", Answer::NodeId { node: key.id() }.encode().bytes())?;
+    money()
+}
+
+/// A wallet that was paid, has sent, keeps a coin, and has drafted what it has not published.
+fn money() -> io::Result<()> {
+    let (first, account) = (harness::genesis(), harness::account());
+    let genesis = bitcoin::constants::genesis_block(Network::Regtest);
+    let block = |height, byte| BlockRef {
+        height: Height(height),
+        hash: BlockHash::from_byte_array([byte; 32]),
+    };
+    let mut wallet = Wallet::create(account, Network::Regtest, first);
+    let script = wallet.address().expect("the first one").script_pubkey();
+    let mut gift = genesis.txdata[0].clone();
+    gift.input[0].previous_output.vout = 1;
+    gift.output = vec![TxOut { value: Amount::from_sat(90_000), script_pubkey: script.clone() }; 2];
+    let transaction = Arc::new(gift);
+    let (watch, part) = (Watch::Pay(script.clone()), FoundIn::Output(0));
+    let found = vec![Found { watch, transaction, position: 1, part }];
+    let to = Recipient::Script(script);
+    let rate = FeeRate::from_sat_per_kwu(500);
+    let order = Order::new(to, Wanted::Exactly(Amount::from_sat(20_000)), rate);
+    let heard = wallet.hear(Event::Connected { block: block(1, 1), found });
+    heard.expect("it follows the first");
+    let draft = wallet.send(&order, [7; 32]).expect("there is enough");
+    let free = wallet.coins().into_iter().find(|coin| coin.is_free()).expect("one of two");
+    wallet.lock(free.outpoint, 3, Some(Height(9))).expect("nobody keeps it");
+    let mut sent = draft.spend().transaction(&account);
+    sent.input[0].witness.push([1; 64]);
+    wallet.published(sent).expect("it was drafted");
+    let gone = Event::Disconnected { block: block(1, 1), cursor: first };
+    wallet.hear(gone).expect("it was the newest");
+    let snapshot = wallet.snapshot();
+    keep("wallet", "snapshot", &[&[0][..], &snapshot].concat())?;
+    let mut number = 0;
+    while let Some(change) = wallet.change() {
+        keep("wallet", &format!("change-{number}"), &[&[1][..], &change].concat())?;
+        number += 1;
+    }
+    let view = View::genesis(Network::Regtest);
+    keep("signer_view", "genesis", &view.encode())?;
+    keep("signer_ask", "sign-spend", &draft.ask().encode())?;
+    keep(
+        "signer_ask",
+        "view-headers",
+        &Ask::ViewHeaders { headers: vec![genesis.header] }.encode(),
+    )?;
+    let proof = Box::new(Proof::of(&genesis, 0).expect("every block has a coinbase"));
+    let ask = Ask::ViewProof { block: genesis.block_hash(), proof };
+    keep("signer_ask", "view-proof", &ask.encode())?;
+    let status = view.status(Tick(0));
+    keep("signer_answer", "view", Answer::View { status }.encode().bytes())?;
+    keep("signer_answer", "account", Answer::WalletAccount { account }.encode().bytes())?;
+    let flaw = SpendFlaw::Twice { outpoint: free.outpoint };
+    let refused = Answer::Refused(Refusal::Spend(flaw));
+    keep("signer_answer", "spend-refused", refused.encode().bytes())
 }
 
 fn keep(target: &str, name: &str, input: &[u8]) -> io::Result<()> {

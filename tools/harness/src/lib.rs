@@ -8,11 +8,13 @@
 mod codec;
 mod holder;
 mod keys;
+mod money;
 mod transport;
 
 pub use codec::{addresses, bigsize, features, message, message_of, tlv_stream};
 pub use holder::holder;
 pub use keys::{seed_file, signer_answer, signer_ask};
+pub use money::{account, genesis, signer_view, wallet};
 pub use transport::{acts, half_open, record_stream, transport_state};
 
 /// A target: panics when `data` shows a bug.
@@ -32,6 +34,8 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("seed_file", seed_file),
     ("signer_answer", signer_answer),
     ("signer_ask", signer_ask),
+    ("signer_view", signer_view),
     ("tlv_stream", tlv_stream),
     ("transport_state", transport_state),
+    ("wallet", wallet),
 ];

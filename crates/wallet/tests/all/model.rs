@@ -1,4 +1,4 @@
-//! Anything may happen, in any order: a plain model, which knows nothing of bdk, says what there is.
+//! Anything may happen, in any order: a plain model that knows nothing of bdk says what there is.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -65,12 +65,12 @@ fn what_is_damaged_is_refused_or_another_wallet_and_never_a_panic() {
     let account = *world.wallet.account();
     let saved = world.wallet.snapshot();
     let restore = |bytes: &[u8]| Wallet::restore(account, NETWORK, bytes, []);
-    for length in (0..saved.len()).step_by(5) {
+    for length in (0..saved.len()).step_by(11) {
         restore(&saved[..length]).unwrap_err();
     }
     restore(&[&saved[..], &[0]].concat()).unwrap_err();
     let (mut refused, changes) = (0, world.changes.clone());
-    for round in 0..400 {
+    for round in 0..250 {
         let mut bytes = match round % 3 {
             0 => saved.clone(),
             _ => changes[world.dice.below(changes.len())].clone(),
@@ -95,7 +95,7 @@ fn what_is_damaged_is_refused_or_another_wallet_and_never_a_panic() {
             Err(_) => refused += 1,
         }
     }
-    assert!(refused > 100, "{refused}");
+    assert!(refused > 60, "{refused}");
 }
 
 #[test]
