@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use bitcoin::{Address, Amount, FeeRate, OutPoint, ScriptBuf, address::NetworkUnchecked};
+use bitcoin::{Address, Amount, FeeRate, OutPoint, ScriptBuf, Txid, address::NetworkUnchecked};
 use chain::{Height, Watch};
 use signer::KeyPlace;
 
@@ -74,6 +74,23 @@ pub struct Balance {
     /// What spends can have: confirmed coins and change, without what is locked and the reserve.
     /// Their fees come out of it.
     pub spendable: Amount,
+}
+
+/// A transaction that moves something of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Movement {
+    /// Which one.
+    pub txid: Txid,
+    /// The block that has it; nothing if it is pending.
+    pub height: Option<Height>,
+    /// What it pays to us, our own change included.
+    pub received: Amount,
+    /// What it spends of ours.
+    pub spent: Amount,
+    /// What it costs, if we know all that it spends.
+    pub fee: Option<Amount>,
+    /// Whether it is one that we have published.
+    pub is_made: bool,
 }
 
 /// Who is paid.

@@ -12,6 +12,7 @@ use signer::{Account, Branch, KEY_INDEX_MAX, KeyIndex, KeyPlace};
 use crate::{
     api::{DraftId, Holder, Lock, Wish},
     change::{Change, Made, Plan},
+    fault::Refusal,
 };
 
 /// Addresses that are watched behind the last one that was used: as many as every other wallet
@@ -115,12 +116,15 @@ impl Book {
         (!is_over).then_some(*lock)
     }
 
-    /// A place for change that no transaction and no draft has.
-    pub(crate) fn free_change(&self) -> u32 {
+    /// A place for change that no transaction and no draft has, and that is watched.
+    pub(crate) fn free_change(&self) -> Result<KeyIndex, Refusal> {
         let held: BTreeSet<u32> =
             self.drafts.values().filter_map(|plan| plan.change).map(KeyIndex::number).collect();
         let first = self.used[Branch::Change as usize];
-        (first..).find(|index| !held.contains(index)).expect("drafts are fewer than numbers")
+        let watched = first..first + GAP_ADDRESSES;
+        let (have, max) = (held.len(), GAP_ADDRESSES as usize);
+        let free = watched.into_iter().find(|index| !held.contains(index));
+        KeyIndex::new(free.ok_or(Refusal::TooManyDrafts { have, max })?).map_err(Refusal::UsedUp)
     }
 
     /// Transactions that spend from this one, and from those, and so on; this one included.

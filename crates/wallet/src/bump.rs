@@ -2,7 +2,7 @@
 
 use bdk_wallet::error::CreateTxError;
 use bitcoin::{Amount, FeeRate, Transaction, TxOut, Txid};
-use signer::{Branch, KeyIndex, KeyPlace, SPEND_INPUTS_MAX};
+use signer::{Branch, KeyPlace, SPEND_INPUTS_MAX};
 
 use crate::{
     api::Coin,
@@ -96,7 +96,7 @@ impl Wallet {
             change,
         };
         let Some(TxOut { script_pubkey, .. }) = elastic else {
-            let index = KeyIndex::new(self.book.free_change()).map_err(Refusal::UsedUp)?;
+            let index = self.book.free_change()?;
             let change = self.book.account.script(KeyPlace { branch: Branch::Change, index });
             return Ok(job(change, false, Some(index)));
         };

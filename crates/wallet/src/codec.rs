@@ -18,6 +18,7 @@ use crate::{
     book::{Book, Entry, Rescan},
     change::{Change, Made, Plan},
     fault::RestoreFault,
+    wallet::is_possible,
 };
 
 /// The layout that is written, and the only one that is read.
@@ -317,8 +318,11 @@ impl<'a> Bytes<'a> {
     }
 
     fn transaction(&mut self) -> Fallible<Arc<Transaction>> {
-        let transaction = consensus::deserialize(self.bytes()?);
-        transaction.map(Arc::new).map_err(|_| RestoreFault::Malformed { what: "transaction" })
+        let malformed = RestoreFault::Malformed { what: "transaction" };
+        match consensus::deserialize(self.bytes()?) {
+            Ok(transaction) if is_possible(&transaction) => Ok(Arc::new(transaction)),
+            Ok(_) | Err(_) => Err(malformed),
+        }
     }
 
     fn transactions(&mut self) -> Fallible<Vec<Arc<Transaction>>> {

@@ -18,7 +18,7 @@ use crate::{
     change::{Change, Made, Plan},
     draw::Draw,
     fault::Refusal,
-    wallet::Wallet,
+    wallet::{Wallet, plus},
 };
 
 /// The lowest fee that is relayed.
@@ -61,6 +61,11 @@ impl Draft {
         self.txid
     }
 
+    /// The transaction, without its signatures.
+    pub fn transaction(&self) -> Transaction {
+        self.spend.transaction(&self.account)
+    }
+
     /// What it costs.
     pub const fn fee(&self) -> Amount {
         self.fee
@@ -92,7 +97,7 @@ impl Wallet {
     pub fn send(&mut self, order: &Order, draw: [u8; 32]) -> Result<Draft, Refusal> {
         let to = self.recipient(&order.to)?;
         check_rate(order.fee_rate, order.allow_high_fee)?;
-        let index = KeyIndex::new(self.book.free_change()).map_err(Refusal::UsedUp)?;
+        let index = self.book.free_change()?;
         let change = self.book.account.script(KeyPlace { branch: Branch::Change, index });
         let mut job = Job {
             fixed: Vec::new(),
@@ -278,7 +283,7 @@ fn check_amount(to: &ScriptBuf, got: Amount) -> Result<(), Refusal> {
 }
 
 pub(crate) fn sum(coins: &[Coin]) -> Amount {
-    coins.iter().map(|coin| coin.amount).sum()
+    coins.iter().fold(Amount::ZERO, |sum, coin| plus(sum, coin.amount))
 }
 
 pub(crate) fn fee(spend: &Spend) -> Amount {
@@ -293,7 +298,7 @@ fn kept(spend: &Spend, free: &[Coin], change: &ScriptBuf, account: &Account) -> 
     let coins = free.iter().filter(|coin| coin.height.is_some() && !spent(coin));
     let back = spend.transaction(account).output;
     let back = back.iter().filter(|output| output.script_pubkey == *change).map(|o| o.value);
-    coins.map(|coin| coin.amount).chain(back).sum()
+    coins.map(|coin| coin.amount).chain(back).fold(Amount::ZERO, plus)
 }
 
 fn not_enough(

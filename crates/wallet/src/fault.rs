@@ -163,6 +163,13 @@ pub enum Refusal {
         /// How many there may be.
         max: usize,
     },
+    /// So many drafts wait for signatures that more change would be beyond what others look at.
+    TooManyDrafts {
+        /// How many wait.
+        have: usize,
+        /// How many may.
+        max: usize,
+    },
     /// All addresses are used.
     UsedUp(IndexFault),
     /// A block is not behind the one before it.
@@ -293,6 +300,7 @@ impl fmt::Display for Refusal {
                 write!(f, "a replacement with a fee of {got}, at least {min}")
             }
             Self::TooManyLocks { have, max } => write!(f, "{have} locks, at most {max}"),
+            Self::TooManyDrafts { have, max } => write!(f, "{have} drafts, at most {max}"),
             Self::UsedUp(fault) => write!(f, "all addresses are used: {fault}"),
             Self::Gap { got, cursor } => write!(f, "{got} does not follow {cursor}"),
             Self::TooLate { got, max } => write!(f, "from {got} on, the newest block is {max}"),

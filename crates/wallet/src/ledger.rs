@@ -54,7 +54,8 @@ impl Ledger {
         for entry in entries {
             let txid = entry.transaction.compute_txid();
             tx_update.txs.push(Arc::clone(&entry.transaction));
-            if let Some(block) = entry.block {
+            // bdk has the first block of all already, and pays nobody of ours.
+            if let Some(block) = entry.block.filter(|block| block.height.0 > 0) {
                 let block_id = block_id(block);
                 tip = tip.insert(block_id);
                 let anchor = ConfirmationBlockTime { block_id, confirmation_time: 0 };

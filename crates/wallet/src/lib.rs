@@ -21,7 +21,9 @@ mod fault;
 mod ledger;
 mod wallet;
 
-pub use api::{Balance, Coin, DraftId, Holder, Lock, Order, Progress, Recipient, Wanted, Wish};
+pub use api::{
+    Balance, Coin, DraftId, Holder, Lock, Movement, Order, Progress, Recipient, Wanted, Wish,
+};
 pub use book::GAP_ADDRESSES;
 pub use codec::WALLET_VERSION;
 pub use draft::{Draft, FEE_RATE_MIN};

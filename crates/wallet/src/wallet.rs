@@ -2,16 +2,16 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use bitcoin::{Address, Amount, Network, OutPoint, Transaction, Txid};
+use bitcoin::{Address, Amount, Network, OutPoint, Transaction, TxOut, Txid};
 use chain::{BlockRef, Event, Found, Height};
 use signer::{Account, Branch, KeyIndex, KeyPlace};
 
 use crate::{
-    api::{Balance, Coin, DraftId, Holder, Lock, Progress, Wish},
+    api::{Balance, Coin, DraftId, Holder, Lock, Movement, Progress, Wish},
     book::{Book, GAP_ADDRESSES},
     change::Change,
     fault::{Refusal, RestoreFault},
-    ledger::Ledger,
+    ledger::{Canonical, Ledger},
 };
 
 /// Coins that are kept at once.
@@ -163,19 +163,51 @@ impl Wallet {
                 (Some(_), false) => &mut balance.confirmed,
                 (None, false) => &mut balance.pending,
             };
-            *sum += coin.amount;
+            *sum = plus(*sum, coin.amount);
             if coin.height.is_none() && coin.is_change {
-                balance.change += coin.amount;
+                balance.change = plus(balance.change, coin.amount);
             }
             if coin.lock.is_some() {
-                balance.locked += coin.amount;
+                balance.locked = plus(balance.locked, coin.amount);
             }
             if coin.is_free() {
-                balance.spendable += coin.amount;
+                balance.spendable = plus(balance.spendable, coin.amount);
             }
         }
         balance.spendable = balance.spendable.checked_sub(reserve).unwrap_or_default();
         balance
+    }
+
+    /// Every transaction that counts, the pending ones first and then from the newest block on.
+    pub fn movements(&self) -> Vec<Movement> {
+        let mut all: Vec<Movement> =
+            self.ledger.canonical().map(|each| self.movement(&each)).collect();
+        all.sort_by_key(|each| {
+            let pending = each.height.is_none();
+            (!pending, std::cmp::Reverse(each.height), each.txid)
+        });
+        all
+    }
+
+    fn movement(&self, each: &Canonical) -> Movement {
+        let transaction = &each.transaction;
+        let known: Vec<_> = transaction
+            .input
+            .iter()
+            .map(|input| self.book.output(&input.previous_output))
+            .collect();
+        let is_ours = |output: &&TxOut| self.book.places.contains_key(&output.script_pubkey);
+        let sum = |outputs: &mut dyn Iterator<Item = &TxOut>| {
+            outputs.fold(Amount::ZERO, |sum, output| plus(sum, output.value))
+        };
+        let spent = sum(&mut known.iter().copied().flatten().filter(is_ours));
+        let received = sum(&mut transaction.output.iter().filter(is_ours));
+        let paid = sum(&mut transaction.output.iter());
+        let is_all_known = known.iter().all(Option::is_some);
+        let inputs = sum(&mut known.into_iter().flatten());
+        let fee = inputs.checked_sub(paid).filter(|_| is_all_known);
+        let is_made = self.book.transactions.get(&each.txid).is_some_and(|e| e.made.is_some());
+        Movement { txid: each.txid, height: each.height, received, spent, fee, is_made }
     }
 
     /// Keeps a coin for somebody, until a block if there is one. Whoever keeps it already can
@@ -263,7 +295,14 @@ impl Wallet {
             is_ours = true;
             self.check_spend(outpoint, own, replaces)?;
         }
-        let pays = |output: &bitcoin::TxOut| self.book.places.contains_key(&output.script_pubkey);
+        if !is_possible(&transaction) {
+            let outputs = transaction.output.iter().map(|output| output.value);
+            return Err(Refusal::TooMuch {
+                got: outputs.fold(Amount::ZERO, plus),
+                max: Amount::MAX_MONEY,
+            });
+        }
+        let pays = |output: &TxOut| self.book.places.contains_key(&output.script_pubkey);
         if !is_ours && !transaction.output.iter().any(pays) {
             return Err(Refusal::Unrelated { txid });
         }
@@ -407,10 +446,22 @@ impl Book {
     }
 }
 
+/// No more than there is, whatever somebody says.
+pub(crate) fn plus(one: Amount, other: Amount) -> Amount {
+    one.checked_add(other).unwrap_or(Amount::MAX)
+}
+
+/// Whether a transaction pays no more than there is. What a block has was judged by the source's
+/// node; but sums of ours shall not hang on that.
+pub(crate) fn is_possible(transaction: &Transaction) -> bool {
+    let outputs = transaction.output.iter().map(|output| output.value);
+    outputs.fold(Amount::ZERO, plus) <= Amount::MAX_MONEY
+}
+
 /// A transaction may be found for many reasons.
 fn once(found: Vec<Found>) -> Vec<Arc<Transaction>> {
     let mut transactions: Vec<Arc<Transaction>> = Vec::new();
-    for Found { transaction, .. } in found {
+    for Found { transaction, .. } in found.into_iter().filter(|f| is_possible(&f.transaction)) {
         // What was found in one transaction comes together.
         if transactions.last().is_none_or(|last| !Arc::ptr_eq(last, &transaction)) {
             transactions.push(transaction);

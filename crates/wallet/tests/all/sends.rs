@@ -335,3 +335,54 @@ fn more_coins_than_fit_into_one_transaction() {
     world.mine(vec![sent]);
     world.pay(&all(stranger(1), 1));
 }
+
+/// Change goes only where whoever has the words would look for it.
+#[test]
+fn not_more_drafts_than_change_has_places() {
+    let mut world = World::new();
+    let script = world.wallet.address().unwrap().script_pubkey();
+    let gift = transaction(&[outpoint(1)], &vec![(script, 50_000); 21]);
+    world.mine(vec![gift]);
+    let drafts: Vec<_> =
+        (0..20).map(|number| world.send(&order(stranger(number), 10_000, 1)).unwrap()).collect();
+    let refusal = world.refused(|wallet, draw| wallet.send(&order(stranger(1), 5_000, 1), draw));
+    assert_eq!(refusal, Refusal::TooManyDrafts { have: 20, max: 20 });
+    // The last one first: its change is twenty places ahead.
+    let sent = world.publish(&drafts[19]);
+    world.mine(vec![sent]);
+    world.send(&order(stranger(1), 5_000, 1)).unwrap();
+    for draft in &drafts[..19] {
+        world.publish(draft);
+    }
+    assert_eq!(world.balance().change, sat(19 * 40_000) - drafts[0].fee() * 19);
+}
+
+#[test]
+fn movements_say_what_came_and_went() {
+    let mut world = World::new();
+    let gift = world.receive(100_000);
+    let draft = world.send(&order(stranger(1), 30_000, 1)).unwrap();
+    world.publish(&draft);
+    let [out, came] = world.wallet.movements().try_into().unwrap();
+    assert_eq!((out.txid, out.height, out.fee), (draft.txid(), None, Some(draft.fee())));
+    assert_eq!((out.spent, out.received), (sat(100_000), sat(70_000) - draft.fee()));
+    assert!(out.is_made);
+    assert_eq!((came.txid, came.height, came.fee), (gift, Some(Height(1)), None));
+    assert_eq!((came.spent, came.received, came.is_made), (sat(0), sat(100_000), false));
+}
+
+/// A block that no node would have passed on.
+#[test]
+fn more_than_there_is_counts_nothing() {
+    let mut world = World::new();
+    world.receive(5_000);
+    for many in [u64::MAX, Amount::MAX_MONEY.to_sat() + 1] {
+        let gift = world.gift(many);
+        world.mine(vec![gift.clone()]);
+        assert_eq!(world.balance().confirmed, sat(5_000));
+        let mut signed = gift;
+        signed.lock_time = bitcoin::absolute::LockTime::from_consensus(1);
+        let refusal = world.refused(|wallet, _| wallet.published(signed));
+        assert_eq!(refusal, Refusal::TooMuch { got: sat(many), max: Amount::MAX_MONEY });
+    }
+}
