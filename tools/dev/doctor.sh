@@ -27,12 +27,29 @@ required() {
   else
     missing 'C compiler' './dev demo installs it as root; or: sudo apt-get install build-essential'
   fi
+  tool c++ 'C++ compiler' build-essential
+  tool cmake "cmake, for Bitcoin Core's kernel" cmake
+  if have_boost; then
+    fine "Boost's headers"
+  else
+    missing "Boost's headers, for Bitcoin Core's kernel" \
+      './dev demo installs them as root; or: sudo apt-get install libboost-dev'
+  fi
   free=$(disk_gb)
   if ((free >= DISK_GB_MIN)); then
     fine "$free GB free for what is built"
   else
     missing "$DISK_GB_MIN GB free for what is built (found $free)" \
       'cargo clean, or set CARGO_TARGET_DIR to a larger disk'
+  fi
+}
+
+# tool COMMAND WHAT PACKAGE
+tool() {
+  if have "$1"; then
+    fine "$2"
+  else
+    missing "$2" "./dev demo installs it as root; or: sudo apt-get install $3"
   fi
 }
 
@@ -51,7 +68,6 @@ optional() {
     cargo nextest --version
   probe nightly './dev fuzz installs it' 'rustup toolchain install nightly' cargo +nightly --version
   probe cargo-fuzz './dev fuzz installs it' 'cargo install cargo-fuzz --locked' cargo fuzz --version
-  probe c++ 'for libFuzzer' 'sudo apt-get install build-essential' c++ --version
   probe 'wasm32 target' 'for the browser' 'rustup target add wasm32-unknown-unknown' has_wasm
   probe clang 'for C code in the browser' 'sudo apt-get install clang' clang --version
   probe shellcheck 'for changes to ./dev' 'sudo apt-get install shellcheck' shellcheck --version

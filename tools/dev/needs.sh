@@ -23,12 +23,24 @@ need_rust() {
     die "Rust ${found:-?} found, $wanted or newer needed; run: rustup update stable"
 }
 
-# The linker, and the C parts of secp256k1 and ring, need a C compiler. Nothing else is needed.
+# The linker, and the C parts of secp256k1 and ring, need a C compiler. Bitcoin Core's kernel, in the
+# devnet, needs C++, cmake and Boost's headers. Nothing else is needed.
 need_system() {
-  have cc && have c++ && have make && return
-  have cc && [[ $(uname) != Linux ]] && return
-  have apt-get || die "a C compiler is missing; install one (on macOS: xcode-select --install)"
-  install_packages build-essential
+  have cc && have c++ && have make && have cmake && have_boost && return
+  have cc && have cmake && [[ $(uname) != Linux ]] && return
+  have apt-get || die "a C++ compiler, cmake or Boost is missing; install them
+  (on macOS: xcode-select --install; brew install cmake boost)"
+  install_packages build-essential cmake libboost-dev
+}
+
+# Boost's headers, which are all that is used of it.
+have_boost() {
+  local folder
+  for folder in ${BOOST_ROOT:+"$BOOST_ROOT/include"} /usr/include /usr/local/include \
+    /opt/homebrew/include; do
+    [[ -e $folder/boost/version.hpp ]] && return
+  done
+  return 1
 }
 
 # Installs Debian packages, or says how.

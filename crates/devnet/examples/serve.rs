@@ -1,10 +1,6 @@
 //! Serves a devnet until its input ends: `cargo run -p leyden-devnet --example serve`.
 
-use std::{
-    error::Error,
-    io::Read,
-    sync::{Arc, Mutex},
-};
+use std::{error::Error, io::Read};
 
 use devnet::{
     Clock, Devnet,
@@ -16,7 +12,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     devnet.set_clock(Clock::Wall);
     let access = Access::Password { user: "u".to_owned(), password: "p".to_owned() };
     let port = std::env::args().nth(1).map_or(Ok(18_443), |port| port.parse())?;
-    let server = Server::start(Arc::new(Mutex::new(devnet)), port, access)?;
+    let server = Server::start(devnet.shared(), port, access)?;
     println!("http://u:p@{}", server.address());
     std::io::stdin().read_to_end(&mut Vec::new())?;
     Ok(())

@@ -15,6 +15,15 @@ pub enum Fault {
     Path,
     /// The system gives no chance.
     Dice,
+    /// The system gives no thread.
+    Thread(String),
+    /// An address on which nobody can listen.
+    Address {
+        /// Which one.
+        at: std::net::SocketAddr,
+        /// What is wrong with it.
+        why: String,
+    },
     /// A file or folder.
     Disk {
         /// Which one.
@@ -81,6 +90,8 @@ impl fmt::Display for Fault {
             Self::Kernel(why) => write!(f, "the kernel cannot be started: {why}"),
             Self::Path => write!(f, "a folder's name is not UTF-8; choose another one"),
             Self::Dice => write!(f, "the system gives no random bytes"),
+            Self::Thread(why) => write!(f, "no thread: {why}"),
+            Self::Address { at, why } => write!(f, "{at}: {why}"),
             Self::Disk { path, why } => write!(f, "{path}: {why}"),
             Self::Journal { at, why } => write!(f, "the file of blocks, byte {at}: {why}"),
             Self::Refused(reason) => write!(f, "the kernel refuses our block: {}", reason.words),

@@ -99,6 +99,7 @@ pub struct Kernel {
     chain: ChainstateManager,
     _context: Context,
     seen: Seen,
+    at: PathBuf,
     /// Its files, if they go with it.
     _folder: Option<Folder>,
 }
@@ -148,7 +149,12 @@ impl Kernel {
             .build()
             .map_err(Fault::kernel)?;
         chain.import_blocks().map_err(Fault::kernel)?;
-        Ok(Self { chain, _context: context, seen, _folder: folder })
+        Ok(Self { chain, _context: context, seen, at: at.to_owned(), _folder: folder })
+    }
+
+    /// Where its files are.
+    pub fn folder(&self) -> &Path {
+        &self.at
     }
 
     /// The newest block of the active chain.
@@ -275,7 +281,8 @@ struct Folder(PathBuf);
 impl Folder {
     fn fresh() -> Result<Self, Fault> {
         let number = crate::dice::number()?;
-        let folder = std::env::temp_dir().join(format!("leyden-devnet-{number:016x}"));
+        let folder = std::env::temp_dir()
+            .join(format!("leyden-devnet-{}-{number:016x}", std::process::id()));
         fs::create_dir(&folder).map_err(|error| Fault::disk(&folder, &error))?;
         Ok(Self(folder))
     }

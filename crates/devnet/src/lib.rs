@@ -7,6 +7,8 @@
 //!
 //! Where to start: [`Devnet`]. The chain of its own, without the kernel, is [`ledger::Ledger`].
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
 mod bank;
 mod dice;
 mod fault;
@@ -14,10 +16,21 @@ mod journal;
 mod kernel;
 pub mod ledger;
 pub mod mempool;
+mod miner;
 pub mod rpc;
 mod world;
 
 pub use bank::Bank;
 pub use fault::Fault;
 pub use kernel::{Kernel, Kind, Reason, Verdict};
+pub use miner::Miner;
 pub use world::{Clock, Devnet, MINED_MAX, Mined};
+
+/// A devnet that several have: a server, a miner, a test.
+pub type Shared = Arc<Mutex<Devnet>>;
+
+/// The devnet itself. Whoever panicked with it has left it whole: every act refuses before it
+/// changes anything.
+pub fn lock(shared: &Shared) -> MutexGuard<'_, Devnet> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}

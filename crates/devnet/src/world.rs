@@ -3,12 +3,14 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    sync::{Arc, Mutex},
     time::{SystemTime, UNIX_EPOCH},
 };
 
 use bitcoin::{Amount, Block, BlockHash, OutPoint, Script, Transaction, TxOut, Txid};
 
 use crate::{
+    Shared,
     bank::Bank,
     fault::Fault,
     journal::{Journal, Record},
@@ -82,6 +84,11 @@ impl Disk {
 }
 
 impl Devnet {
+    /// For several: a server, a miner, a test.
+    pub fn shared(self) -> Shared {
+        Arc::new(Mutex::new(self))
+    }
+
     /// A fresh world that leaves nothing behind, with ten minutes between blocks.
     pub fn in_memory() -> Result<Self, Fault> {
         Ok(Self::around(Kernel::in_memory()?, None, Clock::Steps { seconds: 600 }))
@@ -157,6 +164,11 @@ impl Devnet {
             Some(disk) => disk.journal.append(record),
             None => Ok(()),
         }
+    }
+
+    /// Who decides.
+    pub const fn kernel(&self) -> &Kernel {
+        &self.kernel
     }
 
     /// Our index: blocks, the active chain, its coins.

@@ -215,7 +215,7 @@ fn is_usual(input: &bitcoin::TxIn, lock: &Script) -> bool {
             [] => false,
             [_] => true,
             [.., last] if last.first() == Some(&ANNEX) => false,
-            [.., _, control] if control.is_empty() => false,
+            [.., _, []] => false,
             [items @ .., _, control] if control[0] & LEAF_MASK == TAPSCRIPT => {
                 items.iter().all(|item| small(item))
             }

@@ -3,11 +3,11 @@
 use serde_json::Value;
 
 use super::{
-    Shared,
     fault::{Code, RpcFault},
     json::{Json, Map},
-    lock, table,
+    table,
 };
+use crate::{Shared, lock};
 
 /// Questions in a batch.
 const BATCH_MAX: usize = 10_000;

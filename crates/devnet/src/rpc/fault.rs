@@ -53,6 +53,8 @@ impl From<Fault> for RpcFault {
             Fault::Kernel(_)
             | Fault::Path
             | Fault::Dice
+            | Fault::Thread(_)
+            | Fault::Address { .. }
             | Fault::Disk { .. }
             | Fault::Journal { .. } => Code::Database,
             Fault::Poor { .. } => Code::Misc,

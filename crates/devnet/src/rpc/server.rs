@@ -15,11 +15,10 @@ use std::{
 };
 
 use super::{
-    Shared,
     envelope::{self, Reply},
     http::{NoRequest, Request, Wire},
 };
-use crate::{dice, fault::Fault};
+use crate::{Shared, dice, fault::Fault};
 
 /// Clients at once.
 pub const CLIENTS_MAX: usize = 64;
@@ -90,8 +89,7 @@ impl Server {
         access: Access,
     ) -> Result<Self, Fault> {
         let at = SocketAddr::new(IpAddr::V4(ip), port);
-        let failed =
-            |error: &io::Error| Fault::Disk { path: at.to_string(), why: error.to_string() };
+        let failed = |error: &io::Error| Fault::Address { at, why: error.to_string() };
         if !ip.is_loopback() {
             return Err(failed(&io::Error::other("this server is for this machine only")));
         }

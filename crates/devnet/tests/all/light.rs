@@ -33,6 +33,9 @@ const LOCKS: [Lock; 12] = [
     Lock::From(1_296_700_000),
 ];
 
+/// A transaction, its fee, and the coins that it makes.
+type Made = (Transaction, Amount, Vec<(Coin, u32)>);
+
 /// Makes random blocks that break no rule.
 struct Maker {
     dice: Dice,
@@ -85,11 +88,7 @@ impl Maker {
         ours.collect()
     }
 
-    fn transaction(
-        &mut self,
-        ledger: &Ledger,
-        coins: &mut Vec<(Coin, u32)>,
-    ) -> Option<(Transaction, Amount, Vec<(Coin, u32)>)> {
+    fn transaction(&mut self, ledger: &Ledger, coins: &mut Vec<(Coin, u32)>) -> Option<Made> {
         let place = ledger.next_place();
         let mut inputs = Vec::new();
         for _ in 0..=self.dice.below(3) {
@@ -158,16 +157,19 @@ impl Maker {
             Lock::After(lock) => (age >= lock).then(|| blocks(age.min(0xffff))),
             _ if self.dice.one_in(3) => Some(blocks(self.up_to(age))),
             _ if self.dice.one_in(3) => Some(time(self.up_to(units))),
-            _ => Some(Sequence::ENABLE_LOCKTIME_NO_RBF),
+            Lock::Key
+            | Lock::OldKey
+            | Lock::Nested
+            | Lock::Taproot
+            | Lock::Anyone
+            | Lock::Anchor
+            | Lock::From(_) => Some(Sequence::ENABLE_LOCKTIME_NO_RBF),
         }
     }
 }
 
 fn from(coin: Coin) -> Option<u32> {
-    match coin.lock {
-        Lock::From(lock) => Some(lock),
-        _ => None,
-    }
+    if let Lock::From(lock) = coin.lock { Some(lock) } else { None }
 }
 
 /// A random world of the light chain: its blocks in the order in which they came, and the tip

@@ -6,3 +6,5 @@ mod faults;
 mod light;
 mod purse;
 mod refusals;
+mod server;
+mod world;

@@ -70,7 +70,12 @@ impl Purse {
         let (number, op) = match lock {
             Lock::After(number) => (number, OP_CSV),
             Lock::From(number) => (number, OP_CLTV),
-            _ => return Builder::new().push_opcode(OP_PUSHNUM_1).into_script(),
+            Lock::Key
+            | Lock::OldKey
+            | Lock::Nested
+            | Lock::Taproot
+            | Lock::Anyone
+            | Lock::Anchor => return Builder::new().push_opcode(OP_PUSHNUM_1).into_script(),
         };
         let script = Builder::new().push_int(i64::from(number)).push_opcode(op);
         script.push_opcode(OP_DROP).push_opcode(OP_PUSHNUM_1).into_script()
