@@ -8,6 +8,7 @@ idle|.|leyden-node
 handover|.|leyden-node
 relay|.|leyden-node
 chain|.|leyden-chain
+devnet|.|leyden-devnet
 codec|interop/ldk|'
 
 dev_bench() {
