@@ -63,7 +63,7 @@ fn light() {
 /// What a payment costs until it waits: signed, judged, taken in.
 fn payments() {
     let mut devnet = Devnet::in_memory().expect("a devnet");
-    let to = devnet.bank().script().to_owned();
+    let to = ScriptBuf::from_bytes([&[0x00, 0x14][..], &[7; 20]].concat());
     let amount = Amount::from_sat(10_000);
     let mut pay = || {
         devnet.fund(&to, amount).expect("money");

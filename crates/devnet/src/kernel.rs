@@ -13,7 +13,7 @@ use bitcoinkernel::{
     Context, ContextBuilder, ProcessBlockResult, ValidationMode, prelude::*,
 };
 
-use crate::fault::Fault;
+use crate::{fault::Fault, folder::Folder};
 
 /// What the kernel says about a block.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,7 +115,7 @@ impl Kernel {
     /// a folder that is removed in the end.
     pub fn in_memory() -> Result<Self, Fault> {
         let folder = Folder::fresh()?;
-        let at = folder.0.clone();
+        let at = folder.path().to_owned();
         Self::build(&at, Some(folder))
     }
 
@@ -272,24 +272,4 @@ fn captured<T>(act: impl FnOnce() -> T) -> (T, String) {
     WORDS.set(Some(String::new()));
     let result = act();
     (result, WORDS.take().unwrap_or_default())
-}
-
-/// A folder of our own, removed in the end.
-#[derive(Debug)]
-struct Folder(PathBuf);
-
-impl Folder {
-    fn fresh() -> Result<Self, Fault> {
-        let number = crate::dice::number()?;
-        let folder = std::env::temp_dir()
-            .join(format!("leyden-devnet-{}-{number:016x}", std::process::id()));
-        fs::create_dir(&folder).map_err(|error| Fault::disk(&folder, &error))?;
-        Ok(Self(folder))
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        fs::remove_dir_all(&self.0).ok();
-    }
 }

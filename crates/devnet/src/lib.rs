@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 mod bank;
 mod dice;
 mod fault;
+mod folder;
 mod journal;
 mod kernel;
 pub mod ledger;
