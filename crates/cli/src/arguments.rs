@@ -94,6 +94,9 @@ pub enum Verb {
     /// The money on the chain
     #[command(subcommand)]
     Wallet(WalletVerb),
+    /// The chain of this machine, for tests
+    #[command(subcommand)]
+    Devnet(DevnetVerb),
     /// Show what happens, line by line
     Events,
     /// End the node
@@ -180,10 +183,37 @@ pub struct Pay {
     pub spend_reserve: bool,
 }
 
+/// What to do with the devnet.
+#[derive(Subcommand)]
+pub enum DevnetVerb {
+    /// Mine blocks
+    Mine {
+        /// How many
+        #[arg(default_value_t = 1)]
+        blocks: u32,
+        /// Who gets the reward [default: the devnet itself]
+        #[arg(long, value_name = "ADDRESS")]
+        to: Option<String>,
+    },
+    /// Pay test money to an address; it waits for a block
+    Fund {
+        /// The address
+        to: String,
+        /// How much, such as 25000sat or 0.00025btc
+        #[arg(value_parser = money::sat)]
+        amount: u64,
+    },
+    /// Replace the newest blocks by as many, and one more
+    Reorg {
+        /// How many
+        depth: u32,
+    },
+}
+
 /// How to run.
 #[derive(Args, Default)]
 pub struct Up {
-    /// signer, sockets, node; several with commas [default: all]
+    /// signer, sockets, node, devnet; several with commas; all is the first three [default: all]
     #[arg(long, value_name = "LIST")]
     pub roles: Option<String>,
     /// HOST:PORT for peers; unix:PATH for the node, sockets@unix:PATH for the sockets,
@@ -211,6 +241,9 @@ pub struct Up {
     /// Where the devnet of this process speaks JSON-RPC [default: 127.0.0.1:18443]
     #[arg(long, value_name = "HOST:PORT")]
     pub devnet_rpc: Option<String>,
+    /// The devnet mines a block each time so many seconds have passed
+    #[arg(long, value_name = "SECONDS")]
+    pub devnet_every: Option<u64>,
     /// Where a new node's chain begins [default: 288 blocks below the tip]
     #[arg(long, value_name = "HEIGHT")]
     pub birthday: Option<u32>,

@@ -5,13 +5,14 @@ use std::{
     fs, io,
     net::SocketAddr,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use bitcoin::Amount;
 use chain::Height;
 use node::{
     io::bitcoind::{DoorKey, Place},
-    roles::{LinkName, Roles},
+    roles::{DevnetPlan, LinkName, Roles},
 };
 use serde::Deserialize;
 use wire::Network;
@@ -38,6 +39,7 @@ pub struct Settings {
     bitcoind: Option<String>,
     bitcoind_cookie: Option<PathBuf>,
     devnet_rpc: Option<String>,
+    devnet_every: Option<u64>,
     birthday: Option<u32>,
     reserve: Option<u64>,
     signet_challenge: Option<String>,
@@ -46,7 +48,7 @@ pub struct Settings {
     log_json: Option<bool>,
 }
 
-const KEYS: [&str; 19] = [
+const KEYS: [&str; 20] = [
     "dir",
     "config",
     "network",
@@ -60,6 +62,7 @@ const KEYS: [&str; 19] = [
     "bitcoind",
     "bitcoind_cookie",
     "devnet_rpc",
+    "devnet_every",
     "birthday",
     "reserve",
     "signet_challenge",
@@ -91,8 +94,8 @@ pub struct Config {
     pub api: SocketAddr,
     /// Where blocks come from, if it is not the devnet of this process.
     pub bitcoind: Option<Place>,
-    /// Where the devnet speaks JSON-RPC.
-    pub devnet_rpc: SocketAddr,
+    /// How the devnet of this process is to work.
+    pub devnet: DevnetPlan,
     /// Where a new chain begins.
     pub birthday: Option<Height>,
     /// What spends of the wallet have to leave, for future channels.
@@ -203,6 +206,9 @@ fn of_variables(mut variables: BTreeMap<String, String>) -> Result<Settings, Str
         bitcoind: text("bitcoind"),
         bitcoind_cookie: text("bitcoind_cookie").map(PathBuf::from),
         devnet_rpc: text("devnet_rpc"),
+        devnet_every: text("devnet_every")
+            .map(|text| number("LEYDEN_DEVNET_EVERY", &text))
+            .transpose()?,
         birthday: text("birthday").map(|text| number("LEYDEN_BIRTHDAY", &text)).transpose()?,
         reserve: text("reserve").map(|text| number("LEYDEN_RESERVE", &text)).transpose()?,
         signet_challenge: text("signet_challenge"),
@@ -225,6 +231,7 @@ fn of_flags(arguments: &Arguments, up: &Up) -> Settings {
         bitcoind: up.bitcoind.clone(),
         bitcoind_cookie: up.bitcoind_cookie.clone(),
         devnet_rpc: up.devnet_rpc.clone(),
+        devnet_every: up.devnet_every,
         birthday: up.birthday,
         reserve: up.reserve,
         signet_challenge: up.signet_challenge.clone(),
@@ -249,6 +256,7 @@ impl Settings {
             bitcoind: over.bitcoind.or(self.bitcoind),
             bitcoind_cookie: over.bitcoind_cookie.or(self.bitcoind_cookie),
             devnet_rpc: over.devnet_rpc.or(self.devnet_rpc),
+            devnet_every: over.devnet_every.or(self.devnet_every),
             birthday: over.birthday.or(self.birthday),
             reserve: over.reserve.or(self.reserve),
             signet_challenge: over.signet_challenge.or(self.signet_challenge),
@@ -289,10 +297,13 @@ impl Settings {
             take_over: path("--take-over", self.take_over)?,
             api: address("--api", self.api.as_deref().unwrap_or("127.0.0.1:9737"))?,
             bitcoind: bitcoind(self.bitcoind.as_deref(), self.bitcoind_cookie)?,
-            devnet_rpc: address(
-                "--devnet-rpc",
-                self.devnet_rpc.as_deref().unwrap_or("127.0.0.1:18443"),
-            )?,
+            devnet: DevnetPlan {
+                rpc: address(
+                    "--devnet-rpc",
+                    self.devnet_rpc.as_deref().unwrap_or("127.0.0.1:18443"),
+                )?,
+                every: self.devnet_every.map(|seconds| Duration::from_secs(seconds.max(1))),
+            },
             birthday: self.birthday.map(Height),
             reserve: reserve(self.reserve)?,
             signet_challenge: challenge(self.signet_challenge, network)?,
@@ -318,13 +329,17 @@ fn network(name: Option<&str>, mainnet: bool) -> Result<Network, String> {
 
 fn roles(list: Option<&str>) -> Result<Roles, String> {
     let Some(list) = list else { return Ok(Roles::ALL) };
-    let mut roles = Roles { signer: false, sockets: false, node: false };
+    let mut roles = Roles::NONE;
     for name in list.split(',') {
         match name.trim() {
             "signer" => roles.signer = true,
             "sockets" => roles.sockets = true,
             "node" => roles.node = true,
-            other => return Err(format!("'{other}' is no role: signer, sockets or node")),
+            "devnet" => roles.devnet = true,
+            "all" => roles = Roles { devnet: roles.devnet, ..Roles::ALL },
+            other => {
+                return Err(format!("'{other}' is no role: signer, sockets, node, devnet or all"));
+            }
         }
     }
     Ok(roles)

@@ -118,6 +118,7 @@ fn talk(verb: &Verb, client: &Client, json: bool) -> Result<(), Failure> {
         }
         Verb::Chain(verb) => verbs::chain(verb, client, json)?,
         Verb::Wallet(verb) => verbs::wallet(verb, client, json)?,
+        Verb::Devnet(verb) => verbs::devnet(verb, client, json)?,
         Verb::Events => client.events(json)?,
         Verb::Stop => {
             let done: api::Done = client.post("/v1/stop", &api::Done {})?;

@@ -52,18 +52,17 @@ pub fn up(config: &Config, json: bool) -> Result<(), Failure> {
         true => Some(open_seed(config)?),
         false => None,
     };
-    if config.roles.node {
+    if config.roles.node || config.roles.devnet {
         seed_file::make_folder(&config.dir).map_err(|fault| Failure::of(&fault))?;
     }
     let (events, tell, tell_chain) = http::events(config.network);
-    let source = config.bitcoind.clone();
-    let chain = source.map(|source| ChainPlan {
-        source,
-        challenge: config.signet_challenge.clone(),
-        birthday: config.birthday,
-        reserve: config.reserve,
-        tell: tell_chain,
-    });
+    let chain =
+        (config.roles.node && (config.roles.devnet || config.bitcoind.is_some())).then(|| {
+            let source = config.bitcoind.clone();
+            let (challenge, birthday) = (config.signet_challenge.clone(), config.birthday);
+            ChainPlan { source, challenge, birthday, reserve: config.reserve, tell: tell_chain }
+        });
+    let devnet = config.roles.devnet.then_some(config.devnet);
     let plan = Plan {
         dir: config.dir.clone(),
         network: config.network,
@@ -75,6 +74,7 @@ pub fn up(config: &Config, json: bool) -> Result<(), Failure> {
         take_over: config.take_over.clone(),
         seed,
         chain,
+        devnet,
         store_pages_max: None,
     };
     let running = roles::start(plan, tell).map_err(|fault| Failure::of(&fault))?;
@@ -84,6 +84,7 @@ pub fn up(config: &Config, json: bool) -> Result<(), Failure> {
         let desk = Desk {
             bell,
             treasury: running.treasury.clone(),
+            devnet: running.devnet.clone(),
             token: Token::of(&config.dir).map_err(|fault| Failure::of(&fault))?,
             events,
             network: config.network,

@@ -163,6 +163,16 @@ pub fn coins(coins: &[api::Coin], as_json: bool) {
     }
 }
 
+/// Blocks that were mined.
+pub fn mined(mined: &api::Mined, as_json: bool) {
+    if as_json {
+        return json(mined);
+    }
+    for api::MinedBlock { block, verdict } in &mined.blocks {
+        println!("block {} {}: {verdict}", block.height, block.hash);
+    }
+}
+
 /// A payment that is on its way.
 pub fn sent(sent: &api::Sent, as_json: bool) {
     if as_json {

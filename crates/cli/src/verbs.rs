@@ -6,7 +6,7 @@ use node::api;
 
 use crate::{
     Failure,
-    arguments::{ChainVerb, Pay, WalletVerb},
+    arguments::{ChainVerb, DevnetVerb, Pay, WalletVerb},
     show,
     talk::Client,
 };
@@ -52,6 +52,24 @@ pub fn wallet(verb: &WalletVerb, client: &Client, json: bool) -> Result<(), Fail
         WalletVerb::Rescan { from } => {
             let _: api::Done = client.post("/v1/wallet/rescan", &api::Rescan { from: *from })?;
             rescan(client, json)?;
+        }
+    }
+    Ok(())
+}
+
+pub fn devnet(verb: &DevnetVerb, client: &Client, json: bool) -> Result<(), Failure> {
+    match verb {
+        DevnetVerb::Mine { blocks, to } => {
+            let mine = api::Mine { blocks: *blocks, to: to.clone() };
+            show::mined(&client.post("/v1/devnet/mine", &mine)?, json);
+        }
+        DevnetVerb::Fund { to, amount } => {
+            let fund = api::Fund { to: to.clone(), amount_sat: *amount };
+            let funded: api::Funded = client.post("/v1/devnet/fund", &fund)?;
+            show::done(&format!("paid by {}", funded.outpoint), &funded, json);
+        }
+        DevnetVerb::Reorg { depth } => {
+            show::mined(&client.post("/v1/devnet/reorg", &api::Reorg { depth: *depth })?, json);
         }
     }
     Ok(())

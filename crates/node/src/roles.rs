@@ -4,9 +4,10 @@ use std::{
     fmt, io,
     net::SocketAddr,
     os::unix::net::UnixStream,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::mpsc::{Receiver, Sender, channel},
     thread,
+    time::Duration,
 };
 
 use bitcoin::Amount;
@@ -19,6 +20,7 @@ use wire::{Network, features::Features, id::ChainHash};
 use crate::{
     io::{
         bitcoind::{Bitcoind, Place},
+        devnet::{DevnetFault, Embedded},
         office::{self, Bell, Office, OfficeFault},
         reach::At,
         signer as signer_service,
@@ -39,11 +41,15 @@ pub struct Roles {
     pub sockets: bool,
     /// It has everything else: the store, and the API.
     pub node: bool,
+    /// It has a chain of its own, for itself and for others on this machine.
+    pub devnet: bool,
 }
 
 impl Roles {
-    /// A node in one process.
-    pub const ALL: Self = Self { signer: true, sockets: true, node: true };
+    /// Nothing.
+    pub const NONE: Self = Self { signer: false, sockets: false, node: false, devnet: false };
+    /// A node in one process, whose chain is elsewhere.
+    pub const ALL: Self = Self { signer: true, sockets: true, node: true, devnet: false };
 }
 
 /// Who is meant to use a path on which a service listens.
@@ -81,14 +87,16 @@ pub struct Plan {
     pub seed: Option<Seed>,
     /// The chain, if the node is here and is to follow one.
     pub chain: Option<ChainPlan>,
+    /// The devnet, if it is here.
+    pub devnet: Option<DevnetPlan>,
     /// Pages to which the store may grow, if it has such a limit.
     pub store_pages_max: Option<u32>,
 }
 
 /// How a node is to follow the chain.
 pub struct ChainPlan {
-    /// Where blocks come from.
-    pub source: Place,
+    /// Where blocks come from, if not from the devnet of this process.
+    pub source: Option<Place>,
     /// A signet's own challenge, in hex.
     pub challenge: Option<String>,
     /// Where a new chain begins, if it matters.
@@ -97,6 +105,15 @@ pub struct ChainPlan {
     pub reserve: Amount,
     /// Hears what happens there.
     pub tell: Box<dyn Fn(treasury::Event) + Send>,
+}
+
+/// How a devnet is to work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DevnetPlan {
+    /// Where it speaks JSON-RPC.
+    pub rpc: SocketAddr,
+    /// It mines a block each time so much has passed.
+    pub every: Option<Duration>,
 }
 
 /// Why a process cannot be what it is to be, or cannot go on.
@@ -121,6 +138,8 @@ pub enum RunFault {
     Office(OfficeFault),
     /// The treasury cannot go on.
     Treasury(TreasuryFault),
+    /// There is no devnet.
+    Devnet(DevnetFault),
 }
 
 /// A running process.
@@ -131,6 +150,8 @@ pub struct Running {
     pub bell: Option<Bell>,
     /// Calls its treasury, if it follows a chain.
     pub treasury: Option<TreasuryBell>,
+    /// The devnet, if it is here.
+    pub devnet: Option<Embedded>,
     stop: Stop,
     wakers: Vec<Waker>,
     services: usize,
@@ -151,16 +172,24 @@ impl Plan {
             take_over: None,
             seed: Some(seed),
             chain: None,
+            devnet: None,
             store_pages_max: None,
         }
     }
 
     /// Refuses a plan that contradicts itself.
     pub fn judge(&self) -> Result<(), RunFault> {
-        let Roles { signer, sockets, node } = self.roles;
+        let Roles { signer, sockets, node, devnet } = self.roles;
+        let has_source = self.chain.as_ref().is_none_or(|chain| chain.source.is_some());
         let needs_signer = sockets || node;
-        let flaw = if !(signer || sockets || node) {
-            "no role: name at least one of signer, sockets, node"
+        let flaw = if !(signer || sockets || node || devnet) {
+            "no role: name at least one of signer, sockets, node, devnet"
+        } else if devnet && self.network != Network::Regtest {
+            "a devnet is of the network regtest"
+        } else if devnet != self.devnet.is_some() {
+            "the role devnet needs its plan, and only that role does"
+        } else if !has_source && !devnet {
+            "there is no devnet in this process: say where blocks come from"
         } else if signer && self.seed.is_none() {
             "the role signer needs the seed"
         } else if signer && self.signer.is_some() {
@@ -175,7 +204,7 @@ impl Plan {
             "only the role sockets listens for peers"
         } else if !sockets && self.take_over.is_some() {
             "only the role sockets takes over sockets"
-        } else if self.take_over.is_some() && (signer || node) {
+        } else if self.take_over.is_some() && (signer || node || devnet) {
             "sockets are taken over by a process that has no other role"
         } else if self.chain.is_some() && !node {
             "only the role node follows a chain"
@@ -209,6 +238,7 @@ pub fn start(mut plan: Plan, tell: Box<dyn Fn(Event) + Send>) -> Result<Running,
         listening: Vec::new(),
         bell: None,
         treasury: None,
+        devnet: None,
         stop: Stop::default(),
         wakers: Vec::new(),
         services: 0,
@@ -221,6 +251,9 @@ pub fn start(mut plan: Plan, tell: Box<dyn Fn(Event) + Send>) -> Result<Running,
         }
         false => None,
     };
+    if let Some(plan_of_devnet) = plan.devnet {
+        running.start_devnet(&plan.dir, plan_of_devnet, &ends)?;
+    }
     let mut pairs = Pairs::default();
     if plan.roles.signer {
         running.start_signer(&mut plan, &mut pairs, &ends)?;
@@ -378,6 +411,29 @@ impl Running {
         }
     }
 
+    /// It works by itself; its thread only waits for the end.
+    fn start_devnet(
+        &mut self,
+        dir: &Path,
+        plan: DevnetPlan,
+        ends: &Sender<Result<(), RunFault>>,
+    ) -> Result<(), RunFault> {
+        let devnet = Embedded::start(dir, plan.rpc, plan.every).map_err(RunFault::Devnet)?;
+        self.devnet = Some(devnet.clone());
+        let mut hub = hub()?;
+        self.wakers.push(hub.waker());
+        let stop = self.stop.clone();
+        self.spawn("devnet", ends, move || {
+            let mut inputs = Vec::new();
+            while !stop.is_set() {
+                hub.poll(None, &mut inputs).map_err(|fault| io_fault("the devnet", fault))?;
+                inputs.clear();
+            }
+            drop(devnet);
+            Ok(())
+        })
+    }
+
     fn start_treasury(
         &mut self,
         network: Network,
@@ -395,7 +451,9 @@ impl Running {
             fees: FeeTerms::default(),
             reserve: plan.reserve,
         };
-        let source = Bitcoind::start(plan.source, hub.waker());
+        let place = plan.source.or_else(|| self.devnet.as_ref().map(Embedded::place));
+        let place = place.ok_or(RunFault::Plan("there is no source of blocks"))?;
+        let source = Bitcoind::start(place, hub.waker());
         let (service, bell) = Service::open(hub, before, log, terms, source, signer, plan.tell)
             .map_err(RunFault::Treasury)?;
         self.treasury = Some(bell);
@@ -475,6 +533,7 @@ impl fmt::Display for RunFault {
             Self::Store(fault) => fault.fmt(f),
             Self::Office(fault) => fault.fmt(f),
             Self::Treasury(fault) => fault.fmt(f),
+            Self::Devnet(fault) => fault.fmt(f),
         }
     }
 }

@@ -149,7 +149,7 @@ fn play(role: &str) -> Result<(), RunFault> {
     let plan = Plan {
         dir: folder.clone(),
         network: Network::Regtest,
-        roles: Roles { signer: is_signer, sockets: !is_signer, node: false },
+        roles: Roles { signer: is_signer, sockets: !is_signer, node: false, devnet: false },
         listen: is_fresh.then(|| "127.0.0.1:0".parse().expect("an address")).into_iter().collect(),
         links: links.iter().map(|(name, file)| (*name, folder.join(file))).collect(),
         signer: given(SIGNER),
@@ -157,6 +157,7 @@ fn play(role: &str) -> Result<(), RunFault> {
         take_over,
         seed: is_signer.then(|| seed(byte)),
         chain: None,
+        devnet: None,
         store_pages_max: None,
     };
     let running = roles::start(plan, Box::new(|_| {}))?;

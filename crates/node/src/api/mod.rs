@@ -2,12 +2,14 @@
 //! from these types.
 
 mod chain;
+mod devnet;
 mod wallet;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 pub use chain::{Block, ChainStatus, Found, Rate, Source, WatchLine, WatchThis};
+pub use devnet::{Fund, Funded, Mine, Mined, MinedBlock, Reorg};
 pub use wallet::{Address, Balance, Bump, Coin, Progress, Publication, Rescan, Send, Sent};
 
 /// Who this node is, and how it is.

@@ -2,6 +2,7 @@
 
 pub mod bitcoind;
 pub mod clock;
+pub mod devnet;
 pub mod http;
 pub mod office;
 pub mod reach;

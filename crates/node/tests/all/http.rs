@@ -35,6 +35,7 @@ impl Api {
         let desk = Desk {
             bell: running.bell.clone().expect("a node"),
             treasury: None,
+            devnet: None,
             token,
             events,
             network: wire::Network::Regtest,
@@ -218,7 +219,7 @@ fn the_document_is_of_this_api() {
             }
         }
     }
-    assert_eq!(count, 22, "{paths:?}");
+    assert_eq!(count, 25, "{paths:?}");
     api.stopped.recv_timeout(Duration::from_secs(10)).expect("stop was among them");
     api.running.stop();
 }
@@ -246,6 +247,7 @@ fn the_api_is_for_this_machine_only() {
     let desk = Desk {
         bell: api.running.bell.clone().expect("a node"),
         treasury: None,
+        devnet: None,
         token: Token::of(api._place.path()).expect("a token"),
         events: http::events(wire::Network::Regtest).0,
         network: wire::Network::Regtest,

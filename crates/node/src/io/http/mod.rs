@@ -1,6 +1,7 @@
 //! The API over HTTP, on this machine only.
 
 mod chain;
+mod devnet;
 mod door;
 mod events;
 mod routes;
@@ -28,7 +29,7 @@ use tokio::{
 use tracing::{debug, warn};
 use wire::Hex;
 
-use super::{clock, office::Bell, treasury::TreasuryBell};
+use super::{clock, devnet::Embedded, office::Bell, treasury::TreasuryBell};
 use crate::api;
 
 pub use events::events;
@@ -57,6 +58,8 @@ pub struct Desk {
     pub bell: Bell,
     /// Calls its treasury, if it follows a chain.
     pub treasury: Option<TreasuryBell>,
+    /// The devnet of this process.
+    pub devnet: Option<Embedded>,
     /// Whoever has it may call.
     pub token: Token,
     /// Tells what happens.

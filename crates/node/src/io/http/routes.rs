@@ -22,7 +22,7 @@ use tokio::sync::oneshot;
 use tokio_stream::{Stream, StreamExt as _, wrappers::BroadcastStream};
 use utoipa::OpenApi;
 
-use super::{BODY_BYTES_MAX, Desk, chain, door, wallet};
+use super::{BODY_BYTES_MAX, Desk, chain, devnet, door, wallet};
 use crate::{
     api,
     io::clock,
@@ -59,7 +59,10 @@ pub fn document() -> utoipa::openapi::OpenApi {
             wallet::send,
             wallet::bump,
             wallet::rescan,
-            wallet::progress
+            wallet::progress,
+            devnet::mine,
+            devnet::fund,
+            devnet::reorg
         ),
         components(schemas(api::Event))
     )]
@@ -81,6 +84,9 @@ pub(super) fn router(desk: Arc<Desk>) -> Router {
         .route("/v1/chain", get(chain::status))
         .route("/v1/chain/watches", get(chain::watches).post(chain::watch))
         .route("/v1/chain/watches/{what}", delete(chain::unwatch))
+        .route("/v1/devnet/mine", post(devnet::mine))
+        .route("/v1/devnet/fund", post(devnet::fund))
+        .route("/v1/devnet/reorg", post(devnet::reorg))
         .route("/v1/wallet", get(wallet::show))
         .route("/v1/wallet/address", post(wallet::address))
         .route("/v1/wallet/coins", get(wallet::coins))

@@ -1,0 +1,76 @@
+//! The paths of a devnet in this process.
+
+use std::sync::Arc;
+
+use axum::{Json, extract::State, http::StatusCode};
+use bitcoin::Amount;
+use devnet::Mined;
+
+use super::{
+    Desk,
+    chain::address,
+    routes::{Answer, Given, No},
+};
+use crate::{
+    api,
+    io::devnet::{DevnetFault, Embedded},
+};
+
+/// Mines blocks, and says what the kernel thinks of them.
+#[utoipa::path(post, path = "/v1/devnet/mine", request_body = api::Mine,
+    responses((status = 200, body = api::Mined), (status = "4XX", body = api::Refused)))]
+pub(super) async fn mine(
+    State(desk): State<Arc<Desk>>,
+    Given(mine): Given<api::Mine>,
+) -> Answer<api::Mined> {
+    let to = mine.to.map(|to| address(&to, desk.network)).transpose()?;
+    let to = to.map(|to| to.script_pubkey());
+    mined(work(&desk, move |devnet| devnet.mine(mine.blocks, to.as_ref())).await?)
+}
+
+/// Pays test money to an address. It waits for a block.
+#[utoipa::path(post, path = "/v1/devnet/fund", request_body = api::Fund,
+    responses((status = 200, body = api::Funded), (status = "4XX", body = api::Refused)))]
+pub(super) async fn fund(
+    State(desk): State<Arc<Desk>>,
+    Given(fund): Given<api::Fund>,
+) -> Answer<api::Funded> {
+    let to = address(&fund.to, desk.network)?.script_pubkey();
+    let amount = Amount::from_sat(fund.amount_sat);
+    let outpoint = work(&desk, move |devnet| devnet.fund(&to, amount)).await?;
+    Ok(Json(api::Funded { outpoint: outpoint.to_string() }))
+}
+
+/// Replaces the newest blocks by as many, and one more. What was in them waits again.
+#[utoipa::path(post, path = "/v1/devnet/reorg", request_body = api::Reorg,
+    responses((status = 200, body = api::Mined), (status = "4XX", body = api::Refused)))]
+pub(super) async fn reorg(
+    State(desk): State<Arc<Desk>>,
+    Given(reorg): Given<api::Reorg>,
+) -> Answer<api::Mined> {
+    mined(work(&desk, move |devnet| devnet.reorg(reorg.depth)).await?)
+}
+
+fn mined(mined: Vec<Mined>) -> Answer<api::Mined> {
+    let block = |one: &Mined| api::MinedBlock {
+        block: api::Block { height: one.block.height, hash: one.block.hash.to_string() },
+        verdict: one.verdict.to_string(),
+    };
+    Ok(Json(api::Mined { blocks: mined.iter().map(block).collect() }))
+}
+
+/// Mining takes its time: not in the thread that answers everybody.
+async fn work<T: Send + 'static>(
+    desk: &Desk,
+    work: impl FnOnce(&Embedded) -> Result<T, DevnetFault> + Send + 'static,
+) -> Result<T, No> {
+    let Some(devnet) = desk.devnet.clone() else {
+        let text = "this process has no devnet; start it with the role devnet";
+        return Err(No::new(StatusCode::NOT_FOUND, "no_devnet", text));
+    };
+    let done = tokio::task::spawn_blocking(move || work(&devnet)).await;
+    let done = done.map_err(|fault| {
+        No::new(StatusCode::INTERNAL_SERVER_ERROR, "bug", format!("the devnet: {fault}"))
+    })?;
+    done.map_err(|fault| No::new(StatusCode::CONFLICT, "devnet", fault.to_string()))
+}
