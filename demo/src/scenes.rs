@@ -10,6 +10,7 @@ use node::{io::office::POST, store::Store};
 
 use crate::{
     cast::{Ear, Failed, Heard, Leyden, Service},
+    money::money,
     stage::Stage,
 };
 
@@ -53,6 +54,7 @@ pub fn play(stage: &mut Stage, stay: bool) -> Result<(), Failed> {
     upgrade(stage, &mut alice, &bob, &to_alice, &to_bob)?;
     without_signer(stage, &mut alice, &bob)?;
     without_node(stage, &mut alice, &bob, to_alice)?;
+    money(stage, &alice.leyden, &bob.leyden)?;
     stage.scene("The end")?;
     let peers = alice.leyden.must(&["peers"])?;
     let (connection, seconds) = (&peers[0]["connection"], connected.elapsed().as_secs_f32());
@@ -64,7 +66,7 @@ pub fn play(stage: &mut Stage, stay: bool) -> Result<(), Failed> {
         remain(stage, &mut alice, &mut bob)?;
     }
     stage.say("")?;
-    stage.say("Signatures over channels, payments and the chain come next: docs/status.md.")?;
+    stage.say("Channels and payments come next: docs/status.md.")?;
     Ok(())
 }
 
@@ -107,22 +109,32 @@ fn start(stage: &mut Stage, place: &Place) -> Result<(Alice, Bob), Failed> {
         "--signer",
         &link("keys-for-sockets"),
     ]);
-    let node_words = words(&[
-        "--roles",
-        "node",
-        "--signer",
-        &link("keys-for-node"),
-        "--sockets",
-        &link("sockets-for-node"),
-    ]);
-    let (signer, sockets, node, bob) = stage.wait("starting four processes", || {
+    let cookie = of_bob.dir.join("devnet/.cookie").display().to_string();
+    let node_words = |devnet: &str| {
+        words(&[
+            "--roles",
+            "node",
+            "--signer",
+            &link("keys-for-node"),
+            "--sockets",
+            &link("sockets-for-node"),
+            "--bitcoind",
+            &format!("http://{devnet}"),
+            "--bitcoind-cookie",
+            &cookie,
+        ])
+    };
+    let of_bobs =
+        ["--roles", "all,devnet", "--devnet-rpc", "127.0.0.1:0", "--listen", "127.0.0.1:0"];
+    let (signer, sockets, node, bob, node_words) = stage.wait("starting four processes", || {
         let signer = up(&of_alice, &signer_words)?;
         let sockets = up(&of_alice, &sockets_words)?;
+        let bob = of_bob.up(&of_bobs)?;
+        let node_words = node_words(bob.ready["devnet"].as_str().ok_or("Bob has no devnet")?);
         let node = up(&of_alice, &node_words)?;
-        let bob = of_bob.up(&["--listen", "127.0.0.1:0"])?;
         of_alice.until(&["info"], |info| info["signer"] == true && info["sockets"] == true)?;
         of_bob.until(&["info"], |info| info["node"].is_string())?;
-        Ok((signer, sockets, node, bob))
+        Ok((signer, sockets, node, bob, node_words))
     })?;
     let alice = Alice {
         leyden: of_alice,
@@ -414,6 +426,8 @@ fn remain(stage: &mut Stage, alice: &mut Alice, bob: &mut Bob) -> Result<(), Fai
     stage.say("Try it yourself, in another terminal; Ctrl-C ends it here.")?;
     stage.typed(&alice.leyden.typed(&["info"]))?;
     stage.typed(&alice.leyden.typed(&["events"]))?;
+    stage.typed(&alice.leyden.typed(&["wallet", "balance"]))?;
+    stage.typed(&bob.leyden.typed(&["devnet", "mine"]))?;
     stage.typed(&bob.leyden.typed(&["message", &alice.id, NOTE, "cafe"]))?;
     while alice.node.runs()? && bob.node.runs()? {
         std::thread::sleep(Duration::from_millis(200));

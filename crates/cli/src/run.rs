@@ -8,6 +8,7 @@ use std::{
 
 use node::{
     io::{
+        devnet::Embedded,
         http::{self, ADDRESS_FILE, Desk, Token},
         seed_file,
     },
@@ -80,6 +81,7 @@ pub fn up(config: &Config, json: bool) -> Result<(), Failure> {
     let running = roles::start(plan, tell).map_err(|fault| Failure::of(&fault))?;
     on_signals(&running)?;
     let mut address = None;
+    let devnet = running.devnet.as_ref().map(Embedded::address);
     if let Some(bell) = running.bell.clone() {
         let desk = Desk {
             bell,
@@ -93,9 +95,9 @@ pub fn up(config: &Config, json: bool) -> Result<(), Failure> {
         let bound = http::serve(config.api, desk)
             .map_err(|fault| Failure::new("unavailable", format!("the API: {fault}")))?;
         address = Some(AddressFile::write(&config.dir, &bound.to_string())?);
-        show::up(Some(&bound.to_string()), &running.listening, json);
+        show::up(Some(&bound.to_string()), &running.listening, devnet, json);
     } else {
-        show::up(None, &running.listening, json);
+        show::up(None, &running.listening, devnet, json);
     }
     let ended = running.wait().map_err(|fault| Failure::of(&fault));
     drop(address);

@@ -31,9 +31,12 @@ pub fn created(node: &str, dir: &Path, words: &[&str], as_json: bool) {
 }
 
 /// A process that is ready.
-pub fn up(api: Option<&str>, listening: &[SocketAddr], as_json: bool) {
+pub fn up(api: Option<&str>, listening: &[SocketAddr], devnet: Option<SocketAddr>, as_json: bool) {
     if as_json {
-        return json(&json!({ "api": api, "listening": listening }));
+        return json(&json!({ "api": api, "listening": listening, "devnet": devnet }));
+    }
+    if let Some(address) = devnet {
+        println!("the devnet speaks JSON-RPC at {address}");
     }
     for address in listening {
         println!("peers can call {address}");

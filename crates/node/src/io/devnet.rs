@@ -67,9 +67,14 @@ impl Embedded {
         Ok(Self(Arc::new(Parts { devnet, server, cookie, _miner: miner })))
     }
 
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.0.server.address()
+    }
+
     /// Where it is, for whoever takes it for a bitcoind.
     pub fn place(&self) -> Place {
-        let url = format!("http://{}", self.0.server.address());
+        let url = format!("http://{}", self.address());
         Place { url, key: DoorKey::Cookie(self.0.cookie.clone()) }
     }
 

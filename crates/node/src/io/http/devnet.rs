@@ -16,6 +16,9 @@ use crate::{
     io::devnet::{DevnetFault, Embedded},
 };
 
+/// Blocks that are mined for one request, or replaced.
+pub const BLOCKS_MAX: u32 = 1_000;
+
 /// Mines blocks, and says what the kernel thinks of them.
 #[utoipa::path(post, path = "/v1/devnet/mine", request_body = api::Mine,
     responses((status = 200, body = api::Mined), (status = "4XX", body = api::Refused)))]
@@ -23,6 +26,7 @@ pub(super) async fn mine(
     State(desk): State<Arc<Desk>>,
     Given(mine): Given<api::Mine>,
 ) -> Answer<api::Mined> {
+    few(mine.blocks)?;
     let to = mine.to.map(|to| address(&to, desk.network)).transpose()?;
     let to = to.map(|to| to.script_pubkey());
     mined(work(&desk, move |devnet| devnet.mine(mine.blocks, to.as_ref())).await?)
@@ -48,7 +52,15 @@ pub(super) async fn reorg(
     State(desk): State<Arc<Desk>>,
     Given(reorg): Given<api::Reorg>,
 ) -> Answer<api::Mined> {
+    few(reorg.depth)?;
     mined(work(&desk, move |devnet| devnet.reorg(reorg.depth)).await?)
+}
+
+fn few(blocks: u32) -> Result<(), No> {
+    match blocks <= BLOCKS_MAX {
+        true => Ok(()),
+        false => Err(No::malformed(format!("{blocks} blocks, at most {BLOCKS_MAX} at once"))),
+    }
 }
 
 fn mined(mined: Vec<Mined>) -> Answer<api::Mined> {

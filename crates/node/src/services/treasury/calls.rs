@@ -196,7 +196,10 @@ impl Treasury {
                     .spend(call, |wallet| wallet.bump(txid, fee_rate, allow_high_fee, draw));
             }
             Command::Rescan { from } => self.rescan(from),
-            Command::Progress => self.wallet().map(|wallet| Reply::Progress(wallet.progress())),
+            Command::Progress => {
+                let last = self.purse.rescanned;
+                self.wallet().map(|wallet| Reply::Progress(wallet.progress().or(last)))
+            }
         };
         self.hear();
         self.reply(call, reply);

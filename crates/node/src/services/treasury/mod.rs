@@ -468,7 +468,14 @@ impl Treasury {
             PUBLISHER => following.publisher.handle_event(&event, self.now),
             WALLET => {
                 let Some(wallet) = &mut following.wallet else { return };
-                if let Err(refusal) = wallet.hear(event) {
+                let before = wallet.progress();
+                let heard = wallet.hear(event);
+                if wallet.progress().is_none()
+                    && let Some(progress) = before
+                {
+                    self.purse.rescanned = Some(wallet::Progress { done: progress.of, ..progress });
+                }
+                if let Err(refusal) = heard {
                     self.fail(Failure::Wallet { why: refusal.to_string() });
                 }
             }

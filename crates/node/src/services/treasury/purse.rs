@@ -49,6 +49,8 @@ pub(super) struct Purse {
     signing: BTreeMap<SignId, Option<(CallId, Draft)>>,
     sending: BTreeMap<Key, (CallId, Sent)>,
     balance: wallet::Balance,
+    /// The last rescan that is through.
+    pub(super) rescanned: Option<wallet::Progress>,
 }
 
 impl Purse {
