@@ -1,11 +1,12 @@
 //! Secrets are gone from memory once dropped: from the heap, and from the stack that was used.
 
+use std::cell::RefCell;
 use std::hint::black_box;
 use std::mem::size_of;
 
 use signer::{
     Answer, Cost, FILE_BYTES, FileKey, Frame, NodeIndex, NodeKey, Passphrase, SealedSeed, Seed,
-    Signer, Words,
+    Signer, WalletKey, Words,
 };
 use wire::Network;
 use wire::tick::Tick;
@@ -38,6 +39,17 @@ const SECRETS: &[&str] = &[
     // The key of the file, and `horse battery` of its passphrase.
     "1a563099620be88a73c7bd53da0b313e98060493b58ba22254a065c3d7db26c3",
     "686f7273652062617474657279",
+    // Keys from the master to the first output of the money, and the chain codes that no public key
+    // has with it; the last one also as it is for an even key, and tweaked.
+    "e74b3d007ced8c1ac8c8861c732d8a2852ae517a94997ccc2c14f1390d5428b0",
+    "a6b7e07fa7c1b646b6262798f9cb721238c97d1ecfc32b6279c81526dd9124ee",
+    "e2bbcf572409005103b6ac129c05e87bd613376228b94a73cb4f0d44d52d0d89",
+    "bc1a516563564c03e28e16113de3c97530c3357cd2cd8fffdd0526739924e729",
+    "425a9c702264e46a16307c649f7e6f9263b832ecdbf718aeebda7b8006516980",
+    "acb659184e2ebbf29efcc773e61d71c1ed358afca66adc8bcd6171b450c87ff3",
+    "8a1818c65adef86fd07620c8128fcc7a474b02f5fd0d29bd634c5910cfe7de3a",
+    "75e7e739a52107902f89df37ed7033847363d9f0b23b767e5c86057c004e6307",
+    "a719da5934b05ebb41ddec26bf55f88d465805a4d3a52c13fb9ddb2dd08ffb6f",
     // The ephemeral key of `parties::step`, and one of this file.
     "7777777777777777",
     "5151515151515151",
@@ -66,6 +78,11 @@ fn needles() -> &'static [Needle] {
 
 fn derive() -> NodeKey {
     seed(VOID_24).node_key(Network::Bitcoin, NodeIndex::FIRST)
+}
+
+/// Has the money of [`VOID_24`] on mainnet; what it pays begins with the first output.
+fn payer() -> Signer {
+    Signer::new(derive(), seed(VOID_24).wallet_key(Network::Bitcoin))
 }
 
 fn seal() -> SealedSeed {
@@ -107,7 +124,9 @@ fn no_freed_block_holds_a_secret() {
     // Made beforehand, so that their making is not looked at here.
     let entropy: [u8; 32] = array(SECRETS[0]);
     file_key();
-    let works: [(&str, &dyn Fn()); 6] = [
+    let spend = crate::spends::plain();
+    let works: [(&str, &dyn Fn()); 7] = [
+        ("money", &|| drop(black_box(crate::spends::ask(&mut payer(), &spend)))),
         ("words", &|| assert_eq!(seed(VOID_24).words().iter().count(), 24)),
         ("entropy", &|| drop(Seed::take(&mut { entropy }))),
         ("derivation", &|| drop(derive())),
@@ -127,7 +146,11 @@ fn no_dead_stack_holds_a_secret() {
     let key = derive();
     let file = parsed(FILE_24, Network::Regtest);
     file_key();
-    let works: [(&str, &dyn Fn()); 7] = [
+    let (spend, payer) = (crate::spends::plain(), RefCell::new(payer()));
+    let pay = || drop(black_box(crate::spends::ask(&mut payer.borrow_mut(), &spend)));
+    let works: [(&str, &dyn Fn()); 9] = [
+        ("account", &|| drop(black_box(void.wallet_key(Network::Bitcoin)))),
+        ("money", &pay),
         ("from words", &|| drop(black_box(Seed::from_words(VOID_24)))),
         ("to words", &|| drop(black_box(void.words()))),
         ("derivation", &|| drop(black_box(void.node_key(Network::Bitcoin, NodeIndex::FIRST)))),
@@ -231,4 +254,6 @@ fn what_travels_is_a_pointer_so_that_a_move_leaves_nothing_behind() {
     assert_eq!(size_of::<Frame>(), 3 * pointer, "a vector that does not grow");
     let identity = size_of::<noise::IdentityKey>();
     assert_eq!(size_of::<NodeKey>(), identity + pointer);
+    let public = size_of::<wire::Network>() + size_of::<signer::Account>();
+    assert!(size_of::<WalletKey>() <= public + 2 * pointer, "and a pointer");
 }
