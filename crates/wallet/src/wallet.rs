@@ -379,7 +379,8 @@ impl Wallet {
         if from > max {
             return Err(Refusal::TooLate { got: from, max });
         }
-        self.apply(Change::Rescan { from });
+        // The first block of all pays nobody of ours.
+        self.apply(Change::Rescan { from: from.max(Height(1)) });
         Ok(())
     }
 

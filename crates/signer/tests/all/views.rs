@@ -186,6 +186,9 @@ fn headers_are_seen_and_grow_old() {
     // What is known already is nothing new.
     let status = see(&mut bob, &blocks[3..], 61_000).unwrap();
     assert_eq!(status.received, Some(Millis(60_000)));
+    let next = branch(blocks[8].block_hash(), 1, 20);
+    assert_eq!(see(&mut bob, &next, 70_000).unwrap().received, Some(Millis(0)));
+    assert_eq!(ask_status(&mut bob, 71_000).unwrap().received, Some(Millis(1_000)));
 }
 
 #[test]

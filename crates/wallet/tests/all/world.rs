@@ -85,7 +85,6 @@ impl World {
                 is_quiet = false;
                 match wish {
                     Wish::Watch { watch, from } => {
-                        let from = from.max(Height(1));
                         self.chain.watch(USER, watch, from).unwrap();
                     }
                     Wish::Unwatch { watch } => self.chain.unwatch(USER, &watch),
