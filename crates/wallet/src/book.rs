@@ -168,7 +168,7 @@ impl Book {
                 let lock = Lock { holder: Holder::Draft(*id), until: None };
                 self.locks.extend(plan.inputs.iter().map(|outpoint| (*outpoint, lock)));
                 self.drafts.insert(*id, plan.clone());
-                self.next_draft = DraftId(id.0 + 1);
+                self.next_draft = DraftId(id.0.saturating_add(1));
             }
             Change::GivenUp { id } => {
                 self.end_draft(*id);
@@ -201,7 +201,7 @@ impl Book {
                 }
             }
             if let Some(rescan) = self.rescan.as_mut().filter(|_| is_new) {
-                rescan.found += 1;
+                rescan.found = rescan.found.saturating_add(1);
             }
             self.spent(transaction);
             if is_new {
@@ -228,7 +228,7 @@ impl Book {
             if gone(entry) {
                 entry.block = None;
                 entry.seen = seen;
-                self.next_seen = seen + 1;
+                self.next_seen = seen.saturating_add(1);
             }
         }
         for from in self.searches.values_mut() {
@@ -241,7 +241,7 @@ impl Book {
         let draft = self.drafts.iter().find(|(_, plan)| plan.txid == txid).map(|(id, _)| *id);
         let made = draft.and_then(|id| self.end_draft(id)).map(|plan| plan.made);
         let seen = self.next_seen;
-        self.next_seen += 1;
+        self.next_seen = seen.saturating_add(1);
         let is_new = !self.transactions.contains_key(&txid);
         let entry = self.transactions.entry(txid).or_insert_with(|| {
             let transaction = Arc::clone(transaction);
@@ -338,7 +338,7 @@ impl Book {
             if before.is_none()
                 && let Some(rescan) = &mut self.rescan
             {
-                rescan.of += 1;
+                rescan.of = rescan.of.saturating_add(1);
             }
         }
         self.wishes.push_back(Wish::Watch { watch, from });

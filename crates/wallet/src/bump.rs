@@ -52,10 +52,7 @@ impl Wallet {
         if let Some(block) = entry.block {
             return Err(Refusal::Confirmed { txid, height: block.height });
         }
-        let made = entry.made.ok_or(Refusal::NotOurs { txid })?;
-        if made.is_fixed {
-            return Err(Refusal::Fixed { txid });
-        }
+        entry.made.ok_or(Refusal::NotOurs { txid })?;
         for input in &entry.transaction.input {
             let outpoint = input.previous_output;
             if self.book.place(&outpoint).is_none() {
@@ -71,7 +68,25 @@ impl Wallet {
         if !self.ledger.canonical().any(|each| each.txid == txid) {
             return Err(Refusal::Orphaned { txid });
         }
+        self.check_descendants(txid)?;
         Ok(entry)
+    }
+
+    /// What hangs on a transaction is replaced with it: nobody may need that, or have drafted it.
+    fn check_descendants(&self, txid: Txid) -> Result<(), Refusal> {
+        let gone = self.book.with_descendants(txid);
+        for each in self.ledger.canonical().filter(|each| gone.contains(&each.txid)) {
+            let txid = each.txid;
+            let made = self.book.transactions.get(&txid).and_then(|entry| entry.made);
+            if made.is_some_and(|made| made.is_fixed) {
+                return Err(Refusal::Fixed { txid });
+            }
+        }
+        let mut kept = self.book.locks.keys().filter(|outpoint| gone.contains(&outpoint.txid));
+        match kept.find_map(|outpoint| Some((*outpoint, self.book.lock(outpoint)?.holder))) {
+            Some((outpoint, holder)) => Err(Refusal::Locked { outpoint, holder }),
+            None => Ok(()),
+        }
     }
 
     /// The same payments, and the rest where it went before.

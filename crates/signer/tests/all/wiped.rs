@@ -254,6 +254,6 @@ fn what_travels_is_a_pointer_so_that_a_move_leaves_nothing_behind() {
     assert_eq!(size_of::<Frame>(), 3 * pointer, "a vector that does not grow");
     let identity = size_of::<noise::IdentityKey>();
     assert_eq!(size_of::<NodeKey>(), identity + pointer);
-    let public = size_of::<wire::Network>() + size_of::<signer::Account>();
+    let public = size_of::<Network>() + size_of::<signer::Account>();
     assert!(size_of::<WalletKey>() <= public + 2 * pointer, "and a pointer");
 }

@@ -1,7 +1,7 @@
 //! Spends that are replaced by ones that pay more.
 
 use bitcoin::Amount;
-use wallet::{Order, Refusal};
+use wallet::{Holder, Order, Refusal};
 
 use crate::{
     blocks::stranger,
@@ -171,13 +171,34 @@ fn change_of_what_was_replaced_is_not_spent() {
     let mut world = World::new();
     world.receive(100_000);
     let first = world.pay(&order(stranger(1), 30_000, 2));
-    let child = world.send(&order(stranger(2), 10_000, 2)).unwrap();
-    let signed = world.sign(&child);
     let draw = world.dice.array();
     let draft = world.wallet.bump(first.compute_txid(), rate(5), false, draw).unwrap();
+    let child = world.send(&order(stranger(2), 10_000, 2)).unwrap();
+    let signed = world.sign(&child);
     world.publish(&draft);
     let refusal = world.refused(|wallet, _| wallet.published(signed));
     let outpoint = child.spend().inputs[0].outpoint;
     assert_eq!(refusal, Refusal::UnknownCoin { outpoint });
     assert_eq!(world.wallet.to_rebroadcast().len(), 1);
+}
+
+/// Who opens a channel with change needs that change to come.
+#[test]
+fn what_somebody_needs_is_not_pulled_away_from_below() {
+    let mut world = World::new();
+    world.receive(100_000);
+    let first = world.pay(&order(stranger(1), 30_000, 2));
+    let txid = first.compute_txid();
+    let fixed = Order { is_fixed: true, ..order(stranger(2), 20_000, 2) };
+    let child = world.send(&fixed).unwrap();
+    let bump = |wallet: &mut wallet::Wallet, draw| wallet.bump(txid, rate(90), false, draw);
+    let (outpoint, holder) = (child.spend().inputs[0].outpoint, Holder::Draft(child.id()));
+    assert_eq!(outpoint.txid, txid);
+    assert_eq!(world.refused(bump), Refusal::Locked { outpoint, holder });
+    let sent = world.publish(&child);
+    assert_eq!(world.refused(bump), Refusal::Fixed { txid: sent.compute_txid() });
+    world.wallet.forget(sent.compute_txid()).unwrap();
+    world.settle();
+    let draw = world.dice.array();
+    bump(&mut world.wallet, draw).unwrap();
 }

