@@ -97,6 +97,10 @@ impl Wallet {
     pub fn send(&mut self, order: &Order, draw: [u8; 32]) -> Result<Draft, Refusal> {
         let to = self.recipient(&order.to)?;
         check_rate(order.fee_rate, order.allow_high_fee)?;
+        let (got, max) = (order.reserve, Amount::MAX_MONEY);
+        if got > max {
+            return Err(Refusal::TooMuch { got, max });
+        }
         let index = self.book.free_change()?;
         let change = self.book.account.script(KeyPlace { branch: Branch::Change, index });
         let mut job = Job {
@@ -167,9 +171,10 @@ impl Wallet {
         // A coin that costs more than it is worth would only make it dearer.
         let costs = job.rate.fee_wu(INPUT_WEIGHT).unwrap_or(Amount::MAX);
         let mut taken: Vec<&Coin> = free.iter().filter(|coin| coin.amount > costs).collect();
-        let (have, max) = (taken.len(), SPEND_INPUTS_MAX);
-        if have > max && job.is_all {
-            return Err(Refusal::TooManyCoins { have, max });
+        let (count, max) = (taken.len(), SPEND_INPUTS_MAX);
+        let too_many = Refusal::TooManyCoins { have: count, max };
+        if count > max && job.is_all {
+            return Err(too_many);
         }
         taken.sort_by_key(|coin| std::cmp::Reverse((coin.amount, coin.outpoint)));
         taken.truncate(max);
@@ -186,7 +191,10 @@ impl Wallet {
             // All else that can be wrong was looked at before.
             let needed =
                 if let CreateTxError::CoinSelection(short) = error { short.needed } else { need };
-            not_enough(have, need, needed, reserve, job.is_all)
+            match count > max && needed <= have {
+                true => too_many,
+                false => not_enough(have, need, needed, reserve, job.is_all),
+            }
         };
         let psbt = builder.finish_with_aux_rand(&mut Draw::new(draw)).map_err(refused)?;
         let spend = self.meaning(&psbt.unsigned_tx, job.allow_high_fee);

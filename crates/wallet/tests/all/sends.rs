@@ -140,6 +140,10 @@ fn the_reserve_stays() {
     world.receive(40_000);
     let with = |order: Order, reserve| Order { reserve: sat(reserve), ..order };
     let small = |sats, reserve| with(order(stranger(1), sats, 1), reserve);
+    for order in [small(1_000, u64::MAX), with(all(stranger(1), 1), u64::MAX)] {
+        let refusal = world.refused(|wallet, draw| wallet.send(&order, draw));
+        assert_eq!(refusal, Refusal::TooMuch { got: Amount::MAX, max: Amount::MAX_MONEY });
+    }
     // Enough for one, and not for the other.
     let refusal = world.refused(|wallet, draw| wallet.send(&small(80_000, 25_000), draw));
     let Refusal::Reserve { have, need, fee, reserve } = refusal else { panic!("{refusal}") };
@@ -328,6 +332,10 @@ fn more_coins_than_fit_into_one_transaction() {
     let gift = transaction(&[outpoint(1)], &pays);
     world.mine(vec![gift]);
     let refusal = world.refused(|wallet, draw| wallet.send(&all(stranger(1), 1), draw));
+    assert_eq!(refusal, Refusal::TooManyCoins { have: 300, max: 250 });
+    // There is so much, but not in 250 coins.
+    let much = order(stranger(1), 2_600_000, 1);
+    let refusal = world.refused(|wallet, draw| wallet.send(&much, draw));
     assert_eq!(refusal, Refusal::TooManyCoins { have: 300, max: 250 });
     let draft = world.send(&order(stranger(1), 2_500_000, 1)).unwrap();
     assert!(draft.spend().inputs.len() <= 250);
