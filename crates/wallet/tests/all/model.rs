@@ -432,7 +432,7 @@ fn whatever_happens_the_model_has_the_same() {
 }
 
 #[test]
-#[ignore = "takes some minutes"]
+#[ignore = "takes two minutes"]
 fn whatever_happens_in_many_more_cases() {
-    run(100..160, 300);
+    run(100..130, 200);
 }
