@@ -102,7 +102,14 @@ pub fn chain(status: &api::ChainStatus, as_json: bool) {
     println!("source     {}", status.source.text);
     println!("first      {}", block(&status.first));
     println!("tip        {}", block(&status.tip));
+    if let Some(signer) = &status.signer {
+        println!("signer     {}", block(&Some(signer.tip.clone())));
+    }
     println!("watches    {}, {} of them still searched for", status.watches, status.searching);
+    for rate in &status.rates {
+        let (whole, rest) = (rate.sat_per_kvb / 1_000, rate.sat_per_kvb % 1_000);
+        println!("fee rate   {whole}.{rest:03} sat/vB for {} blocks ({})", rate.blocks, rate.from);
+    }
 }
 
 /// What is watched.

@@ -27,6 +27,7 @@ use crate::{
         sockets::{self, SignerAt, Sockets, TakeOverFault},
         stop::Stop,
         treasury::{Before, Service, TreasuryBell, TreasuryFault},
+        view_file::{self, ViewFileFault},
     },
     services::{post::Event, treasury},
     store::{Log, Store, StoreFault},
@@ -140,6 +141,8 @@ pub enum RunFault {
     Treasury(TreasuryFault),
     /// There is no devnet.
     Devnet(DevnetFault),
+    /// What the signer knows of the chain cannot be read.
+    View(ViewFileFault),
 }
 
 /// A running process.
@@ -304,11 +307,16 @@ impl Running {
         }
         let seed = plan.seed.take().ok_or(RunFault::Plan("the role signer needs the seed"))?;
         let key = seed.node_key(plan.network, NodeIndex::FIRST);
-        let signer = Signer::new(key, seed.wallet_key(plan.network));
+        let mut signer = Signer::new(key, seed.wallet_key(plan.network));
+        if let Some(view) = view_file::read(&plan.dir, plan.network).map_err(RunFault::View)? {
+            signer = signer.with_view(view);
+        }
+        let dir = plan.dir.clone();
         self.wakers.push(hub.waker());
         let stop = self.stop.clone();
         self.spawn("signer", ends, move || {
-            signer_service::run(hub, signer, &stop).map_err(|fault| io_fault("the signer", fault))
+            signer_service::run(hub, signer, &dir, &stop)
+                .map_err(|fault| io_fault("the signer", fault))
         })
     }
 
@@ -534,6 +542,7 @@ impl fmt::Display for RunFault {
             Self::Office(fault) => fault.fmt(f),
             Self::Treasury(fault) => fault.fmt(f),
             Self::Devnet(fault) => fault.fmt(f),
+            Self::View(fault) => fault.fmt(f),
         }
     }
 }

@@ -43,8 +43,22 @@ pub struct ChainStatus {
     pub searching: usize,
     /// How many transactions, or packages of them, are being published.
     pub publications: usize,
+    /// How far the signer's own view of the chain is; nothing if the signer is away.
+    pub signer: Option<SignersView>,
     /// What is paid, for some targets.
     pub rates: Vec<Rate>,
+}
+
+/// How far the signer's own view of the chain is.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SignersView {
+    /// Its newest block.
+    pub tip: Block,
+    /// When that says that it was made, in seconds since 1970.
+    pub tip_time: u32,
+    /// How long ago it came, in milliseconds; nothing if that was before the signer started.
+    pub received_ms: Option<u64>,
 }
 
 /// What a transaction pays.

@@ -8,7 +8,7 @@ mod wallet;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-pub use chain::{Block, ChainStatus, Found, Rate, Source, WatchLine, WatchThis};
+pub use chain::{Block, ChainStatus, Found, Rate, SignersView, Source, WatchLine, WatchThis};
 pub use devnet::{Fund, Funded, Mine, Mined, MinedBlock, Reorg};
 pub use wallet::{Address, Balance, Bump, Coin, Progress, Publication, Rescan, Send, Sent};
 

@@ -11,3 +11,4 @@ pub mod signer;
 pub mod sockets;
 pub mod stop;
 pub mod treasury;
+pub mod view_file;

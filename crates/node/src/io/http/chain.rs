@@ -37,6 +37,11 @@ pub(super) async fn status(State(desk): State<Arc<Desk>>) -> Answer<api::ChainSt
         watches: status.watches,
         searching: status.searching,
         publications: status.publications,
+        signer: status.signers_view.map(|view| api::SignersView {
+            tip: block(view.tip),
+            tip_time: view.header_time,
+            received_ms: view.received.map(|ago| ago.0),
+        }),
         rates: status.rates.iter().map(rate).collect(),
     }))
 }
@@ -121,6 +126,12 @@ pub(super) fn event(event: &Event, network: Network) -> api::Event {
         Event::Publication { txid, event } => api::Event::Publication {
             txid: txid.to_string(),
             publication: wallet::publication(event),
+        },
+        Event::ViewRefused { why } => api::Event::Source {
+            source: api::Source {
+                state: "lying".to_owned(),
+                text: format!("the signer does not believe it: {why}"),
+            },
         },
         Event::Balance(balance) => api::Event::Balance { balance: wallet::balance(balance) },
         Event::Rates(fault) => api::Event::Source {

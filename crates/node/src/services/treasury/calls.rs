@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fmt};
 
 use bitcoin::{Address, Amount, FeeRate, Txid};
 use chain::{BlockRef, Height, Rate, Target, Watch};
-use wire::tick::Tick;
+use wire::tick::{Millis, Tick};
 
 use super::{Change, Health, Hit, PEOPLE, Sent, Treasury};
 
@@ -116,8 +116,21 @@ pub struct Status {
     pub publications: usize,
     /// Whether the signer can be reached.
     pub signer: bool,
+    /// How far the signer's own view of the chain is, if it has said so.
+    pub signers_view: Option<SignersView>,
     /// What is paid, for some targets.
     pub rates: Vec<(Target, Rate)>,
+}
+
+/// How far the signer's own view is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SignersView {
+    /// Its newest block.
+    pub tip: BlockRef,
+    /// When that says that it was made, in seconds since 1970.
+    pub header_time: u32,
+    /// How long ago it came; nothing if that was before the signer started.
+    pub received: Option<Millis>,
 }
 
 /// Something that is watched.
@@ -221,6 +234,11 @@ impl Treasury {
                 .as_ref()
                 .map_or(0, |it| it.publisher.state().publications.len()),
             signer: self.purse.has_signer(),
+            signers_view: self.view.status.map(|(status, at)| SignersView {
+                tip: status.tip,
+                header_time: status.header_time,
+                received: status.received.map(|ago| Millis(ago.0.saturating_add(now.since(at).0))),
+            }),
             rates: [2, 6, 144].map(|of| (Target(of), self.fees.rate(Target(of), now))).to_vec(),
         }
     }

@@ -10,6 +10,7 @@ mod change;
 mod people;
 mod purse;
 mod source;
+mod view;
 
 use std::{collections::VecDeque, fmt};
 
@@ -21,7 +22,7 @@ use chain::{
 use wallet::Wallet;
 use wire::{Network, id::ChainHash, tick::Tick};
 
-pub use calls::{CallId, Command, Refusal, Reply, Status, WatchLine};
+pub use calls::{CallId, Command, Refusal, Reply, SignersView as ViewLine, Status, WatchLine};
 pub use change::{Change, HITS_MAX, Hit, State, Watched};
 pub use purse::{SavedWallet, Sent, SignId};
 pub use source::{
@@ -31,6 +32,7 @@ pub use source::{
 
 use purse::{Purse, WALLET};
 use source::Source;
+use view::SignersView;
 
 /// People, as a user of the chain.
 const PEOPLE: User = User(1);
@@ -104,6 +106,11 @@ pub enum Event {
     },
     /// There is more or less money than before.
     Balance(wallet::Balance),
+    /// The signer does not believe our headers.
+    ViewRefused {
+        /// Why.
+        why: String,
+    },
     /// The source has answered with fee rates that cannot be.
     Rates(RatesFault),
     /// The chain has one block more.
@@ -181,6 +188,7 @@ pub struct Treasury {
     published: PublishState,
     fees: Fees,
     purse: Purse,
+    view: SignersView,
     source: Source,
     now: Tick,
     failed: bool,
@@ -209,6 +217,7 @@ impl Treasury {
             chain: None,
             published,
             purse: Purse::new(wallet),
+            view: SignersView::default(),
             source: Source::new(name),
             now,
             failed: false,
@@ -449,6 +458,7 @@ impl Treasury {
         }
         self.chain = Some(following);
         self.weigh();
+        self.feed_view();
     }
 
     fn save_all(&mut self, following: &mut Following) {

@@ -46,11 +46,21 @@ pub(super) struct Purse {
     saved: SavedWallet,
     signer: bool,
     asked: SignId,
-    signing: BTreeMap<SignId, Option<(CallId, Draft)>>,
+    signing: BTreeMap<SignId, Waiting>,
     sending: BTreeMap<Key, (CallId, Sent)>,
     balance: wallet::Balance,
     /// The last rescan that is through.
     pub(super) rescanned: Option<wallet::Progress>,
+}
+
+/// What the signer was asked for.
+pub(super) enum Waiting {
+    /// Whose money it is.
+    Account,
+    /// How far its own view is.
+    View,
+    /// Signatures.
+    Spend(CallId, Box<Draft>),
 }
 
 impl Purse {
@@ -92,15 +102,19 @@ impl Treasury {
     /// The link to the signer is up.
     pub fn signer_came(&mut self) {
         self.purse.signer = true;
-        self.ask_signer(signer::Ask::WalletAccount, None);
+        self.ask_signer(signer::Ask::WalletAccount, Waiting::Account);
+        self.look_at_view();
     }
 
     /// The link to the signer is down.
     pub fn signer_went(&mut self) {
         self.purse.signer = false;
-        for (call, draft) in std::mem::take(&mut self.purse.signing).into_values().flatten() {
-            self.give_up(&draft);
-            self.reply(call, Err(Refusal::NoSigner));
+        self.view.forget();
+        for waiting in std::mem::take(&mut self.purse.signing).into_values() {
+            if let Waiting::Spend(call, draft) = waiting {
+                self.give_up(&draft);
+                self.reply(call, Err(Refusal::NoSigner));
+            }
         }
         self.hear();
     }
@@ -109,8 +123,12 @@ impl Treasury {
     pub fn signer_answered(&mut self, id: SignId, answer: Option<signer::Answer>) {
         let Some(waiting) = self.purse.signing.remove(&id) else { return };
         match (waiting, answer) {
-            (None, Some(signer::Answer::WalletAccount { account })) => self.has_account(account),
-            (Some((call, draft)), Some(signer::Answer::SpendSigned { signatures })) => {
+            (Waiting::Account, Some(signer::Answer::WalletAccount { account })) => {
+                self.has_account(account);
+            }
+            (Waiting::Account, _) => {}
+            (Waiting::View, answer) => self.view_answered(answer),
+            (Waiting::Spend(call, draft), Some(signer::Answer::SpendSigned { signatures })) => {
                 match draft.finish(&signatures) {
                     Ok(transaction) => self.publish(call, &draft, transaction),
                     Err(fault) => {
@@ -119,7 +137,7 @@ impl Treasury {
                     }
                 }
             }
-            (Some((call, draft)), answer) => {
+            (Waiting::Spend(call, draft), answer) => {
                 let why = match answer {
                     Some(signer::Answer::Refused(refusal)) => refusal.to_string(),
                     _ => "the signer does not do this for us".to_owned(),
@@ -127,7 +145,6 @@ impl Treasury {
                 self.give_up(&draft);
                 self.reply(call, Err(Refusal::Signer { why }));
             }
-            (None, _) => {}
         }
         self.hear();
         self.ask_more(self.now);
@@ -153,7 +170,7 @@ impl Treasury {
         }
     }
 
-    fn ask_signer(&mut self, ask: signer::Ask, of: Option<(CallId, Draft)>) {
+    pub(super) fn ask_signer(&mut self, ask: signer::Ask, of: Waiting) {
         self.purse.asked = SignId(self.purse.asked.0 + 1);
         self.purse.signing.insert(self.purse.asked, of);
         self.act(Effect::AskSigner(self.purse.asked, ask));
@@ -191,7 +208,7 @@ impl Treasury {
         // That its coins are kept is saved before anybody hears of it.
         self.hear();
         match drafted {
-            Ok(draft) => self.ask_signer(draft.ask(), Some((call, draft))),
+            Ok(draft) => self.ask_signer(draft.ask(), Waiting::Spend(call, Box::new(draft))),
             Err(refusal) => self.reply(call, Err(refusal)),
         }
     }
