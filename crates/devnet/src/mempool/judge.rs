@@ -112,11 +112,10 @@ impl Mempool {
         self.ask_fees(tx, &plan, mode)?;
         let mut conflicts = self.conflicts(tx);
         if mode != Mode::Again {
-            conflicts.extend(self.truc(tx, &plan, &conflicts)?);
+            conflicts.extend(self.truc(tx, &plan, &conflicts, mode)?);
         }
         self.ask_replacement(&mut plan, &conflicts, mode)?;
         if mode != Mode::Again {
-            self.ask_cluster(&plan)?;
             self.ask_dust_left(tx, &plan)?;
         }
         let outputs: Vec<TxOut> = spent.into_iter().map(|coin| coin.output).collect();
@@ -177,6 +176,7 @@ impl Mempool {
         tx: &Transaction,
         plan: &Plan,
         conflicts: &BTreeSet<Txid>,
+        mode: Mode,
     ) -> Result<Option<Txid>, Refusal> {
         const VERSION: i32 = 3;
         let truc = tx.version.0 == VERSION;
@@ -206,15 +206,19 @@ impl Mempool {
         match family.first() {
             None => Ok(None),
             Some(_) if family.iter().any(|txid| conflicts.contains(txid)) => Ok(None),
-            // The only child without a second parent makes room, if it is outbid.
-            Some(sibling) if family.len() == 1 && self.ancestors(sibling).len() == max => {
+            // The only child without a second parent makes room, if it is outbid by one alone.
+            Some(sibling)
+                if mode == Mode::Alone
+                    && family.len() == 1
+                    && self.ancestors(sibling).len() == max =>
+            {
                 Ok(Some(*sibling))
             }
             Some(_) => Err(Refusal::Truc(Truc::Descendants { got, max })),
         }
     }
 
-    fn ask_cluster(&self, plan: &Plan) -> Result<(), Refusal> {
+    pub(super) fn ask_cluster(&self, plan: &Plan) -> Result<(), Refusal> {
         if self.len() >= ENTRIES_MAX {
             return Err(Refusal::Full { have: self.len(), max: ENTRIES_MAX });
         }

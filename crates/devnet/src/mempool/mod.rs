@@ -247,19 +247,20 @@ impl Mempool {
     }
 
     fn come_back(&mut self, ledger: &Ledger, step: &Step, time: u64) {
-        let blocks = step.gone.iter().rev();
-        let mut all: Vec<(Transaction, u64)> = blocks
-            .flat_map(|block| block.txdata.iter().skip(1))
-            .map(|tx| (tx.clone(), time))
-            .collect();
+        let blocks = step.gone.iter().rev().flat_map(|block| block.txdata.iter().skip(1));
+        let now = (time, ledger.height());
+        let mut all: Vec<_> = blocks.map(|tx| (tx.clone(), now)).collect();
         let mut entries: Vec<Entry> = std::mem::take(&mut self.entries).into_values().collect();
         entries.sort_by_key(|entry| entry.order);
-        all.extend(entries.into_iter().map(|entry| (Transaction::clone(&entry.tx), entry.time)));
+        all.extend(entries.into_iter().map(|entry| {
+            let came = (entry.time, entry.height);
+            (Transaction::clone(&entry.tx), came)
+        }));
         self.spenders.clear();
-        for (tx, time) in all {
+        for (tx, (time, height)) in all {
             // What is in the chain again, or fits no more, stays out.
             if let Ok(plan) = self.judge_again(ledger, &tx) {
-                self.carry_out(&plan, tx, ledger.height(), time);
+                self.carry_out(&plan, tx, height, time);
             }
         }
     }

@@ -189,13 +189,7 @@ impl Mempool {
         let vbytes = plans.iter().map(|plan| plan.vbytes).sum();
         let min = self.policy().relay.fee(vbytes);
         let relayed = if fee < min { Err(Refusal::RelayFee { got: fee, min }) } else { Ok(()) };
-        let mut sum = plans[0].clone();
-        sum.replaces = plans.iter().flat_map(|plan| plan.replaces.clone()).collect();
-        let priced = |()| {
-            let any = !sum.replaces.is_empty();
-            if any { self.ask_price(&sum, fee, vbytes) } else { Ok(()) }
-        };
-        if let Err(refusal) = relayed.and_then(priced) {
+        if let Err(refusal) = relayed.and_then(|()| self.ask_package(&plans)) {
             for &at in rest {
                 parts[at].result = Some(Err(refusal.clone()));
             }

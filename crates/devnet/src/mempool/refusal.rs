@@ -152,6 +152,13 @@ pub enum Refusal {
         /// That of what it replaces.
         min: Amount,
     },
+    /// A package that replaces something is more than a parent and a child.
+    PackageFamily {
+        /// Its transactions, and those above it that wait.
+        got: usize,
+        /// How many there must be.
+        max: usize,
+    },
     /// Too many transactions hang together.
     ClusterCount {
         /// How many.
@@ -236,6 +243,7 @@ impl Refusal {
             Self::SpendsReplaced { .. } => "bad-txns-spends-conflicting-tx",
             Self::ReplacementFee { .. } => "insufficient fee",
             Self::ReplacementRate { .. } => "replacement-failed",
+            Self::PackageFamily { .. } => "package RBF failed",
             Self::ClusterCount { .. } | Self::ClusterBytes { .. } => "too-large-cluster",
             Self::Full { .. } => "mempool full",
         }
@@ -267,6 +275,7 @@ impl Refusal {
             Self::ManyReplaced { .. } => "spend fewer outputs that others spend",
             Self::SpendsReplaced { .. } => "do not spend what it replaces",
             Self::ReplacementFee { .. } | Self::ReplacementRate { .. } => "raise the fee",
+            Self::PackageFamily { .. } => "send one parent and one child",
             Self::ClusterCount { .. } | Self::ClusterBytes { .. } => "wait for a block",
             Self::Full { .. } => "mine a block",
         }
@@ -336,6 +345,9 @@ impl fmt::Display for Refusal {
             Self::SpendsReplaced { parent } => write!(f, "it spends {parent}, which it replaces"),
             Self::ReplacementRate { got, min } => {
                 write!(f, "{} sat for 1000 vbytes, above {}", got.to_sat(), min.to_sat())
+            }
+            Self::PackageFamily { got, max } => {
+                write!(f, "{got} transactions with those above them, not {max}")
             }
             Self::ClusterCount { got, max } => {
                 write!(f, "{got} transactions hang together, at most {max}")

@@ -19,6 +19,7 @@ use devnet::{
 use serde_json::{Value, json};
 
 use crate::{
+    beside,
     client::Client,
     purse::{Coin, Lock, Purse},
 };
@@ -65,7 +66,12 @@ fn devnet_does_it() {
 #[test]
 fn bitcoind_does_it() {
     match std::env::var("LEYDEN_BITCOIND_URL") {
-        Ok(url) => run(&url),
+        Ok(url) => {
+            run(&url);
+            for seed in 0..4 {
+                beside::compare(&url, seed);
+            }
+        }
         Err(_) => println!("skipped: LEYDEN_BITCOIND_URL is not set"),
     }
 }
