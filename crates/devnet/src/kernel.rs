@@ -23,6 +23,9 @@ pub enum Verdict {
     /// Nothing is wrong by itself. Its chain has less work than another one, so nobody has looked
     /// at what it spends.
     Stored,
+    /// The same; and its chain would have been the heaviest, but a block before it turned out to
+    /// break a rule.
+    Cut(Reason),
     /// It was here already.
     Known,
     /// It breaks a rule.
@@ -68,6 +71,7 @@ impl fmt::Display for Verdict {
         match self {
             Self::Connected => write!(f, "connected"),
             Self::Stored => write!(f, "stored"),
+            Self::Cut(reason) => write!(f, "behind a block that breaks a rule: {}", reason.words),
             Self::Known => write!(f, "known"),
             Self::Refused(reason) => write!(f, "refused: {}", reason.words),
         }
@@ -186,8 +190,18 @@ impl Kernel {
             }
             (ProcessBlockResult::Duplicate, _) => Verdict::Known,
             (ProcessBlockResult::NewBlock, _) if self.is_active(&hash) => Verdict::Connected,
-            (ProcessBlockResult::NewBlock, _) => Verdict::Stored,
+            (ProcessBlockResult::NewBlock, _) => match self.bad_before() {
+                Some(kind) => Verdict::Cut(Reason::of(kind, words)),
+                None => Verdict::Stored,
+            },
         }
+    }
+
+    /// Whether a block that was stored earlier has just turned out to break a rule.
+    fn bad_before(&self) -> Option<Kind> {
+        let seen = self.seen();
+        let bad = seen.iter().find(|(_, mode, _)| *mode != ValidationMode::Valid);
+        bad.map(|(_, _, kind)| (*kind).into())
     }
 
     fn seen(

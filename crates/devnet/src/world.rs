@@ -282,7 +282,7 @@ impl Devnet {
         let block = draft.mine();
         let hash = block.block_hash();
         match self.submit_block(block)? {
-            Verdict::Refused(reason) => Err(Fault::Refused(reason)),
+            Verdict::Refused(reason) | Verdict::Cut(reason) => Err(Fault::Refused(reason)),
             verdict @ (Verdict::Connected | Verdict::Stored | Verdict::Known) => {
                 Ok(Mined { block: BlockRef { height, hash }, verdict })
             }
@@ -293,7 +293,7 @@ impl Devnet {
     pub fn submit_block(&mut self, block: Block) -> Result<Verdict, Fault> {
         let verdict = self.kernel.process(&block);
         match verdict {
-            Verdict::Connected | Verdict::Stored => {
+            Verdict::Connected | Verdict::Stored | Verdict::Cut(_) => {
                 self.note(&Record::Block(block.clone()))?;
                 self.ledger.store(block).map_err(Fault::Disagree)?;
                 self.follow_kernel()?;

@@ -120,7 +120,7 @@ pub(super) fn generate(devnet: &mut Devnet, args: &Args<'_>) -> Answer {
 pub(super) fn submit(devnet: &mut Devnet, args: &Args<'_>) -> Answer {
     Ok(match devnet.submit_block(args.block(0)?)? {
         Verdict::Connected => Json::Null,
-        Verdict::Stored => Json::text("inconclusive"),
+        Verdict::Stored | Verdict::Cut(_) => Json::text("inconclusive"),
         Verdict::Known => Json::text("duplicate"),
         Verdict::Refused(reason) => Json::Text(reason.word),
     })

@@ -110,6 +110,26 @@ fn a_reorg_brings_transactions_back() {
 }
 
 #[test]
+fn a_bad_branch_is_cut() {
+    let (mut devnet, purse) = (Devnet::in_memory().expect("a devnet"), Purse::new());
+    let coin = fund(&mut devnet, Lock::Key);
+    devnet.mine_many(3, None).expect("blocks");
+    let tip = devnet.tip();
+    let coins = devnet.ledger().coins().clone();
+    let (mut tx, _) = purse.pass(coin, Lock::Key, 1_000);
+    tx.output[0].value -= sat(1);
+    // Nobody looks at the signature until the branch is the heaviest.
+    let bad = devnet.reorg(2, vec![vec![tx]]);
+    let Err(Fault::Refused(reason)) = bad else { panic!("refused, not {bad:?}") };
+    assert_eq!(reason.word, "block-script-verify-flag-failed");
+    assert_eq!((devnet.tip(), devnet.ledger().coins()), (tip, &coins));
+    let mined = devnet.mine(None).expect("a block");
+    assert_eq!(mined.verdict, Verdict::Connected);
+    devnet.invalidate(&mined.block.hash).expect("gone");
+    assert_eq!(devnet.tip(), tip);
+}
+
+#[test]
 fn a_reorg_takes_locks_and_coinbases_back() {
     let (mut devnet, purse) = (Devnet::in_memory().expect("a devnet"), Purse::new());
     let script = purse.script(Lock::Key);
