@@ -10,6 +10,8 @@ use std::{
 const HEAD_BYTES_MAX: usize = 8_192;
 /// Bytes of a body: a block of the heaviest kind in hex, and some room.
 const BODY_BYTES_MAX: usize = 16 << 20;
+/// Bytes of a body that is read even of those who may not ask.
+const SHORT_BODY_BYTES_MAX: usize = 65_536;
 /// How long a head, or a body, may take once it has begun.
 const REQUEST_TIME_MAX: Duration = Duration::from_secs(30);
 /// How long a client may be silent between requests.
@@ -26,6 +28,13 @@ pub(super) struct Request {
     pub(super) keep_alive: bool,
     body_bytes: usize,
     continues: bool,
+}
+
+impl Request {
+    /// Whether its body is so short that it costs nothing to read it.
+    pub(super) const fn has_short_body(&self) -> bool {
+        self.body_bytes <= SHORT_BODY_BYTES_MAX
+    }
 }
 
 /// Why there is no request.

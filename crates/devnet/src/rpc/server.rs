@@ -213,8 +213,12 @@ fn serve(mut wire: Wire, devnet: &Shared, state: &State) {
 /// Serves one request. Whether the next one may follow.
 fn one(wire: &mut Wire, devnet: &Shared, state: &State) -> Result<bool, NoRequest> {
     let request = wire.head()?;
-    // Whoever may not ask sends no long body: it is not read.
     if let Some((status, body)) = refusal(&request, state) {
+        // A short body is read, so that the answer does not get lost in a connection that breaks.
+        // Nobody who may not ask sends a long one.
+        if request.has_short_body() {
+            wire.body(&request)?;
+        }
         wire.reply(status, body, false)?;
         return Ok(false);
     }

@@ -194,7 +194,11 @@ fn lively(devnet: &mut Devnet) -> Transaction {
     devnet.reorg(1, Vec::new()).expect("a branch");
     let tip = devnet.mine(None).expect("a block").block;
     devnet.invalidate(&tip.hash).expect("gone");
-    devnet.mine_many(3, None).expect("blocks");
+    let mined = devnet.mine_many(3, None).expect("blocks");
+    let middle = mined[1].block.hash;
+    devnet.invalidate(&middle).expect("gone");
+    devnet.reconsider(&middle).expect("back");
+    assert_eq!(devnet.tip(), mined[2].block);
     let (tx, _) = purse.pass(coin, Lock::Key, 1_000);
     devnet.submit(tx.clone()).expect("taken");
     tx
