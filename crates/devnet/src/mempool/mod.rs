@@ -1,5 +1,6 @@
 //! Transactions that wait for a block, under the policy that Lightning relies on.
 
+mod chunks;
 mod judge;
 mod package;
 mod policy;

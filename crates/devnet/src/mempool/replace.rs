@@ -1,31 +1,15 @@
 //! Who makes room for whom.
 
-use std::{
-    cmp::Ordering,
-    collections::{BTreeMap, BTreeSet},
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use bitcoin::{Amount, Txid};
 
 use super::{
     Mempool, REPLACED_CLUSTERS_MAX, Rate,
+    chunks::{Chunk, Link, chunks, improves},
     judge::{Mode, Plan},
     refusal::Refusal,
 };
-
-/// A piece of a diagram: a fee for some bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Chunk {
-    fee: u64,
-    vbytes: u64,
-}
-
-/// What one transaction of a cluster is to the others.
-#[derive(Clone, Debug)]
-struct Link {
-    chunk: Chunk,
-    parents: BTreeSet<Txid>,
-}
 
 impl Mempool {
     /// Whether all that conflicts with a transaction makes room for it: everything is replaceable,
@@ -158,87 +142,4 @@ impl Mempool {
 /// For 1,000 virtual bytes.
 fn rate(fee: Amount, vbytes: u64) -> Amount {
     Amount::from_sat(Rate::of(fee, vbytes).to_sat_per_kvb())
-}
-
-impl Chunk {
-    const NONE: Self = Self { fee: 0, vbytes: 0 };
-
-    const fn and(self, other: Self) -> Self {
-        Self { fee: self.fee + other.fee, vbytes: self.vbytes + other.vbytes }
-    }
-
-    /// By fee for a byte.
-    fn rate_cmp(self, other: Self) -> Ordering {
-        let left = u128::from(self.fee) * u128::from(other.vbytes);
-        left.cmp(&(u128::from(other.fee) * u128::from(self.vbytes)))
-    }
-}
-
-/// What a miner takes first: again and again the transaction that pays best together with its
-/// ancestors. Core searches longer for the best order of a cluster; for those that Lightning makes
-/// it finds the same.
-fn chunks(mut links: BTreeMap<Txid, Link>) -> Vec<(Chunk, BTreeSet<Txid>)> {
-    let mut chunks: Vec<(Chunk, BTreeSet<Txid>)> = Vec::new();
-    while !links.is_empty() {
-        let families = links.keys().map(|txid| {
-            let family = family(&links, *txid);
-            let sum = family.iter().fold(Chunk::NONE, |sum, txid| sum.and(links[txid].chunk));
-            (sum, family)
-        });
-        let best = families.max_by(|(left, a), (right, b)| {
-            left.rate_cmp(*right).then_with(|| b.len().cmp(&a.len()))
-        });
-        let Some((mut sum, mut family)) = best else { break };
-        links.retain(|txid, _| !family.contains(txid));
-        // One that pays more than what is before it is taken together with that.
-        while let Some((last, txids)) = chunks.pop_if(|(last, _)| sum.rate_cmp(*last).is_gt()) {
-            sum = sum.and(last);
-            family.extend(txids);
-        }
-        chunks.push((sum, family));
-    }
-    chunks
-}
-
-fn family(links: &BTreeMap<Txid, Link>, of: Txid) -> BTreeSet<Txid> {
-    let (mut found, mut open) = (BTreeSet::new(), vec![of]);
-    while let Some(txid) = open.pop() {
-        if let Some(link) = links.get(&txid)
-            && found.insert(txid)
-        {
-            open.extend(&link.parents);
-        }
-    }
-    found
-}
-
-/// Whether the second diagram is nowhere below the first, and somewhere above.
-fn improves(before: &[Chunk], after: &[Chunk]) -> bool {
-    let (old, new) = (points(before), points(after));
-    let all = || old.iter().chain(&new).map(|point| point.vbytes);
-    let not_below = all().all(|vbytes| at(&new, vbytes) >= at(&old, vbytes));
-    not_below && all().any(|vbytes| at(&new, vbytes) > at(&old, vbytes))
-}
-
-fn points(chunks: &[Chunk]) -> Vec<Chunk> {
-    let sums = chunks.iter().scan(Chunk::NONE, |sum, chunk| {
-        *sum = sum.and(*chunk);
-        Some(*sum)
-    });
-    std::iter::once(Chunk::NONE).chain(sums).collect()
-}
-
-/// What so many bytes earn, in billionths of a satoshi. Behind the last point nothing is added.
-fn at(points: &[Chunk], vbytes: u64) -> u128 {
-    const BILLION: u128 = 1_000_000_000;
-    let next = points.partition_point(|point| point.vbytes < vbytes);
-    let fee = |point: &Chunk| u128::from(point.fee) * BILLION;
-    match (next.checked_sub(1).and_then(|last| points.get(last)), points.get(next)) {
-        (Some(from), Some(to)) => {
-            let (rise, run) = (fee(to).saturating_sub(fee(from)), to.vbytes - from.vbytes);
-            fee(from) + rise * u128::from(vbytes - from.vbytes) / u128::from(run.max(1))
-        }
-        (None, Some(point)) | (Some(point), None) => fee(point),
-        (None, None) => 0,
-    }
 }
