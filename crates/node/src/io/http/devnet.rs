@@ -4,16 +4,15 @@ use std::sync::Arc;
 
 use axum::{Json, extract::State, http::StatusCode};
 use bitcoin::Amount;
-use devnet::Mined;
 
 use super::{
     Desk,
-    chain::address,
+    chain::{address, block},
     routes::{Answer, Given, No},
 };
 use crate::{
     api,
-    io::devnet::{DevnetFault, Embedded},
+    io::devnet::{DevnetFault, Embedded, MinedBlock},
 };
 
 /// Blocks that are mined for one request, or replaced.
@@ -63,12 +62,9 @@ fn few(blocks: u32) -> Result<(), No> {
     }
 }
 
-fn mined(mined: Vec<Mined>) -> Answer<api::Mined> {
-    let block = |one: &Mined| api::MinedBlock {
-        block: api::Block { height: one.block.height, hash: one.block.hash.to_string() },
-        verdict: one.verdict.to_string(),
-    };
-    Ok(Json(api::Mined { blocks: mined.iter().map(block).collect() }))
+fn mined(mined: Vec<MinedBlock>) -> Answer<api::Mined> {
+    let line = |one: MinedBlock| api::MinedBlock { block: block(one.block), verdict: one.verdict };
+    Ok(Json(api::Mined { blocks: mined.into_iter().map(line).collect() }))
 }
 
 /// Mining takes its time: not in the thread that answers everybody.
