@@ -432,12 +432,12 @@ impl Running {
         self.wakers.push(hub.waker());
         let stop = self.stop.clone();
         self.spawn("devnet", ends, move || {
+            let _served = devnet;
             let mut inputs = Vec::new();
             while !stop.is_set() {
                 hub.poll(None, &mut inputs).map_err(|fault| io_fault("the devnet", fault))?;
                 inputs.clear();
             }
-            drop(devnet);
             Ok(())
         })
     }

@@ -254,7 +254,7 @@ impl Treasury {
             return Err(Refusal::Full { have, max });
         }
         let chain = &mut self.chain.as_mut().ok_or(no_chain)?.chain;
-        let cursor = self.state.cursor.unwrap_or(chain.headers().tip()).height;
+        let cursor = self.state.cursor.unwrap_or(chain.headers().first()).height;
         let from = from.unwrap_or(Height(cursor.0.saturating_add(1)));
         chain.watch(PEOPLE, watch.clone(), from).map_err(|fault| match fault {
             chain::Fault::TooOld { got, min } => Refusal::TooOld { got, min },

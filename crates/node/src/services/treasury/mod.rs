@@ -355,6 +355,10 @@ impl Treasury {
                 }
             }
             (Ask::Headers { .. }, Answer::Headers(headers)) => self.has_headers(&headers, now),
+            (Ask::Block { hash }, Answer::Block(block)) if block.block_hash() != hash => {
+                let why = format!("block {} for {hash}", block.block_hash());
+                self.lose(Health::Lying { why }, now);
+            }
             (Ask::Block { .. }, Answer::Block(block)) => {
                 let Some(following) = &mut self.chain else { return };
                 match following.chain.handle_block(*block) {

@@ -7,7 +7,8 @@ use super::{Change, Event, Hit, PEOPLE, Treasury};
 impl Treasury {
     /// Attaches people with their saved cursor and watches.
     pub(super) fn attach_people(&self, chain: &mut Chain) -> Result<(), Fault> {
-        let cursor = chain.attach(PEOPLE, self.state.cursor)?;
+        let cursor = self.state.cursor.unwrap_or(chain.headers().first());
+        let cursor = chain.attach(PEOPLE, Some(cursor))?;
         let behind = Height(cursor.height.0.saturating_add(1));
         for (watch, watched) in &self.state.watches {
             chain.watch(PEOPLE, watch.clone(), watched.from.unwrap_or(behind))?;

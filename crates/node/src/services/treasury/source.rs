@@ -209,7 +209,9 @@ impl Source {
     /// When to look again, at the latest.
     pub(super) fn wake_at(&self) -> Tick {
         let first = self.asked.values().map(|(at, _)| Tick(at.0 + ANSWER_MAX.0)).min();
-        first.map_or(self.tip_at, |first| first.min(self.tip_at))
+        // While the tip is asked for it is not due.
+        let tip_at = (!self.asked.values().any(|(_, ask)| *ask == Ask::Tip)).then_some(self.tip_at);
+        [first, tip_at].into_iter().flatten().min().unwrap_or(self.tip_at)
     }
 
     /// A question, with its name.
