@@ -6,6 +6,9 @@
 //!
 //! Where to start: [`Chain`].
 
+#[cfg(all(feature = "planted", not(debug_assertions)))]
+compile_error!("planted bugs are for tests, never for a release");
+
 mod api;
 mod chain;
 mod fault;
@@ -13,6 +16,8 @@ mod fees;
 mod hashes;
 mod headers;
 mod index;
+#[cfg(feature = "planted")]
+mod planted;
 mod proof;
 mod publish;
 mod replace;

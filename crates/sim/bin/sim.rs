@@ -1,4 +1,5 @@
-//! Runs worlds: `leyden-sim COUNT [--from SEED]`, or `leyden-sim --seed SEED` for one with a trace.
+//! Runs worlds: `leyden-sim COUNT [--from SEED]`, or `leyden-sim --seed SEED` for one with a trace,
+//! `leyden-sim --blocks SEED` for one of blocks.
 
 use std::{
     io::Write as _,
@@ -6,9 +7,10 @@ use std::{
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
-use sim::{Outcome, Table};
+use sim::{Broken, Outcome, Table, blocks};
 
-const USAGE: &str = "usage: leyden-sim COUNT [--from SEED] | leyden-sim --seed SEED";
+const USAGE: &str =
+    "usage: leyden-sim COUNT [--from SEED] | leyden-sim --seed SEED | leyden-sim --blocks SEED";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -16,6 +18,7 @@ fn main() -> ExitCode {
     let number = |word: &str| word.parse::<u64>().ok();
     let done = match words[..] {
         ["--seed", seed] => number(seed).map(replay),
+        ["--blocks", seed] => number(seed).map(replay_blocks),
         [count] => number(count).and_then(|count| many(count, fresh())),
         [count, "--from", seed] => {
             number(count).zip(number(seed)).and_then(|(count, seed)| many(count, seed))
@@ -36,6 +39,15 @@ fn fresh() -> u64 {
 
 fn replay(seed: u64) -> ExitCode {
     let Outcome { trace, broken, received, notes, .. } = sim::run(seed, true);
+    tell(seed, &trace, broken, &format!("{received} of {notes} notes came"))
+}
+
+fn replay_blocks(seed: u64) -> ExitCode {
+    let blocks::Outcome { trace, broken, found, paid, .. } = blocks::run(seed, true);
+    tell(seed, &trace, broken, &format!("{found} things were found, {paid} payments confirmed"))
+}
+
+fn tell(seed: u64, trace: &[String], broken: Option<Broken>, well: &str) -> ExitCode {
     let mut out = std::io::stdout().lock();
     for line in trace {
         // A reader that has gone wants no more.
@@ -49,42 +61,49 @@ fn replay(seed: u64) -> ExitCode {
             ExitCode::FAILURE
         }
         None => {
-            println!("seed {seed}: every rule was kept; {received} of {notes} notes came");
+            println!("seed {seed}: every rule was kept; {well}");
             ExitCode::SUCCESS
         }
     }
 }
 
-/// Nothing, if there are no such worlds.
+/// Nothing, if there are no such worlds. Each seed is two worlds: of nodes, and of blocks.
 fn many(count: u64, from: u64) -> Option<ExitCode> {
     let seeds = from..from.checked_add(count)?;
     if seeds.is_empty() {
         return None;
     }
-    println!("{count} worlds from seed {from}");
+    println!("{count} worlds of nodes and as many of blocks from seed {from}");
     let (begin, mut told) = (Instant::now(), Instant::now());
-    let (mut table, mut failed, mut received) = (Table::default(), 0, 0);
+    let (mut of_nodes, mut of_blocks, mut failed) = (Table::default(), Table::default(), 0);
+    let (mut received, mut found, mut paid) = (0, 0, 0);
     for seed in seeds {
-        let outcome = sim::run(seed, false);
-        table.add(&outcome.table);
-        received += outcome.received;
-        if let Some(broken) = outcome.broken {
-            failed += 1;
-            println!("BROKEN {broken}\n       replay: ./dev sim --seed {seed}");
+        let nodes = sim::run(seed, false);
+        of_nodes.add(&nodes.table);
+        received += nodes.received;
+        let blocks = blocks::run(seed, false);
+        of_blocks.add(&blocks.table);
+        (found, paid) = (found + blocks.found, paid + blocks.paid);
+        for (broken, word) in [(nodes.broken, "--seed"), (blocks.broken, "--blocks")] {
+            if let Some(broken) = broken {
+                failed += 1;
+                println!("BROKEN {broken}\n       replay: ./dev sim {word} {seed}");
+            }
         }
         if told.elapsed().as_secs() >= 5 {
             told = Instant::now();
             println!("… {} of {count}, {failed} broken", seed - from + 1);
         }
     }
-    println!("\nfault × effect: how often each fault struck at each effect\n{table}");
-    let empty = table.empty();
+    println!("\nfault × effect: how often each fault struck at each effect\n\n{of_nodes}");
+    println!("{of_blocks}");
+    let mut empty = of_nodes.empty();
+    empty.extend(of_blocks.empty());
     empty.iter().for_each(|cell| println!("NEVER {cell}"));
-    let seconds = begin.elapsed().as_secs();
+    let (seconds, faults) = (begin.elapsed().as_secs(), of_nodes.sum() + of_blocks.sum());
     println!(
-        "{count} worlds in {seconds} s: {failed} broken, {} faults, {received} notes received, {} \
-         cells never hit",
-        table.sum(),
+        "{count} worlds twice in {seconds} s: {failed} broken, {faults} faults, {received} notes \
+         received, {found} things found, {paid} payments confirmed, {} cells never hit",
         empty.len()
     );
     Some(match failed == 0 && empty.is_empty() {

@@ -1,10 +1,8 @@
 //! What goes wrong, where, and how often it has.
 
-use std::fmt::{self, Write as _};
-
 use wire::dice::Dice;
 
-use crate::links::Role;
+use crate::{links::Role, table::Table};
 
 /// What goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -244,60 +242,7 @@ impl Plan {
     }
 }
 
-/// How often each fault has struck at each point.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Table {
-    hits: [[u64; POINTS.len()]; FAULTS.len()],
-}
-
-impl Default for Table {
-    fn default() -> Self {
-        Self { hits: [[0; POINTS.len()]; FAULTS.len()] }
-    }
-}
-
-impl Table {
-    pub(crate) fn hit(&mut self, fault: Fault, point: Point) {
-        self.hits[fault as usize][point as usize] += 1;
-    }
-
-    /// Adds the hits of another world.
-    pub fn add(&mut self, other: &Self) {
-        for (row, more) in self.hits.iter_mut().zip(&other.hits) {
-            row.iter_mut().zip(more).for_each(|(sum, more)| *sum += more);
-        }
-    }
-
-    /// The cells that were never hit.
-    pub fn empty(&self) -> Vec<String> {
-        let mut empty = Vec::new();
-        for (fault, row) in FAULTS.iter().zip(&self.hits) {
-            let never = POINTS.iter().zip(row).filter(|(_, hits)| **hits == 0);
-            empty.extend(never.map(|(point, _)| format!("{} at {}", fault.name(), point.name())));
-        }
-        empty
-    }
-
-    /// All hits together.
-    pub fn sum(&self) -> u64 {
-        self.hits.iter().flatten().sum()
-    }
-}
-
-impl fmt::Display for Table {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut head = String::new();
-        for point in POINTS {
-            write!(head, "{:>9}", point.name())?;
-        }
-        writeln!(f, "{:18}{head}", "")?;
-        for (fault, row) in FAULTS.iter().zip(&self.hits) {
-            write!(f, "{:18}", fault.name())?;
-            for hits in row {
-                write!(f, "{hits:>9}")?;
-            }
-            writeln!(f)?;
-        }
-        Ok(())
-    }
+/// The table of these faults at these points.
+pub(crate) fn table() -> Table {
+    Table::new(FAULTS.map(Fault::name).to_vec(), POINTS.map(Point::name).to_vec())
 }

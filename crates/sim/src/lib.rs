@@ -9,6 +9,7 @@
 #[cfg(all(feature = "planted", not(debug_assertions)))]
 compile_error!("planted bugs are for tests, never for a release");
 
+pub mod blocks;
 mod client;
 mod faults;
 mod keys;
@@ -16,11 +17,13 @@ mod links;
 mod net;
 mod node;
 mod sockets;
+mod table;
 mod truth;
 mod wires;
 mod world;
 
-pub use faults::{FAULTS, Fault, POINTS, Point, Table};
+pub use faults::{FAULTS, Fault, POINTS, Point};
+pub use table::Table;
 pub use world::{Outcome, run};
 
 /// What was wrong with a world.

@@ -16,12 +16,13 @@ use wire::{
 
 use crate::{
     client::Client,
-    faults::{Fault, Plan, Point, Table},
+    faults::{self, Fault, Plan, Point},
     keys::{self, Keys, Mood},
     links::{Between, Frame, LINKS, Link, Role},
     net::{End, Side, Wire, WireId},
     node::Office,
     sockets::Host,
+    table::Table,
     truth::{Broken, Disk, NOTE, Truth},
 };
 
@@ -148,7 +149,7 @@ impl World {
             queue: BTreeMap::new(),
             queued: 0,
             plan,
-            table: Table::default(),
+            table: faults::table(),
             struck: Vec::new(),
             with_client,
             b_dials_too,
@@ -349,7 +350,7 @@ impl World {
         let Some(fault) = self.plan.strikes(point) else { return };
         let side = if self.dice.one_in(4) { side.other() } else { side };
         let side = if fault.needs_client() { Side::A } else { side };
-        self.table.hit(fault, point);
+        self.table.hit(fault as usize, point as usize);
         self.note(|| format!("!!! {side:?} {fault:?} at {point:?}"));
         // What dies dies at once: the rest of its effects are never done.
         match fault.kills() {

@@ -238,6 +238,10 @@ impl PublishState {
             PublishChange::Found { block, spends } => self.spent(*block, spends),
             PublishChange::Disconnected { cursor } => {
                 self.cursor = Some(*cursor);
+                #[cfg(feature = "planted")]
+                if crate::planted::reorg_leaves_it_confirmed() {
+                    return;
+                }
                 for publication in self.publications.values_mut() {
                     publication.spends.retain(|_, (block, _)| block.height <= cursor.height);
                 }

@@ -205,6 +205,10 @@ impl Publisher {
 impl Life {
     /// How long to wait after what the source has said.
     pub(super) fn pause(&self) -> Option<Millis> {
+        #[cfg(feature = "planted")]
+        if crate::planted::believes_the_source() && self.said == Said::Yes {
+            return None;
+        }
         let (first, max) = match self.cure() {
             None => (REBROADCAST_MS, REBROADCAST_MS_MAX),
             Some(Cure::GiveUp) => return None,

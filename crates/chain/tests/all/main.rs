@@ -4,6 +4,8 @@ mod blocks;
 mod fees;
 mod headers;
 mod model;
+#[cfg(feature = "planted")]
+mod planted;
 mod proofs;
 mod publish;
 mod publish_model;

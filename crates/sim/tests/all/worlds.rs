@@ -1,6 +1,6 @@
 //! Some worlds on each run; `./dev sim` runs many.
 
-use sim::{Outcome, Table};
+use sim::{Outcome, Table, blocks};
 
 #[test]
 fn worlds_keep_the_rules() {
@@ -20,4 +20,24 @@ fn a_seed_is_a_world() {
         assert_eq!(one.trace, other.trace);
         assert_eq!((one.table, one.received), (other.table, other.received));
     }
+}
+
+#[test]
+fn worlds_of_blocks_keep_the_rules() {
+    let (mut table, mut sums) = (Table::default(), (0, 0));
+    for seed in 0..16 {
+        let outcome = blocks::run(seed, false);
+        assert_eq!(outcome.broken, None);
+        table.add(&outcome.table);
+        sums = (sums.0 + outcome.found, sums.1 + outcome.paid);
+    }
+    assert!(table.sum() > 150, "{table}");
+    assert!(sums.0 > 200 && sums.1 > 20, "{sums:?}");
+}
+
+#[test]
+fn a_seed_is_a_world_of_blocks() {
+    let (one, other) = (blocks::run(7, true), blocks::run(7, true));
+    assert_eq!(one.trace, other.trace);
+    assert_eq!((one.table, one.found, one.paid), (other.table, other.found, other.paid));
 }

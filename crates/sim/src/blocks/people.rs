@@ -1,0 +1,209 @@
+//! People: what they ask of a node, what they are answered, and what must be true in the end.
+
+use std::collections::BTreeSet;
+
+use bitcoin::{Amount, FeeRate, ScriptBuf};
+use chain::{Height, Watch};
+use signer::{Branch, KeyIndex, KeyPlace};
+use wallet::{Order, Recipient, Wanted};
+
+use super::{
+    Broken, CallId, Command, Health, Refusal, Reply, World,
+    disk::Want,
+    nodes::{script, thing},
+};
+
+/// No wallet of a world hands out more addresses.
+const ADDRESSES: u32 = 150;
+
+impl World {
+    fn call(&mut self, command: Command) {
+        let now = self.now;
+        self.note(|| format!("people: {command:?}"));
+        let Some(office) = &mut self.office else { return };
+        office.last_call += 1;
+        let call = CallId(office.last_call);
+        office.calls.insert(call, command.clone());
+        office.treasury.call(call, command, now);
+    }
+
+    pub(super) fn people(&mut self) {
+        let Some(office) = &self.office else { return };
+        // Before its first block a treasury does not save where people are.
+        let Some(cursor) = office.treasury.state().cursor else { return };
+        let cursor = cursor.height;
+        match self.dice.below(10) {
+            0..4 => {
+                let watch = thing(&mut self.dice);
+                if matches!(self.truth.wants.get(&watch), None | Some(Want::No)) {
+                    let next = Height(cursor.0 + 1);
+                    let some = Height(1 + self.dice.below(cursor.0 as usize + 1) as u32);
+                    let from = (!self.dice.one_in(3)).then_some(some);
+                    self.truth.wants.insert(watch.clone(), Want::Unknown(from.unwrap_or(next)));
+                    self.call(Command::Watch { watch, from });
+                }
+            }
+            4 => {
+                let watch = thing(&mut self.dice);
+                if let Some(Want::Yes(from)) = self.truth.wants.get(&watch).copied() {
+                    self.truth.wants.insert(watch.clone(), Want::Unknown(from));
+                    self.call(Command::Unwatch { watch });
+                }
+            }
+            5 | 6 => self.call(Command::Address),
+            7 | 8 => {
+                self.payments += 1;
+                let to = Recipient::Script(script(500 + self.payments));
+                let amount = Amount::from_sat(5_000 + self.dice.below(60_000) as u64);
+                let rate = FeeRate::from_sat_per_kwu(500 + self.dice.below(1_500) as u64);
+                let order = Order::new(to, Wanted::Exactly(amount), rate);
+                let draw = self.dice.array();
+                self.call(Command::Send { order, spend_reserve: true, draw });
+            }
+            _ if self.dice.one_in(2) => self.call(Command::Status),
+            _ => {
+                let sent = self.truth.sent.len();
+                let nth = self.dice.below(sent.max(1));
+                let Some(txid) = self.truth.sent.iter().nth(nth).copied() else { return };
+                let fee_rate = FeeRate::from_sat_per_kwu(3_000 + self.dice.below(2_000) as u64);
+                let draw = self.dice.array();
+                self.call(Command::Bump { txid, fee_rate, allow_high_fee: true, draw });
+            }
+        }
+    }
+
+    pub(super) fn replied(
+        &mut self,
+        call: CallId,
+        reply: Result<Reply, Refusal>,
+    ) -> Result<(), Broken> {
+        let Some(office) = &mut self.office else { return Ok(()) };
+        let Some(command) = office.calls.remove(&call) else {
+            return Err(format!("{call:?} was replied twice, or never called"));
+        };
+        match (command, reply) {
+            (Command::Watch { watch, .. }, reply) => self.watched(watch, reply.is_ok(), true),
+            (Command::Unwatch { watch }, reply) => self.watched(watch, reply.is_ok(), false),
+            (Command::Address, Ok(Reply::Address(address))) => {
+                self.nodes.gifts.push(address.script_pubkey());
+                Ok(())
+            }
+            (Command::Send { .. } | Command::Bump { .. }, Ok(Reply::Sent(sent))) => {
+                self.truth.sent.insert(sent.txid);
+                Ok(())
+            }
+            (Command::Watches, Ok(Reply::Watches(lines))) => {
+                self.last.insert("watches");
+                let mut lines: std::collections::BTreeMap<Watch, _> =
+                    lines.into_iter().map(|line| (line.watch.clone(), line)).collect();
+                for (watch, want) in &self.truth.wants {
+                    let line = lines.remove(watch);
+                    let (Want::Yes(from), Some(line)) = (want, &line) else {
+                        match (want, line) {
+                            (Want::No | Want::Unknown(_), _) => continue,
+                            (Want::Yes(_), _) => return Err(format!("{watch:?} was lost")),
+                        }
+                    };
+                    if line.searching {
+                        return Err(format!("{watch:?} is searched for, and no end"));
+                    }
+                    let truth = self.nodes.truth(watch);
+                    let missed =
+                        truth.iter().find(|hit| hit.0.height >= *from && !line.hits.contains(hit));
+                    if let Some((block, _)) = missed {
+                        return Err(format!("{watch:?} was not found in {block}"));
+                    }
+                    if let Some((block, _)) = line.hits.iter().find(|hit| !truth.contains(hit)) {
+                        return Err(format!("{watch:?} is not in {block}"));
+                    }
+                }
+                Ok(())
+            }
+            (Command::Coins, Ok(Reply::Coins(coins))) => {
+                self.last.insert("coins");
+                let ours = coins.iter().filter(|coin| coin.height.is_some());
+                let ours: BTreeSet<_> = ours.map(|coin| coin.outpoint).collect();
+                let truth = self.nodes.unspent(&self.scripts());
+                match ours.symmetric_difference(&truth).next() {
+                    Some(coin) => Err(format!("the wallet is wrong about {coin}")),
+                    None => Ok(()),
+                }
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn watched(&mut self, watch: Watch, done: bool, is_watch: bool) -> Result<(), Broken> {
+        let state = self.disk.state()?;
+        let Some(want) = self.truth.wants.get_mut(&watch) else { return Ok(()) };
+        let from = match *want {
+            Want::Yes(from) | Want::Unknown(from) => from,
+            Want::No => Height(0),
+        };
+        // What is refused is as it was.
+        *want = if is_watch == done { Want::Yes(from) } else { Want::No };
+        if done && state.watches.contains_key(&watch) != is_watch {
+            return Err(format!("{watch:?}: {is_watch} is said, and not durable"));
+        }
+        Ok(())
+    }
+
+    /// All scripts that the wallet can have.
+    fn scripts(&self) -> BTreeSet<ScriptBuf> {
+        let mut scripts = BTreeSet::new();
+        for branch in [Branch::Receive, Branch::Change] {
+            for index in 0..ADDRESSES {
+                let index = KeyIndex::new(index).expect("it is small");
+                scripts.insert(self.account.script(KeyPlace { branch, index }));
+            }
+        }
+        scripts
+    }
+
+    pub(super) fn last_calls(&mut self) {
+        self.call(Command::Watches);
+        self.call(Command::Coins);
+    }
+
+    /// It can never be confirmed: it was refused for ever, another one is in its place, or one of
+    /// those that it spends from is doomed.
+    fn is_doomed(&self, txid: bitcoin::Txid) -> bool {
+        let mut left = vec![txid];
+        let mut seen = BTreeSet::new();
+        while let Some(txid) = left.pop() {
+            if self.truth.refused.contains(&txid) {
+                return true;
+            }
+            let Some(published) = self.truth.published.get(&txid) else { continue };
+            if self.nodes.is_impossible(published) {
+                return true;
+            }
+            let parents = published.input.iter().map(|it| it.previous_output.txid);
+            left.extend(parents.filter(|it| seen.insert(*it)));
+        }
+        false
+    }
+
+    pub(super) fn end(&mut self) -> Result<(), Broken> {
+        let Some(office) = &self.office else { return Err("there is no node".to_owned()) };
+        let health = office.treasury.health();
+        if *health != Health::Up {
+            return Err(format!("the source is well, and said to be otherwise: {health}"));
+        }
+        let tip = office.treasury.tip().map(|block| block.hash);
+        if tip != Some(self.nodes.tip()) {
+            return Err(format!("the node is at {tip:?}, the chain at {}", self.nodes.tip()));
+        }
+        if self.last.len() != 2 {
+            return Err(format!("of the last calls only these were replied: {:?}", self.last));
+        }
+        for txid in &self.truth.sent {
+            let confirmed = self.nodes.is_confirmed(*txid);
+            self.paid += u64::from(confirmed);
+            if !confirmed && !self.is_doomed(*txid) {
+                return Err(format!("{txid} was said to be on its way, and is nowhere"));
+            }
+        }
+        Ok(())
+    }
+}
