@@ -27,10 +27,13 @@ pub(crate) enum Record {
     Snapshot(Core, Vec<u8>),
 }
 
+/// A sum, and the changes since then.
+type Kept = (Option<Vec<u8>>, Vec<Vec<u8>>);
+
 /// What is durable.
 #[derive(Default)]
 pub(crate) struct Disk {
-    cores: BTreeMap<Core, (Option<Vec<u8>>, Vec<Vec<u8>>)>,
+    cores: BTreeMap<Core, Kept>,
 }
 
 /// What people want to be watched, as far as they know.
@@ -80,7 +83,7 @@ impl Disk {
         Ok(())
     }
 
-    fn of(&self, core: Core) -> (Option<Vec<u8>>, Vec<Vec<u8>>) {
+    fn of(&self, core: Core) -> Kept {
         self.cores.get(&core).cloned().unwrap_or_default()
     }
 

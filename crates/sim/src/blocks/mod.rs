@@ -439,9 +439,10 @@ impl World {
         self.table.hit(fault as usize, point as usize);
         self.note(|| format!("!!! {fault:?} at {point:?}"));
         // What dies dies at once: the rest of its effects are never done.
-        match fault {
-            Fault::Crash => self.crash(),
-            _ => self.struck.push(fault),
+        if fault == Fault::Crash {
+            self.crash();
+        } else {
+            self.struck.push(fault);
         }
     }
 
