@@ -94,7 +94,12 @@ impl Source {
             Ask::Block { hash } => Answer::Block(Box::new(self.block(*hash, nodes))),
             Ask::Publish { package, .. } => {
                 let answer = self.publish(package, nodes, now, dice);
-                let is_final = matches!(&answer, PublishAnswer::Refused(reason) if reason.cure() == Cure::GiveUp);
+                let is_final = match &answer {
+                    PublishAnswer::Refused(reason) => reason.cure() == Cure::GiveUp,
+                    PublishAnswer::Accepted | PublishAnswer::Known | PublishAnswer::Confirmed => {
+                        false
+                    }
+                };
                 let txids = package.transactions().iter().map(|it| it.compute_txid());
                 let refused = txids.filter(|_| is_final).collect();
                 return Some((Ok(Answer::Published(answer)), refused));
