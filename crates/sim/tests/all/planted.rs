@@ -48,3 +48,38 @@ fn search(plant: Option<&str>) -> String {
     let found = text.lines().find_map(|line| Some(line.split_once("FOUND ")?.1.to_owned()));
     found.unwrap_or_else(|| panic!("{text}{}", String::from_utf8_lossy(&output.stderr)))
 }
+
+/// Each plant that a world of blocks finds, and the words of the rule that it breaks.
+const BLOCK_PLANTS: [(&str, &str); 2] =
+    [("edge-before-barrier", "not durable"), ("watch-misses-what-is-kept", "was not found")];
+const BLOCK_SEEDS_MAX: u64 = 40;
+
+#[test]
+fn planted_bugs_are_found_in_worlds_of_blocks() {
+    for (plant, words) in BLOCK_PLANTS {
+        let worlds = search_blocks(plant);
+        println!("{plant}: {worlds}");
+        assert!(worlds.contains(words), "{plant}: {worlds}");
+    }
+}
+
+/// As `searched_planted`, for worlds of blocks.
+#[test]
+fn searched_planted_blocks() {
+    if std::env::var_os("LEYDEN_SEARCH").is_none() {
+        return;
+    }
+    let mut worlds = (0..BLOCK_SEEDS_MAX).filter_map(|seed| sim::blocks::run(seed, false).broken);
+    let found = worlds.next().map(|broken| broken.to_string());
+    println!("FOUND {}", found.unwrap_or_else(|| "nothing".to_owned()));
+}
+
+fn search_blocks(plant: &str) -> String {
+    let mut tests = Command::new(std::env::current_exe().expect("we run"));
+    tests.args(["--exact", "planted::searched_planted_blocks", "--nocapture"]);
+    tests.env("LEYDEN_SEARCH", "1").env("LEYDEN_PLANTED", plant);
+    let output = tests.output().expect("it runs");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let found = text.lines().find_map(|line| Some(line.split_once("FOUND ")?.1.to_owned()));
+    found.unwrap_or_else(|| panic!("{text}{}", String::from_utf8_lossy(&output.stderr)))
+}
