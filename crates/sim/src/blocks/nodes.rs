@@ -141,10 +141,34 @@ impl Nodes {
         let clashes = |it: &Transaction| {
             it.input.iter().any(|its| inputs().any(|it| it == its.previous_output))
         };
+        let evicted: Vec<&Transaction> = self.memory.iter().filter(|it| clashes(it)).collect();
+        let (got, have) = (self.fee(transaction), evicted.iter().map(|it| self.fee(it)).sum());
+        if !evicted.is_empty() && got <= have {
+            let why = format!("insufficient fee, rejecting replacement, {got} <= {have}");
+            return PublishAnswer::parse(&why);
+        }
         self.memory.retain(|it| !clashes(it));
         self.memory.push(transaction.clone());
         self.tidy();
         PublishAnswer::Accepted
+    }
+
+    /// What is left for whoever mines it, in satoshis. Strangers pay nothing.
+    fn fee(&self, transaction: &Transaction) -> u64 {
+        let spends = |outpoint: &OutPoint| {
+            transaction.input.iter().any(|it| it.previous_output == *outpoint)
+        };
+        let mut paid = 0;
+        for parent in self.in_chain().chain(&self.memory) {
+            let txid = parent.compute_txid();
+            for (vout, output) in (0..).zip(&parent.output) {
+                if spends(&OutPoint { txid, vout }) {
+                    paid += output.value.to_sat();
+                }
+            }
+        }
+        let out: u64 = transaction.output.iter().map(|it| it.value.to_sat()).sum();
+        paid.saturating_sub(out)
     }
 
     pub(crate) fn forget(&mut self) {

@@ -29,9 +29,7 @@ impl World {
 
     pub(super) fn people(&mut self) {
         let Some(office) = &self.office else { return };
-        // Before its first block a treasury does not save where people are.
-        let Some(cursor) = office.treasury.state().cursor else { return };
-        let cursor = cursor.height;
+        let cursor = office.treasury.state().cursor.map_or(Height(0), |cursor| cursor.height);
         match self.dice.below(10) {
             0..4 => {
                 let watch = thing(&mut self.dice);
