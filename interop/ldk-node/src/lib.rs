@@ -55,7 +55,7 @@ impl Party {
             let place = Place::new();
             let node = build(&server, &place, name);
             if node.start().is_ok() {
-                return Self { node, name, _server: server, place: place };
+                return Self { node, name, _server: server, place };
             }
         }
         panic!("{name} did not start in {STARTS_MAX} attempts");
