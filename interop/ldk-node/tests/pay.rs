@@ -4,7 +4,7 @@ use bitcoin::{Amount, OutPoint, Transaction};
 use devnet::{Clock, Devnet, Shared, lock, mempool::Rate};
 use interop_ldk_node::{Party, until};
 use ldk_node::{
-    Event, bitcoin,
+    Event, UserChannelId, bitcoin,
     lightning_invoice::{Bolt11InvoiceDescription, Description},
     payment::PaymentStatus,
 };
@@ -121,33 +121,33 @@ fn pay(payer: &Party, payee: &Party, amount: Amount) {
     }
 }
 
-#[test]
-fn two_nodes_open_pay_each_other_and_close() {
-    let devnet = world();
-    lock(&devnet).mine_many(1, None).expect("a block");
-    let (alice, bob) = (Party::start(&devnet, "alice"), Party::start(&devnet, "bob"));
-    let both = [&alice, &bob];
-    fund(&devnet, both);
+/// A channel, how its opener calls it, and what it cost to open.
+struct Channel {
+    id: UserChannelId,
+    funding: OutPoint,
+    fee: Amount,
+}
 
-    // Alice opens.
-    let user_channel = alice
-        .node
-        .open_announced_channel(bob.node.node_id(), bob.address(), CHANNEL.to_sat(), None, None)
-        .expect("Bob is there");
+/// Opens a channel that both are ready to use, and announce.
+fn open(devnet: &Shared, opener: &Party, other: &Party) -> Channel {
+    let both = [opener, other];
+    let (node, address, sats) = (other.node.node_id(), other.address(), CHANNEL.to_sat());
+    let id = opener.node.open_announced_channel(node, address, sats, None, None);
+    let id = id.expect("the other one is there");
     let fundings = both.map(|party| match party.event() {
         Event::ChannelPending { funding_txo, .. } => funding_txo,
         other => panic!("pending? {other:?}"),
     });
     assert_eq!(fundings[0], fundings[1]);
     let funding = fundings[0];
-    let opening = until("the funding waits", || waiting(&devnet, funding));
-    assert_eq!(opening.output[funding.vout as usize].value, CHANNEL);
-    let opening_fee = fee(&devnet, &opening);
+    let tx = until("the funding waits", || waiting(devnet, funding));
+    assert_eq!(tx.output[funding.vout as usize].value, CHANNEL);
+    let fee = fee(devnet, &tx);
     // The devnet's estimate is what it pays: a quarter of the rate for a unit of weight.
-    let least = MARKET.fee(opening.weight().to_wu()) / 4;
-    assert!((least..=least * 5 / 4).contains(&opening_fee), "{opening_fee}, at least {least}");
+    let least = MARKET.fee(tx.weight().to_wu()) / 4;
+    assert!((least..=least * 5 / 4).contains(&fee), "{fee}, at least {least}");
 
-    mine(&devnet, ANNOUNCED_BLOCKS, both);
+    mine(devnet, ANNOUNCED_BLOCKS, both);
     for party in both {
         let ready = party.event();
         assert!(matches!(ready, Event::ChannelReady { .. }), "{ready:?}");
@@ -158,49 +158,67 @@ fn two_nodes_open_pay_each_other_and_close() {
             (party.node.network_graph().list_channels().len() == 1).then_some(())
         });
     }
+    Channel { id, funding, fee }
+}
 
-    let mut paid = 0;
+/// Pays to and fro, and says how much came to the other one in the end.
+fn pay_each_other(devnet: &Shared, opener: &Party, other: &Party) -> Amount {
+    let mut paid = Amount::ZERO;
     for (at, (forth, sats)) in PAYMENTS.into_iter().enumerate() {
         let amount = Amount::from_sat(sats);
         if forth {
-            pay(&alice, &bob, amount);
-            paid += amount.to_sat();
+            pay(opener, other, amount);
+            paid += amount;
         } else {
-            pay(&bob, &alice, amount);
-            paid -= amount.to_sat();
+            pay(other, opener, amount);
+            paid -= amount;
         }
         // The newest blocks go, and others come: not so deep that the channel would go with them.
         if at == PAYMENTS.len() / 2 {
-            lock(&devnet).reorg(ANNOUNCED_BLOCKS - 2, Vec::new()).expect("a reorg");
-            both.iter().for_each(|party| party.follow(&devnet));
+            lock(devnet).reorg(ANNOUNCED_BLOCKS - 2, Vec::new()).expect("a reorg");
+            [opener, other].iter().for_each(|party| party.follow(devnet));
         }
     }
-    until("Bob can pay what he was paid", || {
-        let channels = bob.node.list_channels();
-        let reserve = channels[0].unspendable_punishment_reserve.expect("a reserve");
-        (channels[0].outbound_capacity_msat == (paid - reserve) * 1_000).then_some(())
+    until("the other one can pay what it was paid", || {
+        let channel = other.node.list_channels().pop().expect("a channel");
+        let reserve = channel.unspendable_punishment_reserve.expect("a reserve");
+        (channel.outbound_capacity_msat == (paid.to_sat() - reserve) * 1_000).then_some(())
     });
+    paid
+}
 
-    // Alice closes, and pays for it.
-    alice.node.close_channel(&user_channel, bob.node.node_id()).expect("a channel");
+/// Closes a channel in peace, and says what that cost its opener.
+fn close(devnet: &Shared, channel: &Channel, opener: &Party, other: &Party) -> Amount {
+    let both = [opener, other];
+    opener.node.close_channel(&channel.id, other.node.node_id()).expect("a channel");
     for party in both {
         let closed = party.event();
         assert!(matches!(closed, Event::ChannelClosed { .. }), "{closed:?}");
     }
-    let closing = until("the closing waits", || waiting(&devnet, funding));
-    assert_eq!((closing.input.len(), closing.input[0].previous_output), (1, funding));
-    let closing_fee = fee(&devnet, &closing);
-    mine(&devnet, ANNOUNCED_BLOCKS, both);
-    let left = FUNDS - opening_fee - closing_fee - Amount::from_sat(paid);
-    assert_eq!(alice.spendable(), left);
-    assert_eq!(bob.spendable(), FUNDS + Amount::from_sat(paid));
-    for party in both {
-        let balances = party.node.list_balances();
-        assert_eq!(balances.total_lightning_balance_sats, 0);
-        assert_eq!(party.node.next_event(), None);
-    }
+    let tx = until("the closing waits", || waiting(devnet, channel.funding));
+    assert_eq!((tx.input.len(), tx.input[0].previous_output), (1, channel.funding));
+    let fee = fee(devnet, &tx);
+    mine(devnet, ANNOUNCED_BLOCKS, both);
+    fee
+}
+
+#[test]
+fn two_nodes_open_pay_each_other_and_close() {
+    let devnet = world();
+    lock(&devnet).mine(None).expect("a block");
+    let (alice, bob) = (Party::start(&devnet, "alice"), Party::start(&devnet, "bob"));
+    fund(&devnet, [&alice, &bob]);
+    let channel = open(&devnet, &alice, &bob);
+    let paid = pay_each_other(&devnet, &alice, &bob);
+    let fees = channel.fee + close(&devnet, &channel, &alice, &bob);
+
+    assert_eq!(alice.spendable(), FUNDS - fees - paid);
+    assert_eq!(bob.spendable(), FUNDS + paid);
     // The chain says so, too: all else is the bank's.
-    assert_eq!(outside(&devnet), alice.spendable() + bob.spendable());
-    alice.stop();
-    bob.stop();
+    assert_eq!(outside(&devnet), FUNDS * 2 - fees);
+    for party in [alice, bob] {
+        assert_eq!(party.node.list_balances().total_lightning_balance_sats, 0);
+        assert_eq!(party.node.next_event(), None);
+        party.stop();
+    }
 }
