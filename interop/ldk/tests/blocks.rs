@@ -210,7 +210,7 @@ async fn a_client_follows_wherever_the_chain_goes() {
         }
         client.poll_best_tip().await.expect("an answer");
         let heard = listener.take();
-        reorgs += usize::from(matches!(heard[0], Heard::Back(..)));
+        reorgs += usize::from(matches!(heard.first(), Some(Heard::Back(..))));
         replay(&mut chain, heard);
         assert_eq!(chain, active(&devnet), "act {act}");
     }
