@@ -109,28 +109,13 @@ fn start(stage: &mut Stage, place: &Place) -> Result<(Alice, Bob), Failed> {
         "--signer",
         &link("keys-for-sockets"),
     ]);
-    let cookie = of_bob.dir.join("devnet/.cookie").display().to_string();
-    let node_words = |devnet: &str| {
-        words(&[
-            "--roles",
-            "node",
-            "--signer",
-            &link("keys-for-node"),
-            "--sockets",
-            &link("sockets-for-node"),
-            "--bitcoind",
-            &format!("http://{devnet}"),
-            "--bitcoind-cookie",
-            &cookie,
-        ])
-    };
     let of_bobs =
         ["--roles", "all,devnet", "--devnet-rpc", "127.0.0.1:0", "--listen", "127.0.0.1:0"];
     let (signer, sockets, node, bob, node_words) = stage.wait("starting four processes", || {
         let signer = up(&of_alice, &signer_words)?;
         let sockets = up(&of_alice, &sockets_words)?;
         let bob = of_bob.up(&of_bobs)?;
-        let node_words = node_words(bob.ready["devnet"].as_str().ok_or("Bob has no devnet")?);
+        let node_words = node_words(&of_alice, &of_bob, &bob)?;
         let node = up(&of_alice, &node_words)?;
         of_alice.until(&["info"], |info| info["signer"] == true && info["sockets"] == true)?;
         of_bob.until(&["info"], |info| info["node"].is_string())?;
@@ -149,6 +134,23 @@ fn start(stage: &mut Stage, place: &Place) -> Result<(Alice, Bob), Failed> {
     let bob = Bob { leyden: of_bob, id: bob_id, node: bob };
     picture(stage, &alice, &bob)?;
     Ok((alice, bob))
+}
+
+/// Alice's node has a signer and sockets elsewhere, and takes Bob's devnet for a bitcoind.
+fn node_words(alice: &Leyden, bob: &Leyden, of_bob: &Service) -> Result<Vec<String>, Failed> {
+    let devnet = of_bob.ready["devnet"].as_str().ok_or("Bob has no devnet")?;
+    Ok(words(&[
+        "--roles",
+        "node",
+        "--signer",
+        &alice.link("keys-for-node"),
+        "--sockets",
+        &alice.link("sockets-for-node"),
+        "--bitcoind",
+        &format!("http://{devnet}"),
+        "--bitcoind-cookie",
+        &bob.dir.join("devnet/.cookie").display().to_string(),
+    ]))
 }
 
 fn picture(stage: &Stage, alice: &Alice, bob: &Bob) -> Result<(), Failed> {
