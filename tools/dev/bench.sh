@@ -9,6 +9,7 @@ handover|.|leyden-node
 relay|.|leyden-node
 chain|.|leyden-chain
 devnet|.|leyden-devnet
+rescan|.|leyden-node
 codec|interop/ldk|'
 
 dev_bench() {

@@ -1,4 +1,5 @@
 //! The binary, as people and programs use it: real processes, files and sockets.
 
+mod money;
 mod process;
 mod verbs;

@@ -35,6 +35,8 @@ pub struct ChainStatus {
     pub first: Option<Block>,
     /// Our newest block.
     pub tip: Option<Block>,
+    /// The last block that has been looked through.
+    pub heard: Option<Block>,
     /// When the newest block says that it was made, in seconds since 1970.
     pub tip_time: Option<u32>,
     /// How much is watched.

@@ -33,6 +33,7 @@ pub(super) async fn status(State(desk): State<Arc<Desk>>) -> Answer<api::ChainSt
         source: source(&status.health),
         first: status.first.map(block),
         tip: status.tip.map(block),
+        heard: status.heard.map(block),
         tip_time: status.tip_time,
         watches: status.watches,
         searching: status.searching,

@@ -106,6 +106,8 @@ pub struct Status {
     pub first: Option<BlockRef>,
     /// The newest block of ours.
     pub tip: Option<BlockRef>,
+    /// The last block that people have heard of.
+    pub heard: Option<BlockRef>,
     /// When the newest block says that it was made.
     pub tip_time: Option<u32>,
     /// Watches of people.
@@ -226,6 +228,7 @@ impl Treasury {
             health: self.source.health.clone(),
             first: headers.map(chain::Headers::first),
             tip: headers.map(chain::Headers::tip),
+            heard: self.state.cursor,
             tip_time: headers.and_then(|headers| headers.iter().last()).map(|header| header.time),
             watches: watches.len(),
             searching: watches.values().filter(|watched| watched.from.is_some()).count(),
