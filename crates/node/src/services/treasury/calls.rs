@@ -78,7 +78,7 @@ pub enum Command {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
     /// To [`Command::Status`].
-    Status(Status),
+    Status(Box<Status>),
     /// To [`Command::Watches`].
     Watches(Vec<WatchLine>),
     /// To [`Command::Rate`].
@@ -191,7 +191,7 @@ impl Treasury {
     pub fn call(&mut self, call: CallId, command: Command, now: Tick) {
         self.now = now;
         let reply = match command {
-            Command::Status => Ok(Reply::Status(self.status(now))),
+            Command::Status => Ok(Reply::Status(Box::new(self.status(now)))),
             Command::Watch { watch, from } => self.watch(watch, from).map(|()| Reply::Done),
             Command::Unwatch { watch } => self.unwatch(watch).map(|()| Reply::Done),
             Command::Watches => Ok(Reply::Watches(self.watch_lines())),
