@@ -12,6 +12,7 @@ mod nodes;
 mod party;
 #[cfg(feature = "planted")]
 mod planted;
+mod purse;
 mod store;
 mod takeover;
 mod treasury;

@@ -1,0 +1,337 @@
+//! The wallet of a treasury: spent when a signer agrees, and as before when it does not.
+
+use bitcoin::{Amount, Block, BlockHash, FeeRate, Network, ScriptBuf, Transaction, block::Header};
+use chain::{FeeTerms, Height, PublishAnswer, Rates};
+use node::{
+    io::clock,
+    services::{
+        saved,
+        treasury::{
+            Answer, Ask, AskId, CallId, Change, Command, Effect, Failure, NetworkName, Refusal,
+            Reply, Save, Saved, SavedWallet, SignId, State, Step, Terms, Tip, Treasury,
+        },
+    },
+};
+use signer::{NodeIndex, Signer};
+use wallet::{Order, Recipient, Wanted};
+use wire::tick::Tick;
+
+use crate::blocks::{genesis, mine, outpoint, pays};
+
+/// A treasury whose source has one honest chain, with everything it has saved.
+struct Bank {
+    treasury: Treasury,
+    blocks: Vec<Block>,
+    own: Vec<Vec<u8>>,
+    wallet: SavedWallet,
+    publisher: chain::PublishState,
+    asked: Vec<(AskId, Ask)>,
+    to_sign: Vec<(SignId, signer::Ask)>,
+    replies: Vec<Result<Reply, Refusal>>,
+    published: Vec<Transaction>,
+    /// What the source says to publications.
+    says: PublishAnswer,
+    failure: Option<Failure>,
+    now: Tick,
+}
+
+fn terms() -> Terms {
+    Terms {
+        network: Network::Regtest,
+        challenge: None,
+        birthday: None,
+        fees: FeeTerms::default(),
+        reserve: Amount::ZERO,
+    }
+}
+
+fn signer(byte: u8) -> Signer {
+    let seed = apart::seed(byte);
+    let key = seed.node_key(Network::Regtest, NodeIndex::FIRST);
+    Signer::new(key, seed.wallet_key(Network::Regtest))
+}
+
+fn sign(signer: &mut Signer, ask: signer::Ask) -> signer::Answer {
+    signer.answer(signer::LinkId(1), ask, Tick(0), clock::ephemeral)
+}
+
+impl Bank {
+    /// One with a coin of 200,000 sat in block 1.
+    fn rich(by: &mut Signer) -> Self {
+        let mut bank = Self::with(Saved::default());
+        bank.blocks.push(genesis());
+        bank.treasury.signer_came();
+        bank.follow();
+        bank.serve(by);
+        let script = bank.address();
+        bank.mine(vec![to(script, 200_000)]);
+        bank.serve(by);
+        assert_eq!(bank.confirmed(), 200_000);
+        bank
+    }
+
+    fn with(saved: Saved) -> Self {
+        let mut bank = Self {
+            treasury: Treasury::open(saved, terms(), Tick(0)),
+            blocks: Vec::new(),
+            own: Vec::new(),
+            wallet: SavedWallet::default(),
+            publisher: chain::PublishState::default(),
+            asked: Vec::new(),
+            to_sign: Vec::new(),
+            replies: Vec::new(),
+            published: Vec::new(),
+            says: PublishAnswer::Accepted,
+            failure: None,
+            now: Tick(0),
+        };
+        bank.settle();
+        bank
+    }
+
+    /// Everything but what was saved is gone.
+    fn restart(self) -> Self {
+        let mut own = State::default();
+        for bytes in &self.own {
+            let change = Change::decode(bytes).expect("ours").expect("known");
+            own.evolve(&change, Network::Regtest);
+        }
+        let keep = |wallet: &SavedWallet| SavedWallet {
+            snapshot: wallet.snapshot.clone(),
+            changes: wallet.changes.clone(),
+        };
+        let (wallet, publisher) = (keep(&self.wallet), self.publisher.clone());
+        let mut again = Self::with(Saved { own, publisher: publisher.clone(), wallet });
+        // What the new one has saved by now comes behind what the old one had.
+        again.own.splice(0..0, self.own);
+        again.wallet.changes.splice(0..0, self.wallet.changes);
+        again.wallet.snapshot = again.wallet.snapshot.take().or(self.wallet.snapshot);
+        again.publisher = publisher;
+        (again.blocks, again.now) = (self.blocks, self.now);
+        again
+    }
+
+    fn settle(&mut self) {
+        while let Some(step) = self.treasury.poll() {
+            match step {
+                Step::Save(Save::Own(change)) => self.own.push(change.encode()),
+                Step::Save(Save::Publisher(change)) => self.publisher.evolve(&change),
+                Step::Save(Save::WalletBegun(bytes)) => self.wallet.snapshot = Some(bytes),
+                Step::Save(Save::Wallet(bytes)) => self.wallet.changes.push(bytes),
+                Step::Do(Effect::AskSource(id, ask)) => self.asked.push((id, ask)),
+                Step::Do(Effect::AskSigner(id, ask)) => self.to_sign.push((id, ask)),
+                Step::Do(Effect::Reply { reply, .. }) => self.replies.push(*reply),
+                Step::Do(Effect::Tell(_)) => {}
+                Step::Do(Effect::Fail(failure)) => self.failure = Some(failure),
+            }
+        }
+    }
+
+    /// Until nothing is asked of the source any more.
+    fn follow(&mut self) {
+        self.now = Tick(self.now.0.max(self.treasury.wake_at().0));
+        self.treasury.wake(self.now);
+        self.settle();
+        while let Some((id, ask)) = self.asked.pop() {
+            let answer = self.answer(ask);
+            self.treasury.answered(id, Ok(answer), self.now);
+            self.settle();
+        }
+    }
+
+    fn answer(&mut self, ask: Ask) -> Answer {
+        let last = Height(self.blocks.len() as u32 - 1);
+        match ask {
+            Ask::Tip => Answer::Tip(Tip {
+                network: NetworkName { name: "regtest".to_owned(), challenge: None },
+                hash: self.tip(),
+                blocks: last,
+                headers: last,
+            }),
+            Ask::HeaderAt { .. } => panic!("it begins with the first block of all"),
+            Ask::Headers { locator } => {
+                let known = |block: &Block| locator.contains(&block.block_hash());
+                let shared = self.blocks.iter().rposition(known).expect("the first block");
+                let headers = self.blocks[shared + 1..].iter().map(|block| block.header);
+                Answer::Headers(headers.collect::<Vec<Header>>())
+            }
+            Ask::Block { hash } => {
+                let block = self.blocks.iter().find(|block| block.block_hash() == hash);
+                Answer::Block(Box::new(block.expect("it was announced").clone()))
+            }
+            Ask::Publish { package, .. } => {
+                self.published.extend(package.transactions().iter().map(|it| (**it).clone()));
+                Answer::Published(self.says.clone())
+            }
+            Ask::Rates { .. } => Answer::Rates(Rates::default()),
+        }
+    }
+
+    fn tip(&self) -> BlockHash {
+        self.blocks.last().expect("it begins").block_hash()
+    }
+
+    fn mine(&mut self, transactions: Vec<Transaction>) {
+        let block = mine(self.tip(), self.blocks.len() as u64, transactions);
+        self.blocks.push(block);
+        let mut times = 0..100;
+        while self.treasury.state().cursor.is_none_or(|heard| heard.hash != self.tip()) {
+            assert_eq!(self.failure, None);
+            times.next().expect("it is asked for its tip now and then");
+            self.follow();
+        }
+    }
+
+    /// The signer answers whatever it is asked.
+    fn serve(&mut self, signer: &mut Signer) {
+        while !self.to_sign.is_empty() {
+            let (id, ask) = self.to_sign.remove(0);
+            let answer = sign(signer, ask);
+            self.treasury.signer_answered(id, Some(answer));
+            self.settle();
+            self.follow();
+        }
+    }
+
+    fn call(&mut self, command: Command) {
+        self.treasury.call(CallId(1), command, self.now);
+        self.settle();
+    }
+
+    fn replied(&mut self, command: Command) -> Reply {
+        self.call(command);
+        self.replies.pop().expect("at once").expect("it is done")
+    }
+
+    fn address(&mut self) -> ScriptBuf {
+        let Reply::Address(address) = self.replied(Command::Address) else { panic!("address") };
+        address.script_pubkey()
+    }
+
+    fn balance(&mut self) -> wallet::Balance {
+        let Reply::Balance(balance) = self.replied(Command::Balance) else { panic!("balance") };
+        balance
+    }
+
+    fn confirmed(&mut self) -> u64 {
+        self.balance().confirmed.to_sat()
+    }
+
+    fn send(&mut self, sat: u64) {
+        let to = Recipient::Script(ScriptBuf::from_bytes([&[0x51, 0x20][..], &[2; 32]].concat()));
+        let rate = FeeRate::from_sat_per_vb(2).expect("it fits");
+        let order = Order::new(to, Wanted::Exactly(Amount::from_sat(sat)), rate);
+        self.call(Command::Send { order, spend_reserve: false, draw: [7; 32] });
+    }
+}
+
+/// A gift of somebody.
+fn to(script: ScriptBuf, sat: u64) -> Transaction {
+    let mut gift = pays(&[outpoint(sat)], &[script]);
+    gift.output[0].value = Amount::from_sat(sat);
+    gift
+}
+
+#[test]
+fn a_payment_is_saved_before_it_is_published_and_survives_a_restart() {
+    let mut by = signer(7);
+    let mut bank = Bank::rich(&mut by);
+    bank.send(50_000);
+    assert_eq!(bank.balance().locked.to_sat(), 200_000, "its coin is kept");
+    let before = bank.wallet.changes.len();
+    bank.serve(&mut by);
+    assert!(bank.wallet.changes.len() > before);
+    let Some(Ok(Reply::Sent(sent))) = bank.replies.pop() else { panic!("it is sent") };
+    assert_eq!((bank.published.len(), &sent.waits), (1, &None));
+    let paid = bank.published[0].clone();
+    assert_eq!(paid.compute_txid(), sent.txid);
+    let mut bank = bank.restart();
+    bank.treasury.signer_came();
+    bank.follow();
+    bank.serve(&mut by);
+    assert_eq!(bank.published, std::slice::from_ref(&paid), "it is published again");
+    // The blocks here commit to no witnesses.
+    let mut bare = paid;
+    bare.input.iter_mut().for_each(|input| input.witness.clear());
+    bank.mine(vec![bare]);
+    assert_eq!(bank.confirmed(), 150_000 - sent.fee.to_sat());
+    assert_eq!(bank.failure, None);
+}
+
+#[test]
+fn coins_of_a_spend_that_nobody_signs_are_free_again() {
+    let mut by = signer(7);
+    let mut bank = Bank::rich(&mut by);
+    // It goes away.
+    bank.send(50_000);
+    bank.treasury.signer_went();
+    bank.settle();
+    assert_eq!(bank.replies.pop(), Some(Err(Refusal::NoSigner)));
+    assert_eq!(bank.balance().locked, Amount::ZERO);
+    bank.send(50_000);
+    assert_eq!(bank.replies.pop(), Some(Err(Refusal::NoSigner)));
+    // It says no, or signs something else.
+    bank.treasury.signer_came();
+    bank.settle();
+    bank.serve(&mut by);
+    bank.send(50_000);
+    let (id, _) = bank.to_sign.remove(0);
+    bank.treasury.signer_answered(id, None);
+    bank.settle();
+    assert!(matches!(bank.replies.pop(), Some(Err(Refusal::Signer { .. }))));
+    assert_eq!(bank.balance().locked, Amount::ZERO);
+    bank.send(50_000);
+    let (id, ask) = bank.to_sign.remove(0);
+    let other = sign(&mut signer(8), ask);
+    bank.treasury.signer_answered(id, Some(other));
+    bank.settle();
+    assert!(matches!(bank.replies.pop(), Some(Err(Refusal::Signer { .. }))));
+    assert_eq!(bank.balance().locked, Amount::ZERO);
+    assert!(bank.published.is_empty());
+    // The process ends before it has answered.
+    bank.send(50_000);
+    let mut bank = bank.restart();
+    bank.follow();
+    assert_eq!(bank.balance().locked, Amount::ZERO);
+    assert_eq!(bank.confirmed(), 200_000);
+}
+
+#[test]
+fn what_nobody_will_ever_take_never_was() {
+    let mut by = signer(7);
+    let mut bank = Bank::rich(&mut by);
+    bank.says = PublishAnswer::parse("dust");
+    bank.send(50_000);
+    bank.serve(&mut by);
+    assert!(matches!(bank.replies.pop(), Some(Err(Refusal::NotTaken { .. }))));
+    assert_eq!((bank.confirmed(), bank.balance().pending), (200_000, Amount::ZERO));
+    // What may be taken later stays, and it is said what it waits for.
+    bank.says = PublishAnswer::parse("non-BIP68-final");
+    bank.send(50_000);
+    bank.serve(&mut by);
+    let Some(Ok(Reply::Sent(sent))) = bank.replies.pop() else { panic!("it is sent") };
+    assert!(sent.waits.is_some());
+    assert!(bank.balance().pending > Amount::ZERO);
+}
+
+#[test]
+fn a_wallet_is_of_one_seed() {
+    let mut by = signer(7);
+    let bank = Bank::rich(&mut by);
+    let mut bank = bank.restart();
+    bank.treasury.signer_came();
+    bank.settle();
+    bank.serve(&mut signer(8));
+    let Some(Failure::OtherSeed { got, want }) = bank.failure else { panic!("{:?}", bank.failure) };
+    assert_ne!(got, want);
+}
+
+#[test]
+fn saved_records_of_a_wallet_belong_to_one_network() {
+    let mut by = signer(7);
+    let bank = Bank::rich(&mut by);
+    let account = bank.own.iter().filter_map(|bytes| Change::decode(bytes).ok().flatten());
+    assert_eq!(account.filter(|change| matches!(change, Change::Account { .. })).count(), 1);
+    assert!(saved::split(&bank.treasury.snapshot()).is_ok());
+    assert!(bank.treasury.wallet_snapshot().is_some());
+}
