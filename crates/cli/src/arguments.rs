@@ -250,6 +250,9 @@ pub struct Up {
     /// What spends of the wallet have to leave, for future channels [default: 25000]
     #[arg(long, value_name = "SAT")]
     pub reserve: Option<u64>,
+    /// The signer lets nobody be paid but us and this address; several are possible
+    #[arg(long, value_name = "ADDRESS")]
+    pub pay_only: Vec<String>,
     /// The challenge of a signet of your own
     #[arg(long, value_name = "HEX")]
     pub signet_challenge: Option<String>,

@@ -8,13 +8,14 @@ use std::{
     time::Duration,
 };
 
-use bitcoin::Amount;
+use bitcoin::{Address, Amount};
 use chain::Height;
 use node::{
     io::bitcoind::{DoorKey, Place},
     roles::{DevnetPlan, LinkName, Roles},
 };
 use serde::Deserialize;
+use signer::{Destinations, Policy};
 use wire::Network;
 
 use crate::arguments::{Arguments, Up};
@@ -42,13 +43,14 @@ pub struct Settings {
     devnet_every: Option<u64>,
     birthday: Option<u32>,
     reserve: Option<u64>,
+    pay_only: Option<Vec<String>>,
     signet_challenge: Option<String>,
     passphrase_file: Option<PathBuf>,
     log: Option<String>,
     log_json: Option<bool>,
 }
 
-const KEYS: [&str; 20] = [
+const KEYS: [&str; 21] = [
     "dir",
     "config",
     "network",
@@ -65,6 +67,7 @@ const KEYS: [&str; 20] = [
     "devnet_every",
     "birthday",
     "reserve",
+    "pay_only",
     "signet_challenge",
     "passphrase_file",
     "log",
@@ -98,6 +101,8 @@ pub struct Config {
     pub devnet: DevnetPlan,
     /// Where a new chain begins.
     pub birthday: Option<Height>,
+    /// What the signer agrees to.
+    pub policy: Policy,
     /// What spends of the wallet have to leave, for future channels.
     pub reserve: Amount,
     /// The challenge of a signet of one's own.
@@ -210,6 +215,7 @@ fn of_variables(mut variables: BTreeMap<String, String>) -> Result<Settings, Str
             .map(|text| number("LEYDEN_DEVNET_EVERY", &text))
             .transpose()?,
         birthday: text("birthday").map(|text| number("LEYDEN_BIRTHDAY", &text)).transpose()?,
+        pay_only: text("pay_only").map(|list| list.split(',').map(str::to_owned).collect()),
         reserve: text("reserve").map(|text| number("LEYDEN_RESERVE", &text)).transpose()?,
         signet_challenge: text("signet_challenge"),
         passphrase_file: text("passphrase_file").map(PathBuf::from),
@@ -234,6 +240,7 @@ fn of_flags(arguments: &Arguments, up: &Up) -> Settings {
         devnet_every: up.devnet_every,
         birthday: up.birthday,
         reserve: up.reserve,
+        pay_only: (!up.pay_only.is_empty()).then(|| up.pay_only.clone()),
         signet_challenge: up.signet_challenge.clone(),
         passphrase_file: up.passphrase_file.clone(),
         log: up.log.clone(),
@@ -259,6 +266,7 @@ impl Settings {
             devnet_every: over.devnet_every.or(self.devnet_every),
             birthday: over.birthday.or(self.birthday),
             reserve: over.reserve.or(self.reserve),
+            pay_only: over.pay_only.or(self.pay_only),
             signet_challenge: over.signet_challenge.or(self.signet_challenge),
             passphrase_file: over.passphrase_file.or(self.passphrase_file),
             log: over.log.or(self.log),
@@ -306,6 +314,7 @@ impl Settings {
             },
             birthday: self.birthday.map(Height),
             reserve: reserve(self.reserve)?,
+            policy: policy(self.pay_only, network)?,
             signet_challenge: challenge(self.signet_challenge, network)?,
             passphrase_file: self.passphrase_file,
             log,
@@ -387,6 +396,20 @@ fn challenge(hex: Option<String>, network: Network) -> Result<Option<String>, St
     Ok(Some(hex))
 }
 
+/// Whom the signer lets be paid: anybody, if nobody is named.
+fn policy(pay_only: Option<Vec<String>>, network: Network) -> Result<Policy, String> {
+    let Some(list) = pay_only else { return Ok(Policy::default()) };
+    let script = |text: &String| {
+        let wrong =
+            |why: String| format!("--pay-only takes addresses of {network}: '{text}': {why}");
+        let address: Address<_> = text.trim().parse().map_err(|why| wrong(format!("{why}")))?;
+        let address = address.require_network(network).map_err(|why| wrong(why.to_string()))?;
+        Ok(address.script_pubkey())
+    };
+    let scripts = list.iter().map(script).collect::<Result<_, String>>()?;
+    Ok(Policy { destinations: Destinations::Listed(scripts), ..Policy::default() })
+}
+
 /// What a channel needs for the fees of a bad end, if nobody says otherwise.
 const RESERVE_SAT: u64 = 25_000;
 
@@ -456,7 +479,7 @@ mod tests {
     #[test]
     fn what_is_unknown_or_wrong_is_named() {
         type Row<'a> = (&'a [&'a str], &'a str, &'a [(&'a str, &'a str)], &'a str);
-        let rows: [Row<'_>; 15] = [
+        let rows: [Row<'_>; 16] = [
             (&[], "netwrk = \"signet\"", &[], "did you mean network?"),
             (
                 &[],
@@ -477,6 +500,7 @@ mod tests {
             (&["--signet-challenge", "51"], "", &[], "not for regtest"),
             (&[], "", &[("LEYDEN_BIRTHDAY", "soon")], "LEYDEN_BIRTHDAY is a number"),
             (&["--devnet-rpc", "18443"], "", &[], "--devnet-rpc takes an address"),
+            (&["--pay-only", "xyz"], "", &[], "--pay-only takes addresses of regtest: 'xyz'"),
         ];
         for (words, file, variables, want) in rows {
             let fault = config(words, file, variables).expect_err(want);

@@ -74,6 +74,7 @@ pub fn up(config: &Config, json: bool) -> Result<(), Failure> {
         sockets: config.sockets.clone(),
         take_over: config.take_over.clone(),
         seed,
+        policy: config.policy.clone(),
         chain,
         devnet,
         store_pages_max: None,

@@ -14,7 +14,7 @@ use bitcoin::Amount;
 use bus::{Grant, Hub, ListenFault, Waker};
 use chain::{FeeTerms, Height};
 use peer::Terms;
-use signer::{NodeIndex, Seed, Signer};
+use signer::{NodeIndex, Policy, Seed, Signer};
 use wire::{Network, features::Features, id::ChainHash};
 
 use crate::{
@@ -86,6 +86,8 @@ pub struct Plan {
     pub take_over: Option<PathBuf>,
     /// The keys, if the signer is here.
     pub seed: Option<Seed>,
+    /// What the signer agrees to.
+    pub policy: Policy,
     /// The chain, if the node is here and is to follow one.
     pub chain: Option<ChainPlan>,
     /// The devnet, if it is here.
@@ -163,7 +165,7 @@ pub struct Running {
 
 impl Plan {
     /// A whole node in one process, which nobody can call yet.
-    pub const fn whole(dir: PathBuf, network: Network, seed: Seed) -> Self {
+    pub fn whole(dir: PathBuf, network: Network, seed: Seed) -> Self {
         Self {
             dir,
             network,
@@ -174,6 +176,7 @@ impl Plan {
             sockets: None,
             take_over: None,
             seed: Some(seed),
+            policy: Policy::default(),
             chain: None,
             devnet: None,
             store_pages_max: None,
@@ -307,7 +310,8 @@ impl Running {
         }
         let seed = plan.seed.take().ok_or(RunFault::Plan("the role signer needs the seed"))?;
         let key = seed.node_key(plan.network, NodeIndex::FIRST);
-        let mut signer = Signer::new(key, seed.wallet_key(plan.network));
+        let signer = Signer::new(key, seed.wallet_key(plan.network));
+        let mut signer = signer.with_policy(plan.policy.clone());
         if let Some(view) = view_file::read(&plan.dir, plan.network).map_err(RunFault::View)? {
             signer = signer.with_view(view);
         }

@@ -156,6 +156,7 @@ fn play(role: &str) -> Result<(), RunFault> {
         sockets: None,
         take_over,
         seed: is_signer.then(|| seed(byte)),
+        policy: signer::Policy::default(),
         chain: None,
         devnet: None,
         store_pages_max: None,

@@ -21,9 +21,14 @@ impl Node {
     }
 
     fn start(&mut self) {
+        self.start_with(&[]);
+    }
+
+    fn start_with(&mut self, more: &[&str]) {
         let words =
             ["--roles", "all,devnet", "--devnet-rpc", "127.0.0.1:0", "--api", "127.0.0.1:0"];
         let (dir, passphrase) = (self.place.at("node"), self.place.at("passphrase"));
+        let words: Vec<_> = words.iter().chain(more).copied().collect();
         self.service = Some(Service::up(&dir, &passphrase, &words));
         until("it has a wallet", || self.ask(&["wallet", "balance"]).is_ok());
     }
@@ -143,6 +148,29 @@ fn what_cannot_be_is_refused_with_its_numbers() {
         let words: Vec<_> = ["--dir", &dir].iter().chain(words).copied().collect();
         assert_eq!(crate::process::run(&words).status.code(), Some(2), "{words:?}");
     }
+}
+
+/// The signer has a list of its own: whoever has the node cannot add to it.
+#[test]
+fn a_signer_with_a_list_lets_nobody_else_be_paid() {
+    let (listed, other) = (
+        "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080",
+        "bcrt1qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqdku202",
+    );
+    let mut node = Node::up();
+    drop(node.service.take());
+    node.start_with(&["--pay-only", listed]);
+    let ours = node.address();
+    node.must(&["devnet", "fund", &ours, "1000000sat"]);
+    node.must(&["devnet", "mine"]);
+    node.has(1_000_000, 0);
+    let refused = node.ask(&["wallet", "send", other, "10000sat"]).expect_err("it is not listed");
+    let text = refused["error"].as_str().expect("text");
+    assert_eq!(refused["code"], "denied", "{text}");
+    assert_eq!(node.must(&["wallet", "balance"])["locked_sat"], 0);
+    node.must(&["wallet", "send", listed, "10000sat"]);
+    node.must(&["devnet", "mine"]);
+    node.must(&["wallet", "send", &ours, "10000sat"]);
 }
 
 #[test]
