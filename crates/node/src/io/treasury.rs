@@ -255,7 +255,8 @@ impl Service {
                 Step::Do(effect) => self.barrier.hold(effect),
             }
         }
-        if self.changes >= self.snapshot_after {
+        // What has failed has no sum: it may have taken apart what it was to begin with.
+        if self.changes >= self.snapshot_after && !self.treasury.has_failed() {
             self.take_snapshot();
         }
         while let Some(next) = self.barrier.release() {

@@ -273,6 +273,11 @@ impl Treasury {
         self.steps.pop_front()
     }
 
+    /// Whether it cannot go on. Nothing of it is to be saved from then on.
+    pub const fn has_failed(&self) -> bool {
+        self.failed
+    }
+
     /// A snapshot: the bytes of the fewest changes that make the state.
     pub fn snapshot(&self) -> Vec<u8> {
         let headers = self.chain.as_ref().map(|it| (it.born, it.chain.headers()));
