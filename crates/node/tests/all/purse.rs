@@ -314,6 +314,30 @@ fn what_nobody_will_ever_take_never_was() {
     assert!(bank.balance().pending > Amount::ZERO);
 }
 
+/// A signer that has seen more than its node is left in peace.
+#[test]
+fn a_signer_that_is_ahead_is_not_asked_again_and_again() {
+    let mut by = signer(7);
+    let bank = Bank::rich(&mut by);
+    let ahead = mine(mine(bank.tip(), 77, vec![]).block_hash(), 78, vec![]);
+    let behind = mine(bank.tip(), 77, vec![]);
+    let headers = vec![behind.header, ahead.header];
+    assert!(matches!(
+        sign(&mut by, signer::Ask::ViewHeaders { headers }),
+        signer::Answer::View { .. }
+    ));
+    let mut bank = bank.restart();
+    bank.treasury.signer_came();
+    bank.settle();
+    for _ in 0..20 {
+        let Some((id, ask)) = bank.to_sign.pop() else { return };
+        let answer = sign(&mut by, ask);
+        bank.treasury.signer_answered(id, Some(answer));
+        bank.settle();
+    }
+    panic!("it is asked for ever");
+}
+
 #[test]
 fn a_wallet_is_of_one_seed() {
     let mut by = signer(7);

@@ -249,6 +249,22 @@ fn a_restart_before_the_first_block_loses_nothing() {
     assert_eq!(bank.hits(), [1]);
 }
 
+/// Blocks are what a source is for; without fee rates the owner's fallback is paid.
+#[test]
+fn a_source_without_fee_rates_is_a_source() {
+    let mut source = Source::new();
+    source.mine(1, vec![]);
+    let mut bank = Bank::new();
+    bank.wake();
+    while let Some((id, ask)) = bank.asked.pop() {
+        let refused = SourceFault::Refused { method: "rates", code: -32603, why: "no".to_owned() };
+        let is_rates = matches!(ask, Ask::Rates { .. });
+        bank.tell(id, if is_rates { Err(refused) } else { source.answer(&ask) });
+    }
+    assert_eq!(*bank.treasury.health(), Health::Up);
+    assert_eq!(Some(&bank.tip()), source.chain.last());
+}
+
 /// A question that is open is no reason to look again and again.
 #[test]
 fn a_source_that_is_slow_is_waited_for_without_haste() {

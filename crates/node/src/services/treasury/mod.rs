@@ -347,10 +347,17 @@ impl Treasury {
     pub fn answered(&mut self, id: AskId, answer: Result<Answer, SourceFault>, now: Tick) {
         self.now = now;
         let Some(asked) = self.source.answered(id) else { return };
-        let answer = match answer {
-            Ok(answer) => answer,
-            // It may have pruned it, or lost it to another branch: that is no reason to despair.
-            Err(fault) => return self.lose(Health::Down { why: fault.to_string() }, now),
+        let answer = match (&asked, answer) {
+            (_, Ok(answer)) => answer,
+            // One that has no estimates has blocks nevertheless.
+            (
+                Ask::Rates { .. },
+                Err(SourceFault::Refused { .. } | SourceFault::Nonsense { .. }),
+            ) => {
+                self.fees.handle_no_rates(now);
+                return;
+            }
+            (_, Err(fault)) => return self.lose(Health::Down { why: fault.to_string() }, now),
         };
         match (asked, answer) {
             (Ask::Tip, Answer::Tip(tip)) => self.has_tip(tip, now),

@@ -15,8 +15,11 @@ pub(super) struct SignersView {
     pub(super) status: Option<(ViewStatus, Tick)>,
     /// A question is open.
     asked: bool,
-    /// It has refused headers; it is told no more until there is another tip.
+    /// It has refused headers, or has learnt nothing from them; it is told no more until we have
+    /// another tip.
     refused: Option<Height>,
+    /// Its newest block when it was told of headers.
+    fed: Option<chain::BlockRef>,
 }
 
 impl SignersView {
@@ -37,6 +40,10 @@ impl Treasury {
         match answer {
             Some(Answer::View { status }) => {
                 self.view.status = Some((status, self.now));
+                if self.view.fed.take() == Some(status.tip) {
+                    // It is ahead of us, or knows a better branch.
+                    self.view.refused = self.tip().map(|tip| tip.height);
+                }
                 self.feed_view();
             }
             Some(Answer::Refused(refusal)) => {
@@ -60,6 +67,7 @@ impl Treasury {
         if !headers.is_empty() {
             self.view.asked = true;
             self.view.refused = None;
+            self.view.fed = Some(status.tip);
             self.ask_signer(Ask::ViewHeaders { headers }, Waiting::View);
         }
     }
