@@ -13,6 +13,7 @@ use crate::{
     fault::{BlockFault, Fault, HeaderFault},
     headers::{Change, Headers, Verdict},
     index::{Hit, Index},
+    rules,
     search::{Searcher, Searches},
 };
 
@@ -258,7 +259,7 @@ impl Chain {
         if !block.check_merkle_root() {
             return Err(BlockFault::MerkleRoot { block: at });
         }
-        if !block.check_witness_commitment() {
+        if !rules::has_its_witnesses(&block) {
             return Err(BlockFault::Witness { block: at });
         }
         self.asked.remove(&at);

@@ -1,7 +1,7 @@
 //! What a header must have, as far as a header shows it. All other rules of consensus are kept by
 //! the source's node, or by the kernel.
 
-use bitcoin::{BlockHash, CompactTarget, Network, Target, block::Header};
+use bitcoin::{Block, BlockHash, CompactTarget, Network, Target, block::Header};
 
 use crate::{api::Height, fault::HeaderFault};
 
@@ -49,4 +49,18 @@ pub(crate) fn check(
         true => Ok(hash),
         false => Err(HeaderFault::NoWork { height }),
     }
+}
+
+/// How the output of a coinbase begins that commits to the block's witnesses: BIP 141.
+const COMMITMENT: [u8; 6] = [0x6a, 0x24, 0xaa, 0x21, 0xa9, 0xed];
+
+/// Whether a block has the witnesses that it commits to. One of which all were taken away looks to
+/// its merkle root as one that never had any; what its coinbase says tells the two apart.
+pub(crate) fn has_its_witnesses(block: &Block) -> bool {
+    let Some(coinbase) = block.txdata.first() else { return false };
+    let commits =
+        coinbase.output.iter().any(|it| it.script_pubkey.as_bytes().starts_with(&COMMITMENT));
+    // The commitment is over a value that stands in the coinbase's own witness.
+    let has_value = coinbase.input.first().is_some_and(|input| !input.witness.is_empty());
+    (!commits || has_value) && block.check_witness_commitment()
 }

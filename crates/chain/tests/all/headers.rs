@@ -1,9 +1,9 @@
 //! Headers that lie.
 
-use bitcoin::{CompactTarget, Network, block::Header};
+use bitcoin::{Block, CompactTarget, Network, ScriptBuf, block::Header, hashes::Hash as _};
 use chain::{Chain, Change, Fault, HEADERS_MAX, HeaderFault, Headers, Height, REORG_BLOCKS_MAX};
 
-use crate::blocks::{genesis, mine, work};
+use crate::blocks::{genesis, mine, outpoint, pays, script, work};
 
 fn branch(parent: Header, count: u32, salt: u64) -> Vec<Header> {
     let mut headers: Vec<Header> = Vec::new();
@@ -197,4 +197,34 @@ fn headers_are_taken_and_say_what_has_changed() {
         headers.evolve(&Change::Disconnected);
     }
     assert_eq!((headers.work(), headers.count()), (work(1), 1));
+}
+
+/// The merkle root does not tell a block without witnesses from one that has lost them.
+#[test]
+fn a_block_whose_witnesses_were_taken_away_is_refused() {
+    let first = genesis().header;
+    let mut whole = mine(first.block_hash(), 1, vec![pays(&[outpoint(1)], &[script(1)])]);
+    whole.txdata[1].input[0].witness.push([7; 64]);
+    whole.txdata[0].input[0].witness.push([0; 32]);
+    let root = whole.witness_root().expect("it has transactions");
+    let commitment = Block::compute_witness_commitment(&root, &[0; 32]);
+    let output = [&[0x6a, 0x24, 0xaa, 0x21, 0xa9, 0xed][..], commitment.as_byte_array()].concat();
+    whole.txdata[0].output[0].script_pubkey = ScriptBuf::from_bytes(output);
+    whole.header.merkle_root = whole.compute_merkle_root().expect("it has transactions");
+    work(&mut whole.header);
+    let mut bare = whole.clone();
+    let inputs = bare.txdata.iter_mut().flat_map(|it| &mut it.input);
+    inputs.for_each(|input| input.witness.clear());
+    assert_eq!(bare.block_hash(), whole.block_hash());
+    let mut chain = chain_of(&[]);
+    chain.attach(chain::User(1), None).expect("there is room");
+    assert_eq!(chain.handle_headers(&[whole.header]), Ok(Ok(())));
+    while chain.poll().is_some() {}
+    let fault = chain.handle_block(bare);
+    assert!(matches!(fault, Err(chain::BlockFault::Witness { .. })), "{fault:?}");
+    let mut other = whole.clone();
+    other.txdata[1].input[0].witness.push([8; 64]);
+    let fault = chain.handle_block(other);
+    assert!(matches!(fault, Err(chain::BlockFault::Witness { .. })), "{fault:?}");
+    assert_eq!(chain.handle_block(whole), Ok(()));
 }
