@@ -8,7 +8,8 @@ use node::{
         saved,
         treasury::{
             Answer, Ask, AskId, CallId, Change, Command, Effect, Failure, NetworkName, Refusal,
-            Reply, Save, Saved, SavedWallet, SignId, State, Step, Terms, Tip, Treasury,
+            Reply, SIGN_MAX, Save, Saved, SavedWallet, SignId, State, Step, TAKE_MAX, Terms, Tip,
+            Treasury,
         },
     },
 };
@@ -294,6 +295,50 @@ fn coins_of_a_spend_that_nobody_signs_are_free_again() {
     bank.follow();
     assert_eq!(bank.balance().locked, Amount::ZERO);
     assert_eq!(bank.confirmed(), 200_000);
+}
+
+/// Whoever pays hears of it before the API gives up, and what he heard stays true.
+#[test]
+fn nobody_waits_so_long_that_he_would_pay_twice() {
+    let mut by = signer(7);
+    let mut bank = Bank::rich(&mut by);
+    bank.send(50_000);
+    let (id, ask) = bank.to_sign.remove(0);
+    let begun = bank.now;
+    for _ in 0..100 {
+        if !bank.replies.is_empty() {
+            break;
+        }
+        assert!(bank.now.since(begun) <= SIGN_MAX);
+        bank.follow();
+    }
+    assert_eq!(bank.replies.pop(), Some(Err(Refusal::SlowSigner)));
+    assert_eq!(bank.balance().locked, Amount::ZERO);
+    // It signs nevertheless, and nothing comes of it.
+    let late = sign(&mut by, ask);
+    bank.treasury.signer_answered(id, Some(late));
+    bank.settle();
+    bank.follow();
+    assert!(bank.published.is_empty() && bank.replies.is_empty());
+    // A source that says nothing.
+    bank.send(50_000);
+    let (id, ask) = bank.to_sign.remove(0);
+    let signed = sign(&mut by, ask);
+    bank.treasury.signer_answered(id, Some(signed));
+    bank.settle();
+    let begun = bank.now;
+    for _ in 0..100 {
+        if !bank.replies.is_empty() {
+            break;
+        }
+        bank.now = bank.treasury.wake_at();
+        assert!(bank.now.since(begun) <= TAKE_MAX);
+        bank.treasury.wake(bank.now);
+        bank.settle();
+    }
+    let Some(Ok(Reply::Sent(sent))) = bank.replies.pop() else { panic!("it is on its way") };
+    assert_eq!(sent.waits.as_deref(), Some("no answer yet"));
+    assert!(bank.balance().pending > Amount::ZERO);
 }
 
 #[test]

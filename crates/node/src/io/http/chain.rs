@@ -111,7 +111,9 @@ impl From<Refusal> for No {
             Refusal::TooOld { .. } => (StatusCode::CONFLICT, "too_old"),
             Refusal::Full { .. } => (StatusCode::CONFLICT, "full"),
             Refusal::NotWatched => (StatusCode::NOT_FOUND, "not_watched"),
-            Refusal::NoSigner => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
+            Refusal::NoSigner | Refusal::SlowSigner => {
+                (StatusCode::SERVICE_UNAVAILABLE, "unavailable")
+            }
             Refusal::Signer { .. } => (StatusCode::FORBIDDEN, "denied"),
             Refusal::Wallet(_) => (StatusCode::CONFLICT, "wallet"),
             Refusal::NotTaken { .. } => (StatusCode::CONFLICT, "not_taken"),

@@ -6,7 +6,7 @@ use bitcoin::{Address, Amount, FeeRate, Txid};
 use chain::{BlockRef, Height, Rate, Target, Watch};
 use wire::tick::{Millis, Tick};
 
-use super::{Change, Health, Hit, PEOPLE, Sent, Treasury};
+use super::{Change, Health, Hit, PEOPLE, SIGN_MAX, Sent, Treasury};
 
 /// Names a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -172,6 +172,8 @@ pub enum Refusal {
     NotWatched,
     /// The signer cannot be reached.
     NoSigner,
+    /// The signer can be reached, and has not answered. Nothing is paid, even if it does so later.
+    SlowSigner,
     /// The signer says no.
     Signer {
         /// Why.
@@ -319,6 +321,10 @@ impl fmt::Display for Refusal {
             Self::Full { have, max } => write!(f, "{have} are watched, at most {max}"),
             Self::NotWatched => f.write_str("that is not watched"),
             Self::NoSigner => f.write_str("the signer cannot be reached"),
+            Self::SlowSigner => {
+                let seconds = SIGN_MAX.0 / 1_000;
+                write!(f, "the signer has not answered within {seconds} s; nothing is paid")
+            }
             Self::Signer { why } => f.write_str(why),
             Self::Wallet(refusal) => refusal.fmt(f),
             Self::NotTaken { why } => write!(f, "nobody takes this transaction: {why}"),

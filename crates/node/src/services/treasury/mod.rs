@@ -24,7 +24,7 @@ use wire::{Network, id::ChainHash, tick::Tick};
 
 pub use calls::{CallId, Command, Refusal, Reply, SignersView as ViewLine, Status, WatchLine};
 pub use change::{Change, HITS_MAX, Hit, State, Watched};
-pub use purse::{SavedWallet, Sent, SignId};
+pub use purse::{SIGN_MAX, SavedWallet, Sent, SignId, TAKE_MAX};
 pub use source::{
     ANSWER_MAX, Answer, Ask, AskId, From, Health, NetworkName, RETRY_MAX, RETRY_MIN, SourceFault,
     TIP_EVERY, Tip,
@@ -313,6 +313,7 @@ impl Treasury {
     /// When to call [`Treasury::wake`] at the latest.
     pub fn wake_at(&self) -> Tick {
         let mut at = self.source.wake_at();
+        at = self.patience().map_or(at, |until| at.min(until));
         if self.source.is_up() {
             at = at.min(self.fees.wake_at());
             let publisher = self.chain.as_ref().and_then(|it| it.publisher.wake_at());
@@ -324,6 +325,7 @@ impl Treasury {
     /// Time has passed.
     pub fn wake(&mut self, now: Tick) {
         self.now = now;
+        self.lose_patience();
         if self.source.is_overdue(now) {
             let why = format!("no answer after {} s", ANSWER_MAX.0 / 1_000);
             self.lose(Health::Down { why }, now);

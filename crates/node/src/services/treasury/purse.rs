@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use bitcoin::{Amount, Txid, hashes::Hash as _};
 use chain::{Chain, Cure, Height, Key, Package, PublicationId, PublishEvent, Wanted};
 use wallet::{Draft, Order, Wallet, Wish};
+use wire::tick::{Millis, Tick};
 
 use super::{
     CallId, Change, Effect, Event, Failure, Following, Refusal, Reply, Save, Step, Treasury,
@@ -15,6 +16,12 @@ use super::{
 
 /// The wallet, as a user of the chain and of the publisher.
 pub(super) const WALLET: chain::User = chain::User(2);
+
+/// A signer that has not signed a spend by then is not waited for: nothing is paid. Together with
+/// [`TAKE_MAX`] it is less than the API lets a call last, so that nobody pays twice.
+pub const SIGN_MAX: Millis = Millis(25_000);
+/// Whoever pays is told so by then at the latest, whether a source has answered or not.
+pub const TAKE_MAX: Millis = Millis(10_000);
 
 /// Names a question to the signer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -47,7 +54,8 @@ pub(super) struct Purse {
     signer: bool,
     asked: SignId,
     signing: BTreeMap<SignId, Waiting>,
-    sending: BTreeMap<Key, (CallId, Sent)>,
+    /// Spends that wait for a source, each until then at most.
+    sending: BTreeMap<Key, (Tick, CallId, Sent)>,
     balance: wallet::Balance,
     /// The last rescan that is through.
     pub(super) rescanned: Option<wallet::Progress>,
@@ -59,8 +67,8 @@ pub(super) enum Waiting {
     Account,
     /// How far its own view is.
     View,
-    /// Signatures.
-    Spend(CallId, Box<Draft>),
+    /// Signatures, until then at most.
+    Spend(Tick, CallId, Box<Draft>),
 }
 
 impl Purse {
@@ -111,7 +119,7 @@ impl Treasury {
         self.purse.signer = false;
         self.view.forget();
         for waiting in std::mem::take(&mut self.purse.signing).into_values() {
-            if let Waiting::Spend(call, draft) = waiting {
+            if let Waiting::Spend(_, call, draft) = waiting {
                 self.give_up(&draft);
                 self.reply(call, Err(Refusal::NoSigner));
             }
@@ -128,7 +136,7 @@ impl Treasury {
             }
             (Waiting::Account, _) => {}
             (Waiting::View, answer) => self.view_answered(answer),
-            (Waiting::Spend(call, draft), Some(signer::Answer::SpendSigned { signatures })) => {
+            (Waiting::Spend(_, call, draft), Some(signer::Answer::SpendSigned { signatures })) => {
                 match draft.finish(&signatures) {
                     Ok(transaction) => self.publish(call, &draft, transaction),
                     Err(fault) => {
@@ -137,7 +145,7 @@ impl Treasury {
                     }
                 }
             }
-            (Waiting::Spend(call, draft), answer) => {
+            (Waiting::Spend(_, call, draft), answer) => {
                 let why = match answer {
                     Some(signer::Answer::Refused(refusal)) => refusal.to_string(),
                     _ => "the signer does not do this for us".to_owned(),
@@ -208,7 +216,10 @@ impl Treasury {
         // That its coins are kept is saved before anybody hears of it.
         self.hear();
         match drafted {
-            Ok(draft) => self.ask_signer(draft.ask(), Waiting::Spend(call, Box::new(draft))),
+            Ok(draft) => self.ask_signer(
+                draft.ask(),
+                Waiting::Spend(self.now + SIGN_MAX, call, Box::new(draft)),
+            ),
             Err(refusal) => self.reply(call, Err(refusal)),
         }
     }
@@ -253,7 +264,7 @@ impl Treasury {
         match sent.waits {
             Some(_) => self.reply(call, Ok(Reply::Sent(sent))),
             None => {
-                self.purse.sending.insert(key, (call, sent));
+                self.purse.sending.insert(key, (self.now + TAKE_MAX, call, sent));
             }
         }
     }
@@ -262,6 +273,34 @@ impl Treasury {
         if let Ok(wallet) = self.wallet() {
             // One that is in a block by now is not forgotten, nor is one that never was.
             wallet.forget(txid).ok();
+        }
+    }
+
+    /// Until when somebody waits for a signer or for a source.
+    pub(super) fn patience(&self) -> Option<Tick> {
+        let signing = self.purse.signing.values().filter_map(|waiting| match waiting {
+            Waiting::Spend(until, ..) => Some(*until),
+            Waiting::Account | Waiting::View => None,
+        });
+        signing.chain(self.purse.sending.values().map(|(until, ..)| *until)).min()
+    }
+
+    /// Answers those who have waited for long enough. A signature that comes now is not used.
+    pub(super) fn lose_patience(&mut self) {
+        let now = self.now;
+        let is_late = |waiting: &Waiting| matches!(waiting, Waiting::Spend(at, ..) if *at <= now);
+        let late: Vec<_> = self.purse.signing.extract_if(.., |_, it| is_late(it)).collect();
+        for (_, waiting) in late {
+            if let Waiting::Spend(_, call, draft) = waiting {
+                self.give_up(&draft);
+                self.hear();
+                self.reply(call, Err(Refusal::SlowSigner));
+            }
+        }
+        let late: Vec<_> = self.purse.sending.extract_if(.., |_, it| it.0 <= now).collect();
+        for (_, (_, call, sent)) in late {
+            let waits = Some("no answer yet".to_owned());
+            self.reply(call, Ok(Reply::Sent(Sent { waits, ..sent })));
         }
     }
 
@@ -294,13 +333,13 @@ impl Treasury {
                 if let Some(wallet) = &mut following.wallet {
                     wallet.forget(txid).ok();
                 }
-                if let Some((call, _)) = call {
+                if let Some((_, call, _)) = call {
                     self.reply(call, Err(Refusal::NotTaken { why }));
                 }
-            } else if let Some((call, sent)) = call {
+            } else if let Some((_, call, sent)) = call {
                 self.reply(call, Ok(Reply::Sent(Sent { waits: Some(why), ..sent })));
             }
-        } else if let Some((call, sent)) = call {
+        } else if let Some((_, call, sent)) = call {
             self.reply(call, Ok(Reply::Sent(sent)));
         }
         self.tell(Event::Publication { txid, event });
@@ -320,7 +359,7 @@ impl Treasury {
     /// Whoever waits for the source to take something is not left waiting when that is gone.
     pub(super) fn stop_waiting(&mut self) {
         let waits = Some(self.source.health.to_string());
-        for (call, sent) in std::mem::take(&mut self.purse.sending).into_values() {
+        for (_, call, sent) in std::mem::take(&mut self.purse.sending).into_values() {
             let sent = Sent { waits: waits.clone(), ..sent };
             self.reply(call, Ok(Reply::Sent(sent)));
         }
