@@ -1,0 +1,91 @@
+//! Keys that change with every commitment, and the points they come from.
+
+use bitcoin::hashes::{Hash as _, HashEngine as _, sha256};
+use secp256k1::{PublicKey, SECP256K1, Scalar, SecretKey};
+use wire::key::Point;
+
+use crate::{Side, Terms};
+
+/// What one side shows of its keys when a channel is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Basepoints {
+    /// Of the keys that the other side may use once a commitment of this side's peer is revoked.
+    pub revocation: Point,
+    /// Its key for `to_remote`, which never changes.
+    pub payment: Point,
+    /// Of its keys for what is delayed.
+    pub delayed_payment: Point,
+    /// Of its keys in contracts.
+    pub htlc: Point,
+}
+
+/// The keys of one commitment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CommitmentKeys {
+    /// `revocationpubkey`: the other's, once the owner has given up its secret.
+    pub revocation: Point,
+    /// `local_delayedpubkey`: the owner's, after its delay.
+    pub delayed: Point,
+    /// `local_htlcpubkey`: the owner's, in contracts.
+    pub owner_htlc: Point,
+    /// `remote_htlcpubkey`: the other's, in contracts.
+    pub other_htlc: Point,
+    /// The other's `payment_basepoint`.
+    pub other_payment: Point,
+}
+
+impl CommitmentKeys {
+    /// The keys of the commitment of `owner` whose `per_commitment_point` is `point`.
+    pub fn new(terms: &Terms, owner: Side, point: &Point) -> Self {
+        let (own, other) = (&terms.party(owner).keys, &terms.party(owner.other()).keys);
+        Self {
+            revocation: revocation_key(&other.revocation, point),
+            delayed: derived_key(&own.delayed_payment, point),
+            owner_htlc: derived_key(&own.htlc, point),
+            other_htlc: derived_key(&other.htlc, point),
+            other_payment: other.payment,
+        }
+    }
+}
+
+/// `basepoint + SHA256(per_commitment_point || basepoint) * G`.
+pub fn derived_key(basepoint: &Point, point: &Point) -> Point {
+    let tweak = hash(point, basepoint);
+    basepoint.key().add_exp_tweak(SECP256K1, &tweak).expect("nobody finds such a hash").into()
+}
+
+/// The secret to [`derived_key`].
+pub fn derived_secret(base: &SecretKey, point: &Point) -> SecretKey {
+    let basepoint = base.public_key(SECP256K1).into();
+    base.add_tweak(&hash(point, &basepoint)).expect("nobody finds such a hash")
+}
+
+/// `revocationpubkey`: neither side knows its secret alone.
+pub fn revocation_key(basepoint: &Point, point: &Point) -> Point {
+    let times = |key: &PublicKey, by: Scalar| {
+        key.mul_tweak(SECP256K1, &by).expect("a hash is neither zero nor above the order")
+    };
+    let ours = times(basepoint.key(), hash(basepoint, point));
+    let theirs = times(point.key(), hash(point, basepoint));
+    ours.combine(&theirs).expect("nobody finds such a pair").into()
+}
+
+/// The secret to [`revocation_key`].
+pub fn revocation_secret(base: &SecretKey, per_commitment: &SecretKey) -> SecretKey {
+    let basepoint = base.public_key(SECP256K1).into();
+    let point = per_commitment.public_key(SECP256K1).into();
+    let times = |key: &SecretKey, by: Scalar| {
+        key.mul_tweak(&by).expect("a hash is neither zero nor above the order")
+    };
+    let ours = times(base, hash(&basepoint, &point));
+    let theirs = times(per_commitment, hash(&point, &basepoint));
+    ours.add_tweak(&theirs.into()).expect("nobody finds such a pair")
+}
+
+fn hash(first: &Point, second: &Point) -> Scalar {
+    let mut engine = sha256::Hash::engine();
+    engine.input(&first.bytes());
+    engine.input(&second.bytes());
+    Scalar::from_be_bytes(sha256::Hash::from_engine(engine).to_byte_array())
+        .expect("nobody finds a hash above the order of the curve")
+}

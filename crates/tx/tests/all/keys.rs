@@ -1,0 +1,31 @@
+//! The vectors of BOLT 3, appendix E.
+
+use secp256k1::{SECP256K1, SecretKey};
+use tx::{derived_key, derived_secret, revocation_key, revocation_secret};
+
+use crate::vectors::hex;
+
+#[test]
+fn keys_are_derived_as_in_appendix_e() {
+    let secret = |text: &str| SecretKey::from_slice(&hex(text)).expect("a scalar");
+    let base = secret("000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f");
+    let point = secret("1f1e1d1c1b1a191817161514131211100f0e0d0c0b0a09080706050403020100");
+    let basepoint = base.public_key(SECP256K1).into();
+    let per_commitment = point.public_key(SECP256K1).into();
+    assert_eq!(
+        derived_key(&basepoint, &per_commitment).to_string(),
+        "0235f2dbfaa89b57ec7b055afe29849ef7ddfeb1cefdb9ebdc43f5494984db29e5"
+    );
+    assert_eq!(
+        derived_secret(&base, &per_commitment),
+        secret("cbced912d3b21bf196a766651e436aff192362621ce317704ea2f75d87e7be0f")
+    );
+    assert_eq!(
+        revocation_key(&basepoint, &per_commitment).to_string(),
+        "02916e326636d19c33f13e8c0c3a03dd157f332f3e99c317c141dd865eb01f8ff0"
+    );
+    assert_eq!(
+        revocation_secret(&base, &point),
+        secret("d09ffff62ddb2297ab000cc85bcb4283fdeb6aa052affbc9dddcf33b61078110")
+    );
+}

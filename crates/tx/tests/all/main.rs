@@ -1,0 +1,5 @@
+//! What BOLT 3 says, byte by byte, and what must hold for every channel.
+
+mod keys;
+mod secrets;
+mod vectors;
