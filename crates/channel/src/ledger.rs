@@ -1,0 +1,338 @@
+//! Who has what, now and in each commitment: two logs of updates that cross on the wire.
+//!
+//! An update is proposed by one side and passes four steps until no commitment without it can be
+//! published any more. Which updates a commitment has follows from their steps alone
+//! ([`As`]), so nothing is computed twice and no list of commitments is kept.
+//!
+//! | step | since |
+//! |---|---|
+//! | `Proposed` | `update_*` |
+//! | `Committed` | the proposer's `commitment_signed` has it |
+//! | `Revoked` | the other side's `revoke_and_ack` to that |
+//! | `AckCommitted` | the other side's `commitment_signed` has it |
+//! | `Acked` | the proposer's `revoke_and_ack` to that |
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tx::{Contract, Placed, Side};
+use wire::amount::{FeeratePerKw, Msat, Sat};
+use wire::id::HtlcId;
+
+/// How far an update has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Step {
+    /// No commitment has it.
+    Proposed,
+    /// The newest commitment of the other side has it.
+    Committed,
+    /// No commitment of the other side is without it.
+    Revoked,
+    /// The newest commitment of the proposer has it too.
+    AckCommitted,
+    /// No commitment is without it.
+    Acked,
+}
+
+/// Which commitment of a side is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum As {
+    /// The one that its peer would sign now.
+    Draft,
+    /// The newest one that its peer has signed.
+    Signed,
+    /// The oldest one that is not revoked: beside [`As::Signed`], or the same.
+    Settled,
+}
+
+impl As {
+    /// The step from which an update is in a commitment of `owner`.
+    fn since(self, owner: Side, proposer: Side) -> Step {
+        match (self, owner == proposer) {
+            (As::Draft, false) => Step::Proposed,
+            (As::Signed, false) => Step::Committed,
+            (As::Settled, false) | (As::Draft, true) => Step::Revoked,
+            (As::Signed, true) => Step::AckCommitted,
+            (As::Settled, true) => Step::Acked,
+        }
+    }
+}
+
+/// Names a contract in a channel: each side counts its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ContractId {
+    /// Who pays.
+    pub offered_by: Side,
+    /// Counted up from 0.
+    pub id: HtlcId,
+}
+
+/// A contract under way.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// How much.
+    pub amount: Msat,
+    /// Under which terms.
+    pub contract: Arc<dyn Contract>,
+    /// How far it is in.
+    pub added: Step,
+    /// How far it is out, if somebody has begun with that.
+    pub removed: Option<Removal>,
+}
+
+/// The end of a contract, proposed by the side that is paid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Removal {
+    /// How far.
+    pub step: Step,
+    /// Whether the money goes to whoever was to be paid.
+    pub paid: bool,
+}
+
+/// Who has what. Both sides have the same once nothing is under way.
+#[derive(Clone, Debug)]
+pub struct Ledger {
+    capacity: Msat,
+    /// What each side has beside all that it has offered.
+    opener: Msat,
+    acceptor: Msat,
+    entries: BTreeMap<ContractId, Entry>,
+    /// The number of the next contract of each side.
+    opener_next: HtlcId,
+    acceptor_next: HtlcId,
+    /// The rate in all commitments, then those on their way.
+    rate: FeeratePerKw,
+    rates: Vec<(Step, FeeratePerKw)>,
+}
+
+/// What a commitment says of money.
+#[derive(Clone, Debug)]
+pub struct View {
+    /// The opener's, before fees.
+    pub to_opener: Msat,
+    /// The acceptor's.
+    pub to_acceptor: Msat,
+    /// By which fees are reckoned.
+    pub feerate: FeeratePerKw,
+    /// The contracts in it.
+    pub contracts: Vec<(ContractId, Placed)>,
+}
+
+impl View {
+    /// What one side has.
+    pub const fn balance(&self, side: Side) -> Msat {
+        match side {
+            Side::Opener => self.to_opener,
+            Side::Acceptor => self.to_acceptor,
+        }
+    }
+}
+
+/// Something that left the ledger: no commitment has it any more.
+#[derive(Clone, Debug)]
+pub struct Gone {
+    /// Which one.
+    pub id: ContractId,
+    /// How it ended.
+    pub paid: bool,
+}
+
+impl Ledger {
+    /// A channel with nothing but two balances. Nothing if the opener has not so much to give.
+    pub fn new(capacity: Sat, pushed: Msat, rate: FeeratePerKw) -> Option<Self> {
+        let capacity = capacity.to_msat()?;
+        Some(Self {
+            capacity,
+            opener: Msat(capacity.0.checked_sub(pushed.0)?),
+            acceptor: pushed,
+            entries: BTreeMap::new(),
+            opener_next: HtlcId(0),
+            acceptor_next: HtlcId(0),
+            rate,
+            rates: Vec::new(),
+        })
+    }
+
+    /// The contracts that some commitment has or will have.
+    pub const fn entries(&self) -> &BTreeMap<ContractId, Entry> {
+        &self.entries
+    }
+
+    /// The number of the next contract that this side offers.
+    pub const fn next_id(&self, side: Side) -> HtlcId {
+        match side {
+            Side::Opener => self.opener_next,
+            Side::Acceptor => self.acceptor_next,
+        }
+    }
+
+    /// What a side has beside all that it has offered, whatever becomes of that.
+    pub const fn free(&self, side: Side) -> Msat {
+        match side {
+            Side::Opener => self.opener,
+            Side::Acceptor => self.acceptor,
+        }
+    }
+
+    /// What a commitment of `owner` says.
+    pub fn view(&self, owner: Side, which: As) -> View {
+        let [mut to_opener, mut to_acceptor] = [self.opener, self.acceptor];
+        let mut give = |side: Side, amount: Msat| match side {
+            Side::Opener => to_opener.0 += amount.0,
+            Side::Acceptor => to_acceptor.0 += amount.0,
+        };
+        let mut contracts = Vec::with_capacity(self.entries.len());
+        let mut inside = 0;
+        for (id, entry) in &self.entries {
+            let payer = id.offered_by;
+            let removed = entry.removed.filter(|it| it.step >= which.since(owner, payer.other()));
+            if entry.added < which.since(owner, payer) {
+                give(payer, entry.amount);
+            } else if let Some(removal) = removed {
+                give(if removal.paid { payer.other() } else { payer }, entry.amount);
+            } else {
+                inside += entry.amount.0;
+                let contract = entry.contract.clone();
+                contracts.push((*id, Placed { offered_by: payer, amount: entry.amount, contract }));
+            }
+        }
+        let total = to_opener.0 + to_acceptor.0 + inside;
+        assert_eq!(total, self.capacity.0, "money is conserved");
+        View { to_opener, to_acceptor, feerate: self.feerate(owner, which), contracts }
+    }
+
+    /// The fee rate of a commitment of `owner`.
+    pub fn feerate(&self, owner: Side, which: As) -> FeeratePerKw {
+        let since = which.since(owner, Side::Opener);
+        let newest = self.rates.iter().rev().find(|(step, _)| *step >= since);
+        newest.map_or(self.rate, |(_, rate)| *rate)
+    }
+
+    /// The rates that are so far on their way, the newest last.
+    pub fn rates_at(&self, at: Step) -> impl Iterator<Item = FeeratePerKw> {
+        self.rates.iter().filter(move |(step, _)| *step == at).map(|(_, rate)| *rate)
+    }
+
+    /// Whether there is something that a signature of this side would add to its peer's commitment.
+    pub fn has_unsigned(&self, by: Side) -> bool {
+        let unsigned = |proposer: Side, step: Step| {
+            step == if proposer == by { Step::Proposed } else { Step::Revoked }
+        };
+        let entry = |(id, entry): (&ContractId, &Entry)| {
+            unsigned(id.offered_by, entry.added)
+                || entry.removed.is_some_and(|it| unsigned(id.offered_by.other(), it.step))
+        };
+        self.entries.iter().any(entry)
+            || self.rates.iter().any(|(step, _)| unsigned(Side::Opener, *step))
+    }
+
+    /// `update_add_htlc` and its like. Nothing if the side has not so much.
+    pub fn add(
+        &mut self,
+        by: Side,
+        amount: Msat,
+        contract: Arc<dyn Contract>,
+    ) -> Option<ContractId> {
+        let (free, next) = match by {
+            Side::Opener => (&mut self.opener, &mut self.opener_next),
+            Side::Acceptor => (&mut self.acceptor, &mut self.acceptor_next),
+        };
+        let after = HtlcId(next.0.checked_add(1)?);
+        *free = Msat(free.0.checked_sub(amount.0)?);
+        let id = ContractId { offered_by: by, id: std::mem::replace(next, after) };
+        self.entries.insert(id, Entry { amount, contract, added: Step::Proposed, removed: None });
+        Some(id)
+    }
+
+    /// `update_fulfill_htlc` and its like. False if that contract cannot be ended now: only one that
+    /// every commitment has, and once.
+    pub fn remove(&mut self, id: ContractId, paid: bool) -> bool {
+        match self.entries.get_mut(&id) {
+            Some(Entry { added: Step::Acked, removed: removed @ None, .. }) => {
+                *removed = Some(Removal { step: Step::Proposed, paid });
+                true
+            }
+            Some(_) | None => false,
+        }
+    }
+
+    /// `update_fee`.
+    pub fn set_rate(&mut self, rate: FeeratePerKw) {
+        match self.rates.last_mut() {
+            Some((Step::Proposed, last)) => *last = rate,
+            Some(_) | None => self.rates.push((Step::Proposed, rate)),
+        }
+    }
+
+    /// `commitment_signed` of this side.
+    pub fn sign(&mut self, by: Side) {
+        self.pass(|proposer, step| match (step, proposer == by) {
+            (Step::Proposed, true) => Step::Committed,
+            (Step::Revoked, false) => Step::AckCommitted,
+            _ => step,
+        });
+    }
+
+    /// `revoke_and_ack` of this side. Returns what is over.
+    pub fn revoke(&mut self, by: Side) -> Vec<Gone> {
+        self.pass(|proposer, step| match (step, proposer == by) {
+            (Step::Committed, false) => Step::Revoked,
+            (Step::AckCommitted, true) => Step::Acked,
+            _ => step,
+        });
+        while let Some(&(Step::Acked, rate)) = self.rates.first() {
+            self.rate = rate;
+            self.rates.remove(0);
+        }
+        let is_over = |_: &ContractId, entry: &mut Entry| {
+            entry.removed.is_some_and(|it| it.step == Step::Acked)
+        };
+        let over: Vec<_> = self.entries.extract_if(.., is_over).collect();
+        over.into_iter().map(|(id, entry)| self.settle(id, &entry)).collect()
+    }
+
+    /// The connection is gone, and with it what this side has proposed and not signed. What `by`'s
+    /// peer has proposed, that peer says again itself.
+    pub fn forget_unsigned(&mut self, by: Side) {
+        let is_new = |id: &ContractId, entry: &mut Entry| {
+            id.offered_by == by && entry.added == Step::Proposed
+        };
+        let new: Vec<_> = self.entries.extract_if(.., is_new).collect();
+        let (free, next) = match by {
+            Side::Opener => (&mut self.opener, &mut self.opener_next),
+            Side::Acceptor => (&mut self.acceptor, &mut self.acceptor_next),
+        };
+        next.0 -= new.len() as u64;
+        free.0 += new.iter().map(|(_, entry)| entry.amount.0).sum::<u64>();
+        for (id, entry) in &mut self.entries {
+            let is_new = |it: Removal| id.offered_by != by && it.step == Step::Proposed;
+            entry.removed = entry.removed.filter(|it| !is_new(*it));
+        }
+        if by == Side::Opener {
+            self.rates.retain(|(step, _)| *step != Step::Proposed);
+        }
+    }
+
+    /// Moves the money of what is over.
+    fn settle(&mut self, id: ContractId, entry: &Entry) -> Gone {
+        let paid = entry.removed.is_some_and(|it| it.paid);
+        let payee = if paid { id.offered_by.other() } else { id.offered_by };
+        match payee {
+            Side::Opener => self.opener.0 += entry.amount.0,
+            Side::Acceptor => self.acceptor.0 += entry.amount.0,
+        }
+        Gone { id, paid }
+    }
+
+    fn pass(&mut self, step: impl Fn(Side, Step) -> Step) {
+        for (id, entry) in &mut self.entries {
+            entry.added = step(id.offered_by, entry.added);
+            if let Some(removal) = &mut entry.removed {
+                removal.step = step(id.offered_by.other(), removal.step);
+            }
+        }
+        for (at, _) in &mut self.rates {
+            *at = step(Side::Opener, *at);
+        }
+    }
+}

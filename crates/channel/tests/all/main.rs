@@ -1,0 +1,3 @@
+//! Channels that pay, lose their connection, close and cheat.
+
+mod ledger;
