@@ -244,8 +244,8 @@ impl Ledger {
         Some(id)
     }
 
-    /// `update_fulfill_htlc` and its like. False if that contract cannot be ended now: only one that
-    /// every commitment has, and once.
+    /// `update_fulfill_htlc` and its like. False if that contract cannot be ended now: only one
+    /// that every commitment has, and once.
     pub fn remove(&mut self, id: ContractId, paid: bool) -> bool {
         match self.entries.get_mut(&id) {
             Some(Entry { added: Step::Acked, removed: removed @ None, .. }) => {

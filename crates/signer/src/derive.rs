@@ -6,7 +6,7 @@
 //! |---|---|---|
 //! | purpose | 9735 | Lightning's port |
 //! | coin | 0 on mainnet, 1 on all others | SLIP 44 |
-//! | family | 0: a node's identity | what the key is for |
+//! | family | 0: a node's identity, 1: its channels | what the key is for |
 //! | index | 0 to 2^31 - 1 | which node of the installation |
 //!
 //! No BIP has the number 9735 and no other node that we know derives from it (LND: 1017). So words
@@ -24,6 +24,7 @@ use noise::{Fault, IdentityKey, PublicKey};
 use secp256k1::{SECP256K1, SecretKey};
 use static_assertions::assert_not_impl_any;
 
+use crate::channel::ChannelKeys;
 use crate::fault::IndexFault;
 use crate::secret::{Secret, burning};
 use crate::seed::Seed;
@@ -39,6 +40,7 @@ pub const NODE_INDEX_MAX: u32 = (1 << 31) - 1;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Family {
     Node = 0,
+    Channels = 1,
 }
 
 /// Which node of an installation.
@@ -70,6 +72,11 @@ impl Seed {
     pub fn node_key(&self, network: Network, index: NodeIndex) -> NodeKey {
         let mut scalar = self.derive(path(network, Family::Node, index));
         NodeKey::take(scalar.as_mut()).expect("BIP 32 makes keys")
+    }
+
+    /// What the keys of a node's channels follow from.
+    pub fn channel_keys(&self, network: Network, index: NodeIndex) -> ChannelKeys {
+        ChannelKeys::new(self.derive(path(network, Family::Channels, index)))
     }
 
     fn derive(&self, path: [ChildNumber; 4]) -> Secret<32> {

@@ -24,6 +24,7 @@
 
 mod account;
 mod api;
+mod channel;
 mod codec;
 mod derive;
 mod fault;
@@ -40,6 +41,11 @@ mod zbase32;
 
 pub use account::{Account, Branch, KEY_INDEX_MAX, KeyIndex, KeyPlace, WALLET_PURPOSE, WalletKey};
 pub use api::{Answer, Ask, ConnectionId, Refusal, topic};
+pub use channel::{
+    CHANNELS_MAX, COMMITMENT_RATE_MAX, COMMITMENT_RATE_MIN, CONTRACTS_MAX, ChannelAnswer,
+    ChannelAsk, ChannelChange, ChannelKeys, ChannelOp, ChannelRefusal, Channels, DELAY_MAX,
+    DUST_SAT_MAX, DUST_SAT_MIN, Decided, PAYMENT_KEYS, PEER_DELAY_MIN, SetUp, ShownKeys,
+};
 pub use codec::{ANSWER_BYTES_MAX, ASK_BYTES_MAX, CODEC_VERSION, Frame, Malformed, RecordFlaw};
 pub use derive::{NODE_INDEX_MAX, NodeIndex, NodeKey, PURPOSE};
 pub use fault::{

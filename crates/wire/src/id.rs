@@ -16,6 +16,9 @@ bytes! {
     ChannelId(32) shown;
     /// Names a channel before its funding is known.
     TemporaryChannelId(32) shown;
+    /// Our own name of a channel, from its birth to its end: in what is saved, and to the signer,
+    /// whose keys follow from it. It is drawn, and no peer ever sees it.
+    ChannelKey(32) shown;
     /// The genesis block hash of a chain, in the order of bytes that messages use.
     ChainHash(32) shown;
     /// SHA-256 of a payment's preimage.

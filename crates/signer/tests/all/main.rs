@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod accounts;
+mod channels;
 mod codec;
 mod derivation;
 mod files;

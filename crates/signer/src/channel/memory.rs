@@ -1,0 +1,103 @@
+//! What a signer remembers of a channel: never signed twice for a number, never back.
+
+use bitcoin::Txid;
+use tx::{Meaning, RevokedSecrets, Side};
+use wire::amount::FeeratePerKw;
+use wire::id::{CommitmentNumber, PerCommitmentSecret};
+use wire::key::Point;
+
+use super::SetUp;
+
+/// A channel, as its signer knows it.
+#[derive(Clone, Debug)]
+pub(super) struct Memory {
+    pub(super) setup: SetUp,
+    /// Our newest commitment that the peer has signed; all before it are revoked.
+    pub(super) local: Option<Agreed>,
+    /// The peer's newest commitment that we have signed.
+    pub(super) remote: Option<Agreed>,
+    /// The points of the peer's commitments that are not revoked: of the newest, and before it.
+    pub(super) points: [Option<(CommitmentNumber, Point)>; 2],
+    pub(super) secrets: RevokedSecrets,
+    /// Our newest commitment was signed, to be published.
+    pub(super) closing: bool,
+}
+
+/// A commitment that is agreed on.
+#[derive(Clone, Debug)]
+pub(super) struct Agreed {
+    pub(super) meaning: Meaning,
+    pub(super) txid: Txid,
+}
+
+/// What an answer changes. It is saved before the answer is given.
+#[derive(Clone, Debug)]
+pub enum ChannelChange {
+    /// A new channel.
+    SetUp(Box<SetUp>),
+    /// A commitment of the peer is signed.
+    SignedRemote {
+        /// What it means.
+        meaning: Box<Meaning>,
+        /// Its id.
+        txid: Txid,
+    },
+    /// A commitment of ours is signed by the peer, and the one before is revoked.
+    Advanced {
+        /// What it means.
+        meaning: Box<Meaning>,
+        /// Its id.
+        txid: Txid,
+    },
+    /// The peer has revoked a commitment.
+    Revoked {
+        /// Which one.
+        number: CommitmentNumber,
+        /// With this.
+        secret: PerCommitmentSecret,
+    },
+    /// Our newest commitment is signed.
+    Closing,
+}
+
+impl Agreed {
+    /// Whether it is the same transaction, second stages included: those follow from the rate.
+    pub(super) fn is(&self, txid: Txid, rate: FeeratePerKw) -> bool {
+        self.txid == txid && self.meaning.feerate == rate
+    }
+}
+
+impl Memory {
+    pub(super) fn new(setup: SetUp) -> Self {
+        Self {
+            setup,
+            local: None,
+            remote: None,
+            points: [None; 2],
+            secrets: RevokedSecrets::default(),
+            closing: false,
+        }
+    }
+
+    /// The newest commitment of a side.
+    pub(super) fn newest(&self, owner: Side) -> Option<&Agreed> {
+        if owner == self.setup.side { self.local.as_ref() } else { self.remote.as_ref() }
+    }
+
+    pub(super) fn evolve(&mut self, change: &ChannelChange) {
+        match change {
+            ChannelChange::SetUp(_) => {}
+            ChannelChange::SignedRemote { meaning, txid } => {
+                self.points = [Some((meaning.number, meaning.point)), self.points[0]];
+                self.remote = Some(Agreed { meaning: (**meaning).clone(), txid: *txid });
+            }
+            ChannelChange::Advanced { meaning, txid } => {
+                self.local = Some(Agreed { meaning: (**meaning).clone(), txid: *txid });
+            }
+            ChannelChange::Revoked { number, secret } => {
+                self.secrets.insert(*number, secret).expect("it was judged before");
+            }
+            ChannelChange::Closing => self.closing = true,
+        }
+    }
+}

@@ -1,0 +1,335 @@
+//! The keys of channels, and what a signer remembers of each.
+//!
+//! Questions that move a channel forward are *ratchets*: keyed by the channel, what is asked and
+//! the number of the commitment. The same transactions again get the same answer, others for the
+//! same number are refused as an alarm. What changes is saved before the answer is given
+//! ([`Channels::decide`] says it, [`Channels::evolve`] does it, live and after a restart).
+//!
+//! A signer never believes a transaction: it builds each from its meaning. It verifies what the
+//! peer has signed before it gives up the commitment before.
+
+mod api;
+mod judge;
+mod keys;
+mod memory;
+
+use std::collections::BTreeMap;
+
+use secp256k1::{Message, SECP256K1, SecretKey};
+use tx::{Commitment, CommitmentSeed, Meaning, Placed, SecretIndex, Templates, derived_secret};
+use wire::id::{ChannelKey, CommitmentNumber, PerCommitmentSecret};
+use wire::key::{Point, Signature};
+
+pub use api::{ChannelAnswer, ChannelAsk, ChannelOp, ChannelRefusal, SetUp, ShownKeys};
+pub use judge::{
+    COMMITMENT_RATE_MAX, COMMITMENT_RATE_MIN, CONTRACTS_MAX, DELAY_MAX, DUST_SAT_MAX, DUST_SAT_MIN,
+    PEER_DELAY_MIN,
+};
+pub use keys::{ChannelKeys, PAYMENT_KEYS};
+pub use memory::ChannelChange;
+
+use api::ChannelRefusal as No;
+use keys::Use;
+use memory::{Agreed, Memory};
+
+/// Channels of one signer.
+pub const CHANNELS_MAX: usize = 100_000;
+
+/// All channels of one node, as its signer knows them.
+pub struct Channels {
+    keys: ChannelKeys,
+    templates: Templates,
+    memory: BTreeMap<ChannelKey, Memory>,
+}
+
+/// What a question leads to: the change, which is saved before the answer leaves.
+pub type Decided = (Option<ChannelChange>, ChannelAnswer);
+
+impl Channels {
+    /// A signer's channels, before any was saved. Contracts without a template are refused.
+    pub const fn new(keys: ChannelKeys, templates: Templates) -> Self {
+        Self { keys, templates, memory: BTreeMap::new() }
+    }
+
+    /// Judges a question, and answers it. Nothing has changed before [`Channels::evolve`].
+    pub fn decide(&self, ask: &ChannelAsk) -> Result<Decided, No> {
+        let channel = &ask.channel;
+        match &ask.op {
+            ChannelOp::Keys => Ok((None, self.shown(channel))),
+            ChannelOp::SetUp(setup) => self.set_up(channel, setup),
+            ChannelOp::SignRemote { meaning, secrets } => {
+                self.sign_remote(channel, &self.read(meaning)?, secrets)
+            }
+            ChannelOp::Advance { meaning, secrets, signature, stages } => {
+                self.advance(channel, (&self.read(meaning)?, secrets), (signature, stages))
+            }
+            ChannelOp::Revoked { number, secret } => self.revoked(channel, *number, secret),
+            ChannelOp::SignLocal { meaning } => self.sign_local(channel, &self.read(meaning)?),
+        }
+    }
+
+    /// The same meaning, with contracts as our own templates read them: whoever asks may mean
+    /// something else by the same terms.
+    fn read(&self, meaning: &Meaning) -> Result<Meaning, No> {
+        let read = |placed: &Placed| {
+            let contract = &placed.contract;
+            let contract = self.templates.read(contract.kind(), &contract.terms())?;
+            Ok(Placed { contract, ..*placed })
+        };
+        let contracts: Result<_, _> = meaning.contracts.iter().map(read).collect();
+        Ok(Meaning { contracts: contracts.map_err(No::Contract)?, ..*meaning })
+    }
+
+    /// Takes a change in: one that was just decided, or one that was saved.
+    pub fn evolve(&mut self, channel: ChannelKey, change: &ChannelChange) {
+        match change {
+            ChannelChange::SetUp(setup) => {
+                self.memory.insert(channel, Memory::new((**setup).clone()));
+            }
+            ChannelChange::SignedRemote { .. }
+            | ChannelChange::Advanced { .. }
+            | ChannelChange::Revoked { .. }
+            | ChannelChange::Closing => {
+                let memory = self.memory.get_mut(&channel);
+                memory.expect("a channel begins with its terms").evolve(change);
+            }
+        }
+    }
+
+    fn shown(&self, channel: &ChannelKey) -> ChannelAnswer {
+        let seed = self.keys.seed(channel);
+        let point = |number| seed.point(index(CommitmentNumber(number)).expect("there are more"));
+        ChannelAnswer::Keys(Box::new(ShownKeys {
+            funding_key: self.keys.point(channel, Use::Funding),
+            basepoints: self.keys.basepoints(channel),
+            points: [point(0), point(1)],
+        }))
+    }
+
+    fn set_up(&self, channel: &ChannelKey, setup: &SetUp) -> Result<Decided, No> {
+        match self.memory.get(channel) {
+            Some(memory) if memory.setup == *setup => return Ok((None, ChannelAnswer::Done)),
+            Some(_) => return Err(No::AlreadySetUp),
+            None if self.memory.len() >= CHANNELS_MAX => {
+                return Err(No::TooMany { max: CHANNELS_MAX });
+            }
+            None => setup.judge()?,
+        }
+        let ours = setup.terms.party(setup.side);
+        let funding_key = self.keys.point(channel, Use::Funding);
+        if ours.funding_key != funding_key || ours.keys != self.keys.basepoints(channel) {
+            return Err(No::ForeignKeys);
+        }
+        Ok((Some(ChannelChange::SetUp(Box::new(setup.clone()))), ChannelAnswer::Done))
+    }
+
+    fn sign_remote(
+        &self,
+        channel: &ChannelKey,
+        meaning: &Meaning,
+        secrets: &[Vec<u8>],
+    ) -> Result<Decided, No> {
+        let memory = self.known(channel)?;
+        let peer = memory.setup.side.other();
+        if meaning.owner != peer {
+            return Err(No::WrongOwner { want: peer });
+        }
+        let (is_new, unrevoked) = (is_next(memory.remote.as_ref(), meaning), memory.secrets.next());
+        let newest = memory.remote.as_ref().map(|it| it.meaning.number);
+        let out_of_turn = No::OutOfTurn { number: meaning.number, newest, unrevoked };
+        if is_new {
+            if meaning.number.0 > unrevoked.0.saturating_add(1) {
+                return Err(out_of_turn);
+            }
+            memory.judge(meaning, secrets)?;
+        } else if newest != Some(meaning.number) {
+            return Err(out_of_turn);
+        }
+        let built = meaning.build(&memory.setup.terms);
+        let txid = same(memory.remote.as_ref().filter(|_| !is_new), meaning, &built)?;
+        if is_new && built.unpaid.0 > 0 {
+            return Err(No::Fee { missing: built.unpaid });
+        }
+        let answer = self.remote_signatures(channel, memory, meaning, &built);
+        let change = ChannelChange::SignedRemote { meaning: Box::new(meaning.clone()), txid };
+        Ok((is_new.then_some(change), answer))
+    }
+
+    fn remote_signatures(
+        &self,
+        channel: &ChannelKey,
+        memory: &Memory,
+        meaning: &Meaning,
+        built: &Commitment,
+    ) -> ChannelAnswer {
+        let terms = &memory.setup.terms;
+        let mut funding = self.keys.secret(channel, Use::Funding);
+        let signature = sign(built.digest(terms), &funding);
+        funding.non_secure_erase();
+        let mut stages = built.second_stages(terms, meaning).peekable();
+        if stages.peek().is_none() {
+            return ChannelAnswer::RemoteSigned { signature, stages: Vec::new() };
+        }
+        let mut base = self.keys.secret(channel, Use::Htlc);
+        let mut htlc = derived_secret(&base, &meaning.point);
+        let stages = stages.map(|it| sign(it.digest(it.other_sighash), &htlc)).collect();
+        base.non_secure_erase();
+        htlc.non_secure_erase();
+        ChannelAnswer::RemoteSigned { signature, stages }
+    }
+
+    fn advance(
+        &self,
+        channel: &ChannelKey,
+        (meaning, secrets): (&Meaning, &[Vec<u8>]),
+        (signature, stages): (&Signature, &[Signature]),
+    ) -> Result<Decided, No> {
+        let memory = self.known(channel)?;
+        let seed = self.keys.seed(channel);
+        let is_new = is_next(memory.local.as_ref(), meaning);
+        let newest = memory.local.as_ref().map(|it| it.meaning.number);
+        let number = meaning.number;
+        if !is_new && newest != Some(number) {
+            return Err(No::OutOfTurn { number, newest, unrevoked: newest.unwrap_or_default() });
+        }
+        own(memory, &seed, meaning)?;
+        if is_new {
+            if memory.closing {
+                return Err(No::Closing);
+            }
+            memory.judge(meaning, secrets)?;
+        }
+        let built = meaning.build(&memory.setup.terms);
+        let txid = same(memory.local.as_ref().filter(|_| !is_new), meaning, &built)?;
+        if is_new {
+            verify(memory, meaning, &built, (signature, stages))?;
+        }
+        let revoked = number.0.checked_sub(1).map(CommitmentNumber);
+        let secret = revoked.and_then(index).map(|at| seed.secret(at));
+        let following = index(CommitmentNumber(number.0 + 1));
+        let unrevoked = number;
+        let next = following.ok_or(No::OutOfTurn { number, newest, unrevoked })?;
+        let answer = ChannelAnswer::Advanced { secret, next: seed.point(next) };
+        let change = ChannelChange::Advanced { meaning: Box::new(meaning.clone()), txid };
+        Ok((is_new.then_some(change), answer))
+    }
+
+    fn revoked(
+        &self,
+        channel: &ChannelKey,
+        number: CommitmentNumber,
+        secret: &PerCommitmentSecret,
+    ) -> Result<Decided, No> {
+        let memory = self.known(channel)?;
+        if let Some(known) = memory.secrets.secret(number) {
+            let same = known == *secret;
+            return same.then_some((None, ChannelAnswer::Done)).ok_or(No::WrongSecret { number });
+        }
+        let newest = memory.remote.as_ref().map(|it| it.meaning.number);
+        if newest.is_none_or(|newest| number >= newest) {
+            return Err(No::OutOfTurn { number, newest, unrevoked: memory.secrets.next() });
+        }
+        let point = memory.points.iter().flatten().find(|(of, _)| *of == number);
+        let key = SecretKey::from_slice(&secret.0).map_err(|_| No::WrongSecret { number })?;
+        let shown: Point = key.public_key(SECP256K1).into();
+        if point.is_none_or(|(_, point)| *point != shown) {
+            return Err(No::WrongSecret { number });
+        }
+        memory.secrets.clone().insert(number, secret).map_err(No::Secret)?;
+        Ok((Some(ChannelChange::Revoked { number, secret: *secret }), ChannelAnswer::Done))
+    }
+
+    fn sign_local(&self, channel: &ChannelKey, meaning: &Meaning) -> Result<Decided, No> {
+        let memory = self.known(channel)?;
+        let newest = memory.local.as_ref().map(|it| it.meaning.number);
+        let number = meaning.number;
+        if newest != Some(number) {
+            return Err(No::OutOfTurn { number, newest, unrevoked: newest.unwrap_or_default() });
+        }
+        own(memory, &self.keys.seed(channel), meaning)?;
+        let built = meaning.build(&memory.setup.terms);
+        same(memory.local.as_ref(), meaning, &built)?;
+        let mut funding = self.keys.secret(channel, Use::Funding);
+        let signature = sign(built.digest(&memory.setup.terms), &funding);
+        funding.non_secure_erase();
+        let change = (!memory.closing).then_some(ChannelChange::Closing);
+        Ok((change, ChannelAnswer::LocalSigned { signature }))
+    }
+
+    fn known(&self, channel: &ChannelKey) -> Result<&Memory, No> {
+        self.memory.get(channel).ok_or(No::Unknown)
+    }
+}
+
+/// Whether a commitment is the one after the newest.
+fn is_next(newest: Option<&Agreed>, meaning: &Meaning) -> bool {
+    meaning.number.0 == newest.map_or(0, |it| it.meaning.number.0.saturating_add(1))
+}
+
+/// Whether it is our commitment, with our point.
+fn own(memory: &Memory, seed: &CommitmentSeed, meaning: &Meaning) -> Result<(), No> {
+    let (want, number) = (memory.setup.side, meaning.number);
+    if meaning.owner != want {
+        return Err(No::WrongOwner { want });
+    }
+    match index(number) {
+        Some(at) if seed.point(at) == meaning.point => Ok(()),
+        Some(_) | None => Err(No::WrongPoint { number }),
+    }
+}
+
+/// What was agreed on for a number stays.
+fn same(
+    agreed: Option<&Agreed>,
+    meaning: &Meaning,
+    built: &Commitment,
+) -> Result<bitcoin::Txid, No> {
+    let txid = built.transaction.compute_txid();
+    match agreed {
+        Some(agreed) if !agreed.is(txid, meaning.feerate) => {
+            Err(No::Otherwise { number: meaning.number, got: txid, have: agreed.txid })
+        }
+        Some(_) | None => Ok(txid),
+    }
+}
+
+/// What the peer has signed is what it has to sign.
+fn verify(
+    memory: &Memory,
+    meaning: &Meaning,
+    built: &Commitment,
+    (signature, stages): (&Signature, &[Signature]),
+) -> Result<(), No> {
+    let (terms, number) = (&memory.setup.terms, meaning.number);
+    if built.unpaid.0 > 0 {
+        return Err(No::Fee { missing: built.unpaid });
+    }
+    let peer = terms.party(memory.setup.side.other());
+    if !is_signed(built.digest(terms), signature, &peer.funding_key) {
+        return Err(No::BadSignature { number, stage: None });
+    }
+    let wanted: Vec<_> = built.second_stages(terms, meaning).collect();
+    if wanted.len() != stages.len() {
+        return Err(No::StageCount { got: stages.len(), want: wanted.len() });
+    }
+    for (at, (stage, signature)) in wanted.iter().zip(stages).enumerate() {
+        if !is_signed(stage.digest(stage.other_sighash), signature, &built.keys.other_htlc) {
+            return Err(No::BadSignature { number, stage: Some(at) });
+        }
+    }
+    Ok(())
+}
+
+fn is_signed(digest: [u8; 32], signature: &Signature, key: &Point) -> bool {
+    let mut signature = signature.ecdsa();
+    signature.normalize_s();
+    SECP256K1.verify_ecdsa(&Message::from_digest(digest), &signature, key.key()).is_ok()
+}
+
+fn sign(digest: [u8; 32], key: &SecretKey) -> Signature {
+    SECP256K1.sign_ecdsa(&Message::from_digest(digest), key).into()
+}
+
+fn index(number: CommitmentNumber) -> Option<SecretIndex> {
+    SecretIndex::of(number)
+}
