@@ -87,15 +87,26 @@ pub enum Purpose {
     },
 }
 
-impl Meaning {
-    /// The direction of a contract, as the owner sees it.
-    pub fn direction(&self, placed: &Placed) -> Direction {
-        match placed.offered_by == self.owner {
+impl Placed {
+    /// The way its money goes, as the owner of a commitment sees it.
+    pub fn direction(&self, owner: Side) -> Direction {
+        match self.offered_by == owner {
             true => Direction::Offered,
             false => Direction::Received,
         }
     }
 
+    /// Whether it has no output in the commitment of `owner`: what is left after the second stage
+    /// would be dust.
+    pub fn is_trimmed(&self, terms: &Terms, owner: Side, rate: FeeratePerKw) -> bool {
+        let stage = self.contract.stage(terms.form, self.direction(owner));
+        let fee = stage.map_or(Sat(0), |it| terms.form.second_stage_fee(rate, it.weight));
+        let least = terms.party(owner).dust_limit.0.saturating_add(fee.0);
+        self.amount.floor_to_sat().0 < least
+    }
+}
+
+impl Meaning {
     /// Builds the commitment.
     pub fn build(&self, terms: &Terms) -> Commitment {
         let keys = CommitmentKeys::new(terms, self.owner, &self.point);
@@ -122,24 +133,21 @@ impl Meaning {
     }
 
     fn contract_rows(&self, terms: &Terms, keys: &CommitmentKeys) -> Vec<Row> {
-        let dust_limit = terms.party(self.owner).dust_limit;
         let row = |(index, placed): (usize, &Placed)| {
-            let place = Place { form: terms.form, direction: self.direction(placed), keys };
-            let stage = placed.contract.stage(&place);
-            let fee =
-                stage.map_or(Sat(0), |it| terms.form.second_stage_fee(self.feerate, it.weight));
-            let value = placed.amount.floor_to_sat();
-            (value.0 >= dust_limit.0.saturating_add(fee.0)).then(|| {
-                let script = placed.contract.script(&place);
-                Row {
-                    pays_to: script.to_p2wsh(),
-                    order: placed.contract.order(),
-                    output: Output {
-                        purpose: Purpose::Contract { index, stage },
-                        value,
-                        script: Some(script),
-                    },
-                }
+            let direction = placed.direction(self.owner);
+            if placed.is_trimmed(terms, self.owner, self.feerate) {
+                return None;
+            }
+            let script = placed.contract.script(&Place { form: terms.form, direction, keys });
+            let stage = placed.contract.stage(terms.form, direction);
+            Some(Row {
+                pays_to: script.to_p2wsh(),
+                order: placed.contract.order(),
+                output: Output {
+                    purpose: Purpose::Contract { index, stage },
+                    value: placed.amount.floor_to_sat(),
+                    script: Some(script),
+                },
             })
         };
         let mut rows = Vec::with_capacity(self.contracts.len() + 4);

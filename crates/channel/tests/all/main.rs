@@ -1,3 +1,4 @@
 //! Channels that pay, lose their connection, close and cheat.
 
 mod ledger;
+mod live;

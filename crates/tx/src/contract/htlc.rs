@@ -96,14 +96,14 @@ impl Contract for Htlc {
         self.cltv_expiry.0
     }
 
-    fn stage(&self, place: &Place<'_>) -> Option<Stage> {
-        let weight = match (place.direction, place.form) {
+    fn stage(&self, form: Form, direction: Direction) -> Option<Stage> {
+        let weight = match (direction, form) {
             (Direction::Offered, Form::StaticRemoteKey) => 663,
             (Direction::Offered, Form::Anchors) => 666,
             (Direction::Received, Form::StaticRemoteKey) => 703,
             (Direction::Received, Form::Anchors) => 706,
         };
-        let lock_time = match place.direction {
+        let lock_time = match direction {
             Direction::Offered => LockTime(self.cltv_expiry.0),
             Direction::Received => LockTime(0),
         };

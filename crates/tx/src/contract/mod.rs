@@ -36,7 +36,7 @@ pub trait Contract: fmt::Debug + Send + Sync {
     /// What outputs of the same amount and script are ordered by: `cltv_expiry`.
     fn order(&self) -> u32;
     /// The second stage through which the owner of the commitment takes its output, if there is.
-    fn stage(&self, place: &Place<'_>) -> Option<Stage>;
+    fn stage(&self, form: Form, direction: Direction) -> Option<Stage>;
     /// All ways to spend its output.
     fn ways(&self, place: &Place<'_>) -> Vec<Way>;
     /// Whether this is the secret that [`Item::Secret`] stands for.

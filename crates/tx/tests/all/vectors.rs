@@ -157,7 +157,7 @@ fn check_stage(
     let remote = sign(stage.digest(stage.other_sighash), &keys.remote_htlc);
     assert_eq!(der(&remote), hex(signature));
     let local = sign(stage.digest(EcdsaSighashType::All), &keys.local_htlc);
-    let direction = meaning.direction(placed);
+    let direction = placed.direction(meaning.owner);
     let place = Place { form: terms.form, direction, keys: &built.keys };
     let ways = placed.contract.ways(&place);
     let way = ways.into_iter().find(|way| way.who == Who::Owner).expect("the owner has a way");

@@ -1,0 +1,414 @@
+//! Two channels with a signer each: messages that wait and are lost, disks that lag, crashes at any
+//! moment. What both have in the end is the same, and each signature on the way was a true one.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use bitcoin::hashes::{Hash as _, sha256};
+use bitcoin::{OutPoint, Txid};
+use channel::{
+    As, AskId, Begun, Change, ContractId, Effect, End, Event, Limits, Live, Offer, Outcome, Taken,
+};
+use signer::{ChannelAnswer, ChannelAsk, ChannelOp, Channels, NodeIndex, Seed, SetUp, ShownKeys};
+use tx::{Form, Funding, Meaning, Party, Side, Templates, Terms};
+use wire::amount::{BlockHeight, CsvDelay, FeeratePerKw, HtlcCount, Msat, Sat};
+use wire::dice::Dice;
+use wire::id::{
+    ChannelId, ChannelKey, CommitmentNumber, OnionPacket, PaymentHash, PaymentPreimage,
+};
+use wire::key::Signature;
+use wire::list::Blob;
+use wire::{Message, Network};
+
+const KEY: ChannelKey = ChannelKey([3; 32]);
+const CAPACITY: Sat = Sat(2_000_000);
+const PUSHED: Msat = Msat(900_000_000);
+const RATE: FeeratePerKw = FeeratePerKw(1_000);
+pub const SIDES: [Side; 2] = [Side::Opener, Side::Acceptor];
+
+/// One side: a channel, the log that it is saved in, and its signer.
+struct Half {
+    begun: Begun,
+    live: Live,
+    log: Vec<Change>,
+    durable: usize,
+    /// Effects, each behind the changes that it waits for.
+    waiting: VecDeque<(usize, Effect)>,
+    signer: Channels,
+    asked: VecDeque<(AskId, ChannelAsk)>,
+    inbox: VecDeque<Message>,
+    told: Vec<Event>,
+}
+
+fn channels(entropy: u8) -> Channels {
+    let seed = Seed::take(&mut [entropy; 32]).expect("entropy of 32 bytes is a seed");
+    let keys = seed.channel_keys(Network::Regtest, NodeIndex::FIRST);
+    Channels::new(keys, Templates::bolt3())
+}
+
+fn ask(signer: &mut Channels, op: ChannelOp) -> ChannelAnswer {
+    let (change, answer) = signer
+        .decide(&ChannelAsk { channel: KEY, op })
+        .unwrap_or_else(|refusal| panic!("{refusal}"));
+    if let Some(change) = change {
+        signer.evolve(KEY, &change);
+    }
+    answer
+}
+
+fn shown(signer: &mut Channels) -> ShownKeys {
+    match ask(signer, ChannelOp::Keys) {
+        ChannelAnswer::Keys(keys) => *keys,
+        ChannelAnswer::Done
+        | ChannelAnswer::RemoteSigned { .. }
+        | ChannelAnswer::Advanced { .. }
+        | ChannelAnswer::LocalSigned { .. } => panic!("keys were asked for"),
+    }
+}
+
+fn party(keys: &ShownKeys, dust: u64) -> Party {
+    let (funding_key, delay) = (keys.funding_key, CsvDelay(144));
+    Party { funding_key, keys: keys.basepoints, dust_limit: Sat(dust), delay }
+}
+
+fn first(signers: &mut [Channels; 2], owner: Side, shown: &[ShownKeys; 2]) -> Signature {
+    let meaning = Meaning {
+        owner,
+        number: CommitmentNumber(0),
+        point: shown[owner as usize].points[0],
+        feerate: RATE,
+        to_opener: Msat(CAPACITY.0 * 1_000 - PUSHED.0),
+        to_acceptor: PUSHED,
+        contracts: Vec::new(),
+    };
+    let op = ChannelOp::SignRemote { meaning: meaning.clone(), secrets: Vec::new() };
+    let ChannelAnswer::RemoteSigned { signature, stages } =
+        ask(&mut signers[owner.other() as usize], op)
+    else {
+        panic!("it signs");
+    };
+    let op = ChannelOp::Advance { meaning, secrets: Vec::new(), signature, stages };
+    ask(&mut signers[owner as usize], op);
+    signature
+}
+
+fn pair(form: Form) -> [Half; 2] {
+    let mut signers = [channels(1), channels(2)];
+    let keys = [shown(&mut signers[0]), shown(&mut signers[1])];
+    let outpoint = OutPoint { txid: Txid::from_byte_array([5; 32]), vout: 0 };
+    let terms = Terms {
+        form,
+        funding: Funding { outpoint, value: CAPACITY },
+        opener: party(&keys[0], 354),
+        acceptor: party(&keys[1], 1_000),
+    };
+    for side in SIDES {
+        let setup = SetUp { side, terms, pushed: PUSHED };
+        ask(&mut signers[side as usize], ChannelOp::SetUp(Box::new(setup)));
+    }
+    let signatures = SIDES.map(|owner| first(&mut signers, owner, &keys));
+    let taken = Taken {
+        htlc_minimum: Msat(1),
+        in_flight_max: Msat(1_500_000_000),
+        htlcs_max: HtlcCount(30),
+        reserve: Sat(20_000),
+    };
+    let mut signers = signers.into_iter();
+    SIDES.map(|side| {
+        let begun = Begun {
+            key: KEY,
+            channel_id: ChannelId([9; 32]),
+            setup: SetUp { side, terms, pushed: PUSHED },
+            limits: Limits { local: taken, remote: taken },
+            feerate: RATE,
+            local_points: keys[side as usize].points,
+            remote_points: keys[side.other() as usize].points,
+            signature: signatures[side as usize],
+        };
+        Half {
+            live: Live::new(begun.clone()).expect("there is so much"),
+            begun,
+            log: Vec::new(),
+            durable: 0,
+            waiting: VecDeque::new(),
+            signer: signers.next().expect("there are two"),
+            asked: VecDeque::new(),
+            inbox: VecDeque::new(),
+            told: Vec::new(),
+        }
+    })
+}
+
+impl Half {
+    fn take(&mut self, outcome: Outcome) {
+        self.live.take(&outcome);
+        self.log.extend(outcome.changes);
+        let behind = self.log.len();
+        self.waiting.extend(outcome.effects.into_iter().map(|effect| (behind, effect)));
+    }
+
+    /// The disk has caught up, and what waited for it happens.
+    fn flush(&mut self, to: &mut VecDeque<Message>) {
+        self.durable = self.log.len();
+        while let Some((_, effect)) = self.waiting.pop_front() {
+            match effect {
+                Effect::Send(message) => {
+                    let bytes = message.encode().expect("it fits");
+                    to.push_back(Message::decode(&bytes).expect("it was encoded"));
+                }
+                Effect::Ask(id, ask) => self.asked.push_back((id, *ask)),
+                Effect::Tell(event) => self.told.push(event),
+            }
+        }
+    }
+
+    fn answer(&mut self) {
+        if let Some((id, ask)) = self.asked.pop_front() {
+            let decided = self.signer.decide(&ask);
+            let answer = decided.map(|(change, answer)| {
+                if let Some(change) = change {
+                    self.signer.evolve(ask.channel, &change);
+                }
+                answer
+            });
+            let outcome = self.live.answered(id, answer).unwrap_or_else(|no| panic!("{no}"));
+            self.take(outcome);
+        }
+    }
+
+    fn hear(&mut self) {
+        if !self.live.can_receive() {
+            return;
+        }
+        if let Some(message) = self.inbox.pop_front() {
+            let outcome = self.live.receive(&message);
+            self.take(outcome.unwrap_or_else(|no| panic!("{}: {no}", message.name())));
+        }
+    }
+
+    /// Everything that was not durable is gone.
+    fn crash(&mut self) {
+        self.log.truncate(self.durable);
+        self.waiting.clear();
+        self.asked.clear();
+        self.live = Live::new(self.begun.clone()).expect("there was so much");
+        for change in &self.log {
+            self.live.evolve(change);
+        }
+        let lost = self.live.disconnected();
+        self.take(lost);
+        self.told.extend(self.live.owed());
+    }
+}
+
+fn two(ends: &mut [Half; 2], at: usize) -> (&mut Half, &mut Half) {
+    let [first, second] = ends;
+    if at == 0 { (first, second) } else { (second, first) }
+}
+
+fn reconnect(ends: &mut [Half; 2], crashed: Option<usize>) {
+    for (at, end) in ends.iter_mut().enumerate() {
+        end.inbox.clear();
+        match crashed == Some(at) {
+            true => end.crash(),
+            false => {
+                // What was on its way to the peer is lost with the connection.
+                end.waiting.retain(|(_, effect)| !matches!(effect, Effect::Send(_)));
+                let lost = end.live.disconnected();
+                end.take(lost);
+            }
+        }
+        let hello = end.live.connected();
+        end.take(hello);
+    }
+}
+
+fn preimage(number: u64) -> PaymentPreimage {
+    let mut bytes = [1; 32];
+    bytes[..8].copy_from_slice(&number.to_be_bytes());
+    PaymentPreimage(bytes)
+}
+
+fn hash_of(preimage: &PaymentPreimage) -> PaymentHash {
+    PaymentHash(sha256::Hash::hash(&preimage.0).to_byte_array())
+}
+
+/// Some of the preimages are those of several contracts.
+const PREIMAGES: usize = 4;
+
+fn offer(dice: &mut Dice) -> Offer {
+    let amount = match dice.below(4) {
+        0 => 1 + dice.below(900_000),
+        _ => 1_000_000 + dice.below(80_000_000),
+    };
+    Offer {
+        amount: Msat(amount as u64),
+        payment_hash: hash_of(&preimage(dice.below(PREIMAGES) as u64)),
+        cltv_expiry: BlockHeight(500 + dice.below(3) as u32),
+        onion: Box::new(OnionPacket([0; 1366])),
+        path_key: None,
+    }
+}
+
+fn act(end: &mut Half, dice: &mut Dice) {
+    // What is not possible now is refused and changes nothing.
+    let outcome = match dice.below(5) {
+        0 | 1 => end.live.send_add(offer(dice)).map(|(_, outcome)| outcome).ok(),
+        2 if end.live.side() == Side::Opener => {
+            end.live.send_fee(FeeratePerKw(253 + dice.below(2_000) as u32)).ok()
+        }
+        _ => end_of_any(end, dice),
+    };
+    if let Some(outcome) = outcome {
+        end.take(outcome);
+    }
+}
+
+/// Ends one of the contracts that can be ended.
+fn end_of_any(end: &Half, dice: &mut Dice) -> Option<Outcome> {
+    let side = end.live.side();
+    let open = end.live.contracts().iter();
+    let open = open.filter(|(id, known)| id.offered_by != side && known.end.is_none());
+    let mut open: Vec<_> = open.map(|(id, it)| (*id, it.add.payment_hash)).collect();
+    while !open.is_empty() {
+        let (id, hash) = open.swap_remove(dice.below(open.len()));
+        let opens = (0..PREIMAGES as u64).map(preimage).find(|it| hash_of(it) == hash);
+        let how = match dice.below(3) {
+            0 => End::Failed(Blob(vec![1, 2, 3])),
+            _ => End::Fulfilled(opens.expect("all are known here")),
+        };
+        if let Ok(outcome) = end.live.send_end(id.id, how) {
+            return Some(outcome);
+        }
+    }
+    None
+}
+
+fn settle(ends: &mut [Half; 2]) {
+    for _ in 0..60 {
+        for at in [0, 1] {
+            let (end, peer) = two(ends, at);
+            while !end.inbox.is_empty() || !end.asked.is_empty() || !end.waiting.is_empty() {
+                end.flush(&mut peer.inbox);
+                end.answer();
+                end.hear();
+            }
+            let commit = end.live.commit();
+            end.take(commit);
+        }
+    }
+}
+
+fn says(live: &Live, owner: Side, which: As) -> (Msat, Msat, FeeratePerKw, Vec<ContractId>) {
+    let view = live.ledger().view(owner, which);
+    let contracts = view.contracts.iter().map(|(id, _)| *id).collect();
+    (view.to_opener, view.to_acceptor, view.feerate, contracts)
+}
+
+/// How each contract ended, as a side was told.
+fn ends_of(told: &[Event]) -> BTreeMap<ContractId, bool> {
+    let over = |event: &Event| match event {
+        Event::Over { id, end } => Some((*id, matches!(end, End::Fulfilled(_)))),
+        Event::Up | Event::Offered(_) | Event::Fulfilled(..) => None,
+    };
+    told.iter().filter_map(over).collect()
+}
+
+fn world(seed: u64) -> usize {
+    let mut dice = Dice::new(seed);
+    let form = if dice.one_in(3) { Form::StaticRemoteKey } else { Form::Anchors };
+    let mut ends = pair(form);
+    reconnect(&mut ends, None);
+    settle(&mut ends);
+    for _ in 0..600 {
+        let at = dice.below(2);
+        let (end, peer) = two(&mut ends, at);
+        match dice.below(16) {
+            0..=2 => act(end, &mut dice),
+            3..=6 => end.flush(&mut peer.inbox),
+            7..=9 => end.answer(),
+            10..=13 => end.hear(),
+            14 => {
+                let commit = end.live.commit();
+                end.take(commit);
+            }
+            _ if dice.one_in(3) => {
+                let crashed = dice.one_in(2).then_some(at);
+                reconnect(&mut ends, crashed);
+            }
+            _ => {}
+        }
+    }
+    settle(&mut ends);
+    // Everything comes to an end.
+    for end in &mut ends {
+        while let Some(outcome) = end_of_any(end, &mut dice) {
+            end.take(outcome);
+        }
+    }
+    settle(&mut ends);
+    assert!(ends.iter().all(|end| end.live.is_up()), "seed {seed}");
+    assert!(ends.iter().all(|end| end.live.contracts().is_empty()), "seed {seed}");
+    for owner in SIDES {
+        let all: Vec<_> = [As::Draft, As::Signed, As::Settled]
+            .iter()
+            .flat_map(|which| ends.iter().map(|end| says(&end.live, owner, *which)))
+            .collect();
+        assert!(all.iter().all(|it| *it == all[0]), "seed {seed}: {all:?}");
+    }
+    let told = [ends_of(&ends[0].told), ends_of(&ends[1].told)];
+    assert_eq!(told[0], told[1], "seed {seed}");
+    assert_balances(&ends, &told[0], seed);
+    told[0].len()
+}
+
+/// The money is where the contracts that are over have put it.
+fn assert_balances(ends: &[Half; 2], over: &BTreeMap<ContractId, bool>, seed: u64) {
+    let mut amounts = BTreeMap::new();
+    for change in ends.iter().flat_map(|end| &end.log) {
+        if let Change::Added { by, add } = change {
+            amounts.insert(ContractId { offered_by: *by, id: add.id }, add.amount_msat.0);
+        }
+    }
+    let mut have = [CAPACITY.0 * 1_000 - PUSHED.0, PUSHED.0];
+    for (id, paid) in over {
+        let payer = id.offered_by as usize;
+        if *paid {
+            have[payer] -= amounts[id];
+            have[1 - payer] += amounts[id];
+        }
+    }
+    for (id, entry) in ends[0].live.ledger().entries() {
+        have[id.offered_by as usize] -= entry.amount.0;
+    }
+    for side in SIDES {
+        assert_eq!(ends[0].live.ledger().free(side).0, have[side as usize], "seed {seed}");
+    }
+}
+
+#[test]
+fn one_payment_goes_from_offer_to_end() {
+    let mut ends = pair(Form::Anchors);
+    reconnect(&mut ends, None);
+    settle(&mut ends);
+    let mut dice = Dice::new(1);
+    let offer = Offer { amount: Msat(50_000_000), ..offer(&mut dice) };
+    let opens = (0..PREIMAGES as u64).map(preimage).find(|it| hash_of(it) == offer.payment_hash);
+    let opens = opens.expect("all are known");
+    let (id, outcome) = ends[0].live.send_add(offer).unwrap_or_else(|no| panic!("{no}"));
+    ends[0].take(outcome);
+    settle(&mut ends);
+    assert_eq!(ends[1].told, [Event::Up, Event::Offered(id)]);
+    let end = ends[1].live.send_end(id.id, End::Fulfilled(opens));
+    ends[1].take(end.unwrap_or_else(|no| panic!("{no}")));
+    settle(&mut ends);
+    let over = || Event::Over { id, end: End::Fulfilled(opens) };
+    assert_eq!(ends[0].told, [Event::Up, Event::Fulfilled(id, opens), over()]);
+    assert_eq!(ends[1].told, [Event::Up, Event::Offered(id), over()]);
+    assert_eq!(ends[0].live.ledger().free(Side::Acceptor), Msat(PUSHED.0 + 50_000_000));
+}
+
+#[test]
+fn channels_agree_whatever_waits_is_lost_or_crashes() {
+    let over: usize = (0..100).map(world).sum();
+    assert!(over > 1_000, "only {over} contracts came to their end: the worlds are too tame");
+}
