@@ -320,10 +320,9 @@ fn verify(
     Ok(())
 }
 
+/// A signature with a high s is none: nobody would relay it (BOLT 2, LOW-S).
 fn is_signed(digest: [u8; 32], signature: &Signature, key: &Point) -> bool {
-    let mut signature = signature.ecdsa();
-    signature.normalize_s();
-    SECP256K1.verify_ecdsa(&Message::from_digest(digest), &signature, key.key()).is_ok()
+    SECP256K1.verify_ecdsa(&Message::from_digest(digest), &signature.ecdsa(), key.key()).is_ok()
 }
 
 fn sign(digest: [u8; 32], key: &SecretKey) -> Signature {

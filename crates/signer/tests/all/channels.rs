@@ -311,6 +311,14 @@ fn no_second_state_is_signed_before_the_first_is_revoked() {
     assert!(matches!(no, Some(No::OutOfTurn { .. })));
 }
 
+/// The same signature with the other s: true as well, and relayed by nobody.
+fn high(signature: &Signature) -> Signature {
+    let mut bytes = *signature.bytes();
+    let s = secp256k1::SecretKey::from_slice(&bytes[32..]).expect("s is a scalar");
+    bytes[32..].copy_from_slice(&s.negate().secret_bytes());
+    Signature::parse(&bytes).expect("both halves are below the order")
+}
+
 #[test]
 fn what_the_peer_has_not_signed_revokes_nothing() {
     let mut pair = Pair::open();
@@ -328,6 +336,8 @@ fn what_the_peer_has_not_signed_revokes_nothing() {
     assert_eq!(advance(stages[0], stages.clone(), &meaning), bad(None));
     assert_eq!(advance(signature, swapped, &meaning), bad(Some(0)));
     assert_eq!(advance(signature, vec![stages[0]; 2], &meaning), bad(Some(1)));
+    assert_eq!(advance(high(&signature), stages.clone(), &meaning), bad(None));
+    assert_eq!(advance(signature, vec![stages[0], high(&stages[1])], &meaning), bad(Some(1)));
     let short = advance(signature, stages[..1].to_vec(), &meaning);
     assert_eq!(short, Some(No::StageCount { got: 1, want: 2 }));
     let point = Meaning {
