@@ -1,204 +1,17 @@
 //! Two channels with a signer each: messages that wait and are lost, disks that lag, crashes at any
 //! moment. What both have in the end is the same, and each signature on the way was a true one.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 use bitcoin::hashes::{Hash as _, sha256};
-use bitcoin::{OutPoint, Txid};
-use channel::{
-    As, AskId, Begun, Change, ContractId, Effect, End, Event, Limits, Live, Offer, Outcome, Taken,
-};
-use signer::{ChannelAnswer, ChannelAsk, ChannelOp, Channels, NodeIndex, Seed, SetUp, ShownKeys};
-use tx::{Form, Funding, Meaning, Party, Side, Templates, Terms};
-use wire::amount::{BlockHeight, CsvDelay, FeeratePerKw, HtlcCount, Msat, Sat};
+use channel::{As, Change, ContractId, Effect, End, Event, Live, Offer, Outcome};
+use tx::{Form, Side};
+use wire::amount::{BlockHeight, FeeratePerKw, Msat};
 use wire::dice::Dice;
-use wire::id::{
-    ChannelId, ChannelKey, CommitmentNumber, OnionPacket, PaymentHash, PaymentPreimage,
-};
-use wire::key::Signature;
+use wire::id::{OnionPacket, PaymentHash, PaymentPreimage};
 use wire::list::Blob;
-use wire::{Message, Network};
 
-const KEY: ChannelKey = ChannelKey([3; 32]);
-const CAPACITY: Sat = Sat(2_000_000);
-const PUSHED: Msat = Msat(900_000_000);
-const RATE: FeeratePerKw = FeeratePerKw(1_000);
-pub const SIDES: [Side; 2] = [Side::Opener, Side::Acceptor];
-
-/// One side: a channel, the log that it is saved in, and its signer.
-struct Half {
-    begun: Begun,
-    live: Live,
-    log: Vec<Change>,
-    durable: usize,
-    /// Effects, each behind the changes that it waits for.
-    waiting: VecDeque<(usize, Effect)>,
-    signer: Channels,
-    asked: VecDeque<(AskId, ChannelAsk)>,
-    inbox: VecDeque<Message>,
-    told: Vec<Event>,
-}
-
-fn channels(entropy: u8) -> Channels {
-    let seed = Seed::take(&mut [entropy; 32]).expect("entropy of 32 bytes is a seed");
-    let keys = seed.channel_keys(Network::Regtest, NodeIndex::FIRST);
-    Channels::new(keys, Templates::bolt3())
-}
-
-fn ask(signer: &mut Channels, op: ChannelOp) -> ChannelAnswer {
-    let (change, answer) = signer
-        .decide(&ChannelAsk { channel: KEY, op })
-        .unwrap_or_else(|refusal| panic!("{refusal}"));
-    if let Some(change) = change {
-        signer.evolve(KEY, &change);
-    }
-    answer
-}
-
-fn shown(signer: &mut Channels) -> ShownKeys {
-    match ask(signer, ChannelOp::Keys) {
-        ChannelAnswer::Keys(keys) => *keys,
-        ChannelAnswer::Done
-        | ChannelAnswer::RemoteSigned { .. }
-        | ChannelAnswer::Advanced { .. }
-        | ChannelAnswer::LocalSigned { .. } => panic!("keys were asked for"),
-    }
-}
-
-fn party(keys: &ShownKeys, dust: u64) -> Party {
-    let (funding_key, delay) = (keys.funding_key, CsvDelay(144));
-    Party { funding_key, keys: keys.basepoints, dust_limit: Sat(dust), delay }
-}
-
-fn first(signers: &mut [Channels; 2], owner: Side, shown: &[ShownKeys; 2]) -> Signature {
-    let meaning = Meaning {
-        owner,
-        number: CommitmentNumber(0),
-        point: shown[owner as usize].points[0],
-        feerate: RATE,
-        to_opener: Msat(CAPACITY.0 * 1_000 - PUSHED.0),
-        to_acceptor: PUSHED,
-        contracts: Vec::new(),
-    };
-    let op = ChannelOp::SignRemote { meaning: meaning.clone(), secrets: Vec::new() };
-    let ChannelAnswer::RemoteSigned { signature, stages } =
-        ask(&mut signers[owner.other() as usize], op)
-    else {
-        panic!("it signs");
-    };
-    let op = ChannelOp::Advance { meaning, secrets: Vec::new(), signature, stages };
-    ask(&mut signers[owner as usize], op);
-    signature
-}
-
-fn pair(form: Form) -> [Half; 2] {
-    let mut signers = [channels(1), channels(2)];
-    let keys = [shown(&mut signers[0]), shown(&mut signers[1])];
-    let outpoint = OutPoint { txid: Txid::from_byte_array([5; 32]), vout: 0 };
-    let terms = Terms {
-        form,
-        funding: Funding { outpoint, value: CAPACITY },
-        opener: party(&keys[0], 354),
-        acceptor: party(&keys[1], 1_000),
-    };
-    for side in SIDES {
-        let setup = SetUp { side, terms, pushed: PUSHED };
-        ask(&mut signers[side as usize], ChannelOp::SetUp(Box::new(setup)));
-    }
-    let signatures = SIDES.map(|owner| first(&mut signers, owner, &keys));
-    let taken = Taken {
-        htlc_minimum: Msat(1),
-        in_flight_max: Msat(1_500_000_000),
-        htlcs_max: HtlcCount(30),
-        reserve: Sat(20_000),
-    };
-    let mut signers = signers.into_iter();
-    SIDES.map(|side| {
-        let begun = Begun {
-            key: KEY,
-            channel_id: ChannelId([9; 32]),
-            setup: SetUp { side, terms, pushed: PUSHED },
-            limits: Limits { local: taken, remote: taken },
-            feerate: RATE,
-            local_points: keys[side as usize].points,
-            remote_points: keys[side.other() as usize].points,
-            signature: signatures[side as usize],
-        };
-        Half {
-            live: Live::new(begun.clone()).expect("there is so much"),
-            begun,
-            log: Vec::new(),
-            durable: 0,
-            waiting: VecDeque::new(),
-            signer: signers.next().expect("there are two"),
-            asked: VecDeque::new(),
-            inbox: VecDeque::new(),
-            told: Vec::new(),
-        }
-    })
-}
-
-impl Half {
-    fn take(&mut self, outcome: Outcome) {
-        self.live.take(&outcome);
-        self.log.extend(outcome.changes);
-        let behind = self.log.len();
-        self.waiting.extend(outcome.effects.into_iter().map(|effect| (behind, effect)));
-    }
-
-    /// The disk has caught up, and what waited for it happens.
-    fn flush(&mut self, to: &mut VecDeque<Message>) {
-        self.durable = self.log.len();
-        while let Some((_, effect)) = self.waiting.pop_front() {
-            match effect {
-                Effect::Send(message) => {
-                    let bytes = message.encode().expect("it fits");
-                    to.push_back(Message::decode(&bytes).expect("it was encoded"));
-                }
-                Effect::Ask(id, ask) => self.asked.push_back((id, *ask)),
-                Effect::Tell(event) => self.told.push(event),
-            }
-        }
-    }
-
-    fn answer(&mut self) {
-        if let Some((id, ask)) = self.asked.pop_front() {
-            let decided = self.signer.decide(&ask);
-            let answer = decided.map(|(change, answer)| {
-                if let Some(change) = change {
-                    self.signer.evolve(ask.channel, &change);
-                }
-                answer
-            });
-            let outcome = self.live.answered(id, answer).unwrap_or_else(|no| panic!("{no}"));
-            self.take(outcome);
-        }
-    }
-
-    fn hear(&mut self) {
-        if !self.live.can_receive() {
-            return;
-        }
-        if let Some(message) = self.inbox.pop_front() {
-            let outcome = self.live.receive(&message);
-            self.take(outcome.unwrap_or_else(|no| panic!("{}: {no}", message.name())));
-        }
-    }
-
-    /// Everything that was not durable is gone.
-    fn crash(&mut self) {
-        self.log.truncate(self.durable);
-        self.waiting.clear();
-        self.asked.clear();
-        self.live = Live::new(self.begun.clone()).expect("there was so much");
-        for change in &self.log {
-            self.live.evolve(change);
-        }
-        let lost = self.live.disconnected();
-        self.take(lost);
-        self.told.extend(self.live.owed());
-    }
-}
+use crate::halves::{CAPACITY, Half, PUSHED, SIDES, pair};
 
 fn two(ends: &mut [Half; 2], at: usize) -> (&mut Half, &mut Half) {
     let [first, second] = ends;
@@ -212,7 +25,7 @@ fn reconnect(ends: &mut [Half; 2], crashed: Option<usize>) {
             true => end.crash(),
             false => {
                 // What was on its way to the peer is lost with the connection.
-                end.waiting.retain(|(_, effect)| !matches!(effect, Effect::Send(_)));
+                end.waiting.retain(|effect| !matches!(effect, Effect::Send(_)));
                 let lost = end.live.disconnected();
                 end.take(lost);
             }
@@ -287,7 +100,7 @@ fn settle(ends: &mut [Half; 2]) {
     for _ in 0..60 {
         for at in [0, 1] {
             let (end, peer) = two(ends, at);
-            while !end.inbox.is_empty() || !end.asked.is_empty() || !end.waiting.is_empty() {
+            while !end.is_idle() {
                 end.flush(&mut peer.inbox);
                 end.answer();
                 end.hear();

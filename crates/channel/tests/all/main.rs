@@ -1,4 +1,6 @@
 //! Channels that pay, lose their connection, close and cheat.
 
+mod halves;
 mod ledger;
 mod live;
+mod opening;
