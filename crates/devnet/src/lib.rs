@@ -5,33 +5,36 @@
 //! bitcoind's JSON-RPC for clients that know nothing of us. *What it never does.* It has no peers
 //! and no other network than regtest.
 //!
-//! Where to start: [`Devnet`]. The chain of its own, without the kernel, is [`ledger::Ledger`].
+//! Where to start: `Devnet`. The chain of its own, without the kernel, is [`ledger::Ledger`]; with
+//! its [`mempool`] it is all that there is without the feature `kernel`.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-mod bank;
-mod dice;
-mod fault;
-mod folder;
-mod journal;
-mod kernel;
 pub mod ledger;
 pub mod mempool;
+
+#[cfg(feature = "kernel")]
+mod bank;
+#[cfg(feature = "kernel")]
+mod dice;
+#[cfg(feature = "kernel")]
+mod fault;
+#[cfg(feature = "kernel")]
+mod folder;
+#[cfg(feature = "kernel")]
+mod journal;
+#[cfg(feature = "kernel")]
+mod kernel;
+#[cfg(feature = "kernel")]
 mod miner;
+#[cfg(feature = "kernel")]
 pub mod rpc;
+#[cfg(feature = "kernel")]
 mod world;
 
-pub use bank::Bank;
-pub use fault::Fault;
-pub use kernel::{Kernel, Kind, Reason, Verdict};
-pub use miner::Miner;
-pub use world::{Clock, Devnet, MINED_MAX, Mined};
-
-/// A devnet that several have: a server, a miner, a test.
-pub type Shared = Arc<Mutex<Devnet>>;
-
-/// The devnet itself. Whoever panicked with it has left it whole: every act refuses before it
-/// changes anything.
-pub fn lock(shared: &Shared) -> MutexGuard<'_, Devnet> {
-    shared.lock().unwrap_or_else(PoisonError::into_inner)
-}
+#[cfg(feature = "kernel")]
+pub use {
+    bank::Bank,
+    fault::Fault,
+    kernel::{Kernel, Kind, Reason, Verdict},
+    miner::Miner,
+    world::{Clock, Devnet, MINED_MAX, Mined, Shared, lock},
+};

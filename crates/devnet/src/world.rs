@@ -3,14 +3,13 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{SystemTime, UNIX_EPOCH},
 };
 
 use bitcoin::{Amount, Block, BlockHash, OutPoint, Script, Transaction, TxOut, Txid};
 
 use crate::{
-    Shared,
     bank::Bank,
     fault::Fault,
     journal::{Journal, Record},
@@ -25,6 +24,15 @@ pub const MINED_MAX: u32 = 100_000;
 const RIPE_COINBASES: u32 = 10;
 /// Blocks mined for one funding.
 const FUND_BLOCKS_MAX: u32 = MATURITY_BLOCKS + 100;
+
+/// A devnet that several have: a server, a miner, a test.
+pub type Shared = Arc<Mutex<Devnet>>;
+
+/// The devnet itself. Whoever panicked with it has left it whole: every act refuses before it
+/// changes anything.
+pub fn lock(shared: &Shared) -> MutexGuard<'_, Devnet> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// What time it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,13 +2,16 @@
 //!
 //! It stands alone as a light chain that checks most of consensus ([`Ledger::offer`]), or beside
 //! a validator as its index ([`Ledger::store`] and [`Ledger::follow`]). It has no clock, no disk
-//! and no threads: what it is told is all that it knows.
+//! and no threads: what it is told is all that it knows. Scripts are run by the kernel's
+//! interpreter; without the feature `kernel` only those of [`plain`] can be spent.
 
 mod assemble;
 mod coins;
 mod fault;
 mod locks;
+pub mod plain;
 mod rules;
+#[cfg(feature = "kernel")]
 mod scripts;
 mod tree;
 
@@ -18,7 +21,7 @@ use std::{
 };
 
 use bitcoin::{
-    Block, BlockHash, Network, OutPoint, Transaction, Txid, Work, constants::genesis_block,
+    Block, BlockHash, Network, OutPoint, Script, Transaction, Txid, Work, constants::genesis_block,
 };
 
 pub use assemble::{Draft, coinbase_commitment, grind};
@@ -27,10 +30,13 @@ pub(crate) use coins::is_unspendable;
 pub use coins::{Coin, View};
 pub use fault::{BlockFault, TxFault};
 pub use locks::{Place, absolute, relative};
+#[cfg(not(feature = "kernel"))]
+pub use plain::verify;
 pub use rules::{
     AHEAD_SECONDS_MAX, Care, HALVING_BLOCKS, MATURITY_BLOCKS, SIGOPS_COST_MAX, VERSION_MIN, bits,
     sigops_cost, spend, subsidy, transaction,
 };
+#[cfg(feature = "kernel")]
 pub use scripts::verify;
 pub use tree::{Node, Standing};
 
@@ -154,6 +160,21 @@ impl Ledger {
         }
         times.sort_unstable();
         times[times.len() / 2]
+    }
+
+    /// The block behind the tip with these transactions in this order, its work done. Its coinbase
+    /// takes all that it may; `extra` tells it from others in its place.
+    pub fn next_block(
+        &self,
+        to: &Script,
+        time: u32,
+        extra: u64,
+        transactions: Vec<Transaction>,
+    ) -> Result<Block, BlockFault> {
+        let (parent, place) = (self.tip().hash, self.next_place());
+        let reward = subsidy(place.height) + rules::fees(&transactions, place, self)?;
+        let height = place.height;
+        Ok(Draft { parent, height, time, to, reward, extra, transactions }.mine())
     }
 
     /// Offers a block to the light chain, which checks it. With `now`, also against the clock.

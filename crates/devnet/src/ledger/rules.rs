@@ -12,7 +12,7 @@ use super::{
     coins::{Overlay, View},
     fault::{BlockFault, TxFault},
     locks::{self, Place},
-    scripts,
+    verify,
 };
 
 /// The target of every block of a regtest chain.
@@ -250,7 +250,7 @@ pub(super) fn connect<V: View>(
         }
         // Core runs scripts beside all else, and asks for the result in the end.
         if care == Care::Full && !tx.is_coinbase() && doubtful.is_none() {
-            doubtful = scripts::verify(tx, &spent_by(tx, overlay)?).err().map(wrong);
+            doubtful = verify(tx, &spent_by(tx, overlay)?).err().map(wrong);
         }
         overlay.apply(tx, place.height);
     }
@@ -260,6 +260,21 @@ pub(super) fn connect<V: View>(
         return Err(BlockFault::CoinbaseAmount { got, max });
     }
     doubtful.map_or(Ok(()), Err)
+}
+
+/// What transactions leave for the miner of a block, if they can be in it in this order.
+pub(super) fn fees(
+    transactions: &[Transaction],
+    place: Place,
+    view: &impl View,
+) -> Result<Amount, BlockFault> {
+    let (mut fees, mut overlay) = (Amount::ZERO, Overlay::new(view));
+    for (at, tx) in (1..).zip(transactions) {
+        let fee = spend(tx, &overlay, place.height);
+        fees += fee.map_err(|fault| BlockFault::Transaction { at, fault })?;
+        overlay.apply(tx, place.height);
+    }
+    Ok(fees)
 }
 
 fn spent_by(tx: &Transaction, view: &impl View) -> Result<Vec<TxOut>, BlockFault> {

@@ -5,6 +5,7 @@ mod beside;
 mod client;
 mod faults;
 mod light;
+mod plain;
 mod purse;
 mod refusals;
 mod server;

@@ -185,21 +185,28 @@ impl Purse {
                 let script = Builder::new().push_slice(signature);
                 (script.push_key(&self.public.0.into()).into_script(), Witness::new())
             }
-            Lock::Taproot => {
-                let sighash_type = TapSighashType::Default;
-                let prevouts = Prevouts::All(spent);
-                let hash = cache.taproot_key_spend_signature_hash(input, &prevouts, sighash_type);
-                let pair = Keypair::from_secret_key(&self.secp, &self.key);
-                let pair = pair.tap_tweak(&self.secp, None).to_keypair();
-                let message = Message::from(hash.expect("a good input"));
-                let signature = self.secp.sign_schnorr_no_aux_rand(&message, &pair);
-                let signature = taproot::Signature { signature, sighash_type };
-                (none, Witness::p2tr_key_spend(&signature))
-            }
+            Lock::Taproot => (none, self.by_key(tx, input, spent, TapSighashType::Default)),
             Lock::Anyone | Lock::After(_) | Lock::From(_) => {
                 (none, Witness::from_slice(&[Self::witness_script(coin.lock).into_bytes()]))
             }
             Lock::Anchor => (none, Witness::new()),
         }
+    }
+    /// Unlocks an output of taproot by its key.
+    pub fn by_key(
+        &self,
+        tx: &Transaction,
+        input: usize,
+        spent: &[TxOut],
+        sighash_type: TapSighashType,
+    ) -> Witness {
+        let mut cache = SighashCache::new(tx);
+        let prevouts = Prevouts::All(spent);
+        let hash = cache.taproot_key_spend_signature_hash(input, &prevouts, sighash_type);
+        let pair = Keypair::from_secret_key(&self.secp, &self.key);
+        let pair = pair.tap_tweak(&self.secp, None).to_keypair();
+        let message = Message::from(hash.expect("a good input"));
+        let signature = self.secp.sign_schnorr_no_aux_rand(&message, &pair);
+        Witness::p2tr_key_spend(&taproot::Signature { signature, sighash_type })
     }
 }
