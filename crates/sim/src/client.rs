@@ -49,7 +49,7 @@ impl World {
         if !self.machine(side).links[&Between::ClientSockets].up {
             return Ok(());
         }
-        let (now, rest) = (self.now, self.dice.below(4_000) as u64);
+        let (now, rest) = (self.agenda.now, self.dice.below(4_000) as u64);
         let Some(client) = &mut self.machine_mut(side).client else { return Ok(()) };
         match client.owner.take() {
             Some(owner) if client.retires || now.since(client.since) > Millis(rest) => {
@@ -139,7 +139,7 @@ impl World {
     }
 
     pub(crate) fn client_hears(&mut self, side: Side, frame: Frame) -> Result<(), Broken> {
-        let now = self.now;
+        let now = self.agenda.now;
         let instance = self.machine(side).host.as_ref().map(|host| host.instance);
         let Some(client) = &mut self.machine_mut(side).client else { return Ok(()) };
         match frame {

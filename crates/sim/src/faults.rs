@@ -1,8 +1,6 @@
 //! What goes wrong, where, and how often it has.
 
-use wire::dice::Dice;
-
-use crate::{links::Role, table::Table};
+use crate::{links::Role, plan::Grid};
 
 /// What goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -124,9 +122,22 @@ pub const POINTS: [Point; 15] = [
     Point::ClientAsk,
 ];
 
-const CELLS: usize = FAULTS.len() * POINTS.len();
-/// Cells that each world aims at; worlds of consecutive seeds aim at all of them.
-const AIMS: usize = 23;
+pub(crate) const GRID: Grid<Fault, Point> = Grid {
+    faults: &FAULTS,
+    points: &POINTS,
+    names: (Fault::name, Point::name),
+    usual: Point::usual,
+    aims: 23,
+};
+
+/// What a world of nodes has in store.
+pub(crate) type Plan = crate::plan::Plan<Fault, Point>;
+
+impl Plan {
+    pub(crate) fn needs_client(&self) -> bool {
+        self.aims().any(|(fault, point)| fault.needs_client() || point == Point::ClientAsk)
+    }
+}
 
 impl Fault {
     pub(crate) const fn needs_client(self) -> bool {
@@ -170,7 +181,7 @@ impl Fault {
 }
 
 impl Point {
-    /// An effect that comes about so often in a world that something may go wrong at any of them.
+    /// How often it comes about in a world.
     const fn usual(self) -> usize {
         match self {
             Self::Connect | Self::Forget | Self::Close => 3,
@@ -205,44 +216,4 @@ impl Point {
             Self::ClientAsk => "client",
         }
     }
-}
-
-/// What a world has in store.
-pub(crate) struct Plan {
-    aims: Vec<(Fault, Point, usize)>,
-}
-
-impl Plan {
-    pub(crate) fn new(seed: u64, dice: &mut Dice) -> Self {
-        let first = (seed % CELLS as u64) as usize * AIMS;
-        let aims = (0..AIMS).map(|nth| {
-            let cell = (first + nth) % CELLS;
-            let (fault, point) = (FAULTS[cell / POINTS.len()], POINTS[cell % POINTS.len()]);
-            (fault, point, dice.below(point.usual()))
-        });
-        Self { aims: aims.collect() }
-    }
-
-    pub(crate) fn needs_client(&self) -> bool {
-        self.aims.iter().any(|(fault, point, _)| fault.needs_client() || *point == Point::ClientAsk)
-    }
-
-    /// An effect is about to be done: what goes wrong with it?
-    pub(crate) fn strikes(&mut self, at: Point) -> Option<Fault> {
-        let mut struck = None;
-        for (nth, (_, point, left)) in self.aims.iter_mut().enumerate() {
-            if *point == at {
-                match left.checked_sub(1) {
-                    Some(less) => *left = less,
-                    None => struck = struck.or(Some(nth)),
-                }
-            }
-        }
-        struck.map(|nth| self.aims.remove(nth).0)
-    }
-}
-
-/// The table of these faults at these points.
-pub(crate) fn table() -> Table {
-    Table::new(FAULTS.map(Fault::name).to_vec(), POINTS.map(Point::name).to_vec())
 }

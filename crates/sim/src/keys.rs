@@ -48,7 +48,7 @@ impl World {
         let Frame::Ask { id, payload, .. } = frame else { return };
         let Ok(ask) = signer::Ask::decode(&payload) else { return };
         let forget = matches!(ask, signer::Ask::Forget { .. });
-        let (now, mut dice) = (self.now, self.dice.clone());
+        let (now, mut dice) = (self.agenda.now, self.dice.clone());
         let Some(keys) = &mut self.machine_mut(side).keys else { return };
         let link = LinkId(between.number());
         let answer = keys.signer.answer(link, ask, now, || {

@@ -9,6 +9,7 @@
 #[cfg(all(feature = "planted", not(debug_assertions)))]
 compile_error!("planted bugs are for tests, never for a release");
 
+mod agenda;
 pub mod blocks;
 mod client;
 mod faults;
@@ -16,6 +17,7 @@ mod keys;
 mod links;
 mod net;
 mod node;
+mod plan;
 mod sockets;
 mod table;
 mod truth;

@@ -77,7 +77,7 @@ impl World {
     /// Sends a frame. Those of one direction arrive in order.
     pub(crate) fn post(&mut self, side: Side, between: Between, frame: Frame, late: Millis) {
         let delay = Millis(late.0 + self.dice.below(4) as u64);
-        let now = self.now;
+        let now = self.agenda.now;
         let link = self.link(side, between);
         if !link.up {
             return;
@@ -134,7 +134,7 @@ impl World {
     /// Breaks a link, if it is up; both ends hear so.
     pub(crate) fn cut_link(&mut self, side: Side, between: Between) {
         let pause = Millis(1 + self.dice.below(1_500) as u64);
-        let now = self.now;
+        let now = self.agenda.now;
         let link = self.link(side, between);
         if link.up {
             link.up = false;
@@ -151,7 +151,7 @@ impl World {
         if !self.lives(side, between.asker()) || !self.lives(side, between.asked()) {
             return;
         }
-        let now = self.now;
+        let now = self.agenda.now;
         let link = self.link(side, between);
         if link.up {
             return;
@@ -217,7 +217,7 @@ impl World {
 
     /// A service has started: its links are made.
     pub(crate) fn link_all(&mut self, side: Side, role: Role) {
-        let now = self.now;
+        let now = self.agenda.now;
         for between in LINKS {
             if between.asker() == role || between.asked() == role {
                 let pause = Millis(self.dice.below(300) as u64);

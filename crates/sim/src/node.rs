@@ -71,7 +71,7 @@ impl World {
     }
 
     pub(crate) fn with_node(&mut self, side: Side, act: impl FnOnce(&mut Clerk, Tick)) {
-        let now = self.now;
+        let now = self.agenda.now;
         if let Some(office) = &mut self.machine_mut(side).office {
             act(&mut office.clerk, now);
             self.drive_later(side, Role::Node);
@@ -80,7 +80,7 @@ impl World {
 
     /// Does what a node wants done, until it wants nothing more or dies of it.
     pub(crate) fn drive_node(&mut self, side: Side) -> Result<(), Broken> {
-        let now = self.now;
+        let now = self.agenda.now;
         if let Some(office) = &mut self.machine_mut(side).office {
             if office.alarm.is_some_and(|at| at <= now) {
                 office.alarm = None;
@@ -124,7 +124,7 @@ impl World {
         match out {
             Out::Save { ticket, records } => {
                 let late = Millis(1 + self.dice.below(25) as u64);
-                let at = self.now + late;
+                let at = self.agenda.now + late;
                 let Some(office) = &mut self.machine_mut(side).office else { return Ok(()) };
                 office.batches.push_back((ticket, records));
                 if !office.committing {

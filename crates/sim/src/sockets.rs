@@ -61,7 +61,7 @@ impl Host {
 impl World {
     /// Does something to a holder that lives.
     pub(crate) fn with_holder(&mut self, side: Side, act: impl FnOnce(&mut Holder, Tick)) {
-        let now = self.now;
+        let now = self.agenda.now;
         if let Some(host) = &mut self.machine_mut(side).host {
             act(&mut host.holder, now);
             self.drive_later(side, Role::Sockets);
@@ -70,7 +70,7 @@ impl World {
 
     /// Does what a holder wants done, until it wants nothing more or dies of it.
     pub(crate) fn drive_sockets(&mut self, side: Side) -> Result<(), Broken> {
-        let now = self.now;
+        let now = self.agenda.now;
         self.with_holder_due(side, now);
         loop {
             let Some(host) = &mut self.machine_mut(side).host else { return Ok(()) };
@@ -266,7 +266,7 @@ impl World {
         {
             self.sockets_do(side, effect)?;
         }
-        let now = self.now;
+        let now = self.agenda.now;
         let Some(host) = self.machine_mut(side).host.take() else { return Ok(()) };
         let Host { holder, instance, wires, sends, .. } = host;
         let frozen = holder.freeze();

@@ -15,7 +15,7 @@ impl World {
     /// A holder calls the other machine.
     pub(crate) fn call(&mut self, side: Side, connection: ConnectionId) {
         let late = Millis(1 + self.dice.below(80) as u64);
-        let at = self.now + late;
+        let at = self.agenda.now + late;
         self.at(at, Happening::Call { side, connection });
     }
 
@@ -35,7 +35,8 @@ impl World {
         self.with_holder(there, |holder, now| {
             accepted = holder.accepted(ADDRESSES[side as usize], now);
         });
-        let mut wire = Wire { ends: Default::default(), silent: false, stalled_until: self.now };
+        let mut wire =
+            Wire { ends: Default::default(), silent: false, stalled_until: self.agenda.now };
         wire.ends.insert(side, Socket::new(connection));
         wire.ends.insert(there, Socket::new(accepted));
         self.net.insert(id, wire);
@@ -81,7 +82,7 @@ impl World {
 
     fn send_later(&mut self, end: End) {
         let late = Millis(self.dice.below(12) as u64);
-        let now = self.now;
+        let now = self.agenda.now;
         let Some(wire) = self.net.get_mut(&end.0) else { return };
         let at = (now + late).max(wire.stalled_until);
         let Some(socket) = wire.ends.get_mut(&end.1) else { return };
@@ -92,7 +93,7 @@ impl World {
     }
 
     fn piece(&mut self) -> usize {
-        match self.now < self.dribble_until {
+        match self.agenda.now < self.dribble_until {
             true => 1,
             false => 1 + self.dice.below(PIECE_BYTES_MAX),
         }
@@ -100,7 +101,7 @@ impl World {
 
     /// Some bytes arrive.
     pub(crate) fn sent(&mut self, end: End) {
-        let (most, now) = (self.piece(), self.now);
+        let (most, now) = (self.piece(), self.agenda.now);
         let Some(wire) = self.net.get_mut(&end.0) else { return };
         let (silent, stalled) = (wire.silent, wire.stalled_until);
         let Some(socket) = wire.ends.get_mut(&end.1) else { return };
@@ -130,7 +131,7 @@ impl World {
 
     fn read_later(&mut self, end: End) {
         let late = Millis(self.dice.below(8) as u64);
-        let at = self.now + late;
+        let at = self.agenda.now + late;
         if let Some(socket) = self.socket(end)
             && !socket.reading
         {
@@ -141,7 +142,7 @@ impl World {
 
     /// A holder reads what has come, if it wants to.
     pub(crate) fn read(&mut self, end: End) {
-        let (side, most, now) = (end.1, self.piece(), self.now);
+        let (side, most, now) = (end.1, self.piece(), self.agenda.now);
         let Some(socket) = self.socket(end) else { return };
         socket.reading = false;
         let connection = socket.connection;

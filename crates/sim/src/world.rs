@@ -15,8 +15,9 @@ use wire::{
 };
 
 use crate::{
+    agenda::Agenda,
     client::Client,
-    faults::{self, Fault, Plan, Point},
+    faults::{Fault, GRID, Plan, Point},
     keys::{self, Keys, Mood},
     links::{Between, Frame, LINKS, Link, Role},
     net::{End, Side, Wire, WireId},
@@ -80,7 +81,7 @@ pub(crate) struct Machine {
 
 /// A world.
 pub(crate) struct World {
-    pub(crate) now: Tick,
+    pub(crate) agenda: Agenda<Happening>,
     pub(crate) dice: Dice,
     pub(crate) truth: Truth,
     pub(crate) net: BTreeMap<WireId, Wire>,
@@ -90,14 +91,11 @@ pub(crate) struct World {
     pub(crate) client_epochs: u64,
     pub(crate) dribble_until: Tick,
     machines: [Machine; 2],
-    queue: BTreeMap<(Tick, u64), Happening>,
-    queued: u64,
     plan: Plan,
     table: Table,
     struck: Vec<(Side, Fault)>,
     with_client: bool,
     b_dials_too: bool,
-    trace: Option<Vec<String>>,
     /// One that was broken where nobody could say so.
     rule: Option<Broken>,
 }
@@ -120,24 +118,19 @@ pub struct Outcome {
 pub fn run(seed: u64, traced: bool) -> Outcome {
     let mut world = World::new(seed, traced);
     let end = world.live();
-    let at_ms = world.now.0;
-    Outcome {
-        received: world.truth.received,
-        notes: world.truth.notes,
-        broken: end.err().map(|rule| crate::Broken { seed, at_ms, rule }),
-        table: world.table,
-        trace: world.trace.unwrap_or_default(),
-    }
+    let (trace, broken) = world.agenda.ended(seed, end);
+    let (received, notes) = (world.truth.received, world.truth.notes);
+    Outcome { table: world.table, received, notes, trace, broken }
 }
 
 impl World {
     fn new(seed: u64, traced: bool) -> Self {
         let mut dice = Dice::new(seed);
-        let plan = Plan::new(seed, &mut dice);
+        let plan = Plan::new(&GRID, seed, &mut dice);
         let with_client = plan.needs_client() || dice.one_in(3);
         let b_dials_too = dice.one_in(3);
         Self {
-            now: Tick(0),
+            agenda: Agenda::new(traced),
             truth: Truth::default(),
             net: BTreeMap::new(),
             wires: 0,
@@ -146,14 +139,11 @@ impl World {
             client_epochs: 0,
             dribble_until: Tick(0),
             machines: [Machine::default(), Machine::default()],
-            queue: BTreeMap::new(),
-            queued: 0,
             plan,
-            table: faults::table(),
+            table: GRID.table(),
             struck: Vec::new(),
             with_client,
             b_dials_too,
-            trace: traced.then(Vec::new),
             rule: None,
             dice,
         }
@@ -173,22 +163,13 @@ impl World {
             self.start(Side::A, Role::Client)?;
             self.at(Tick(3_000), Happening::UseClient);
         }
-        let mut count = 0;
-        while let Some(((at, _), happening)) = self.queue.pop_first() {
-            if at.0 > END_MS {
-                return self.end();
-            }
-            self.now = at;
+        while let Some(happening) = self.agenda.next(END_MS, HAPPENINGS_MAX)? {
             self.happen(happening)?;
             while let Some((side, fault)) = self.struck.pop() {
                 self.do_fault(side, fault)?;
             }
             if let Some(rule) = self.rule.take() {
                 return Err(rule);
-            }
-            count += 1;
-            if count > HAPPENINGS_MAX {
-                return Err(format!("{HAPPENINGS_MAX} happenings, and no end"));
             }
         }
         self.end()
@@ -233,10 +214,10 @@ impl World {
             Happening::UseClient => {
                 let pause = if self.calm() { 2_000 } else { 200 + self.dice.below(800) as u64 };
                 if let Some(client) = &mut self.machines[0].client {
-                    client.retires = self.now.0 >= STORM_MS;
+                    client.retires = self.agenda.now.0 >= STORM_MS;
                 }
                 self.use_client()?;
-                self.at(self.now + Millis(pause), Happening::UseClient);
+                self.at(self.agenda.now + Millis(pause), Happening::UseClient);
                 Ok(())
             }
         }
@@ -247,7 +228,7 @@ impl World {
         let there = self.ids[side.other() as usize];
         let address = ADDRESSES[side.other() as usize];
         let mut pause = 50 + self.dice.below(900) as u64;
-        if self.now <= Tick(1_000) || self.calm() {
+        if self.agenda.now <= Tick(1_000) || self.calm() {
             // Who is wanted is called by the node itself.
             let wanted = self.machine(side).disk.state.wanted.contains_key(&there);
             if self.dials(side) && !self.sees_peer(side) && !wanted {
@@ -255,10 +236,10 @@ impl World {
             }
             pause = if self.calm() { 10_000 } else { pause };
         }
-        if self.now.0 < END_MS - 20_000 {
+        if self.agenda.now.0 < END_MS - 20_000 {
             if self.calm() { self.send_note(side) } else { self.use_node(side) }
         }
-        self.at(self.now + Millis(pause), Happening::Use { side });
+        self.at(self.agenda.now + Millis(pause), Happening::Use { side });
     }
 
     /// With a client in the world its machine calls nobody: the client's connections are its own.
@@ -270,7 +251,7 @@ impl World {
     }
 
     const fn calm(&self) -> bool {
-        self.now.0 >= STORM_MS
+        self.agenda.now.0 >= STORM_MS
     }
 
     fn end(&mut self) -> Result<(), Broken> {
@@ -295,16 +276,14 @@ impl World {
         Ok(())
     }
 
-    /// Puts something in the queue. What is put there first for a time happens first.
     pub(crate) fn at(&mut self, at: Tick, happening: Happening) {
-        self.queued += 1;
-        self.queue.insert((at.max(self.now), self.queued), happening);
+        self.agenda.at(at, happening);
     }
 
     pub(crate) fn drive_later(&mut self, side: Side, role: Role) {
         let driven = &mut self.machine_mut(side).driven[role as usize];
         if !std::mem::replace(driven, true) {
-            self.at(self.now, Happening::Drive { side, role });
+            self.at(self.agenda.now, Happening::Drive { side, role });
         }
     }
 
@@ -337,9 +316,7 @@ impl World {
     }
 
     pub(crate) fn note(&mut self, text: impl FnOnce() -> String) {
-        if let Some(trace) = &mut self.trace {
-            trace.push(format!("{:>7} {}", self.now.0, text()));
-        }
+        self.agenda.note(text);
     }
 
     /// An effect is about to be done, or has just been done: does something go wrong with it?
@@ -361,7 +338,7 @@ impl World {
 
     fn do_fault(&mut self, side: Side, fault: Fault) -> Result<(), Broken> {
         let span = Millis(500 + self.dice.below(7_500) as u64);
-        let until = self.now + span;
+        let until = self.agenda.now + span;
         match fault {
             Fault::CutNodeSockets => self.cut_link(side, Between::NodeSockets),
             Fault::CutSocketsSigner => self.cut_link(side, Between::SocketsSigner),
@@ -423,7 +400,7 @@ impl World {
         }
         self.unlink_all(side, role);
         let pause = Millis(10 + self.dice.below(6_000) as u64);
-        self.at(self.now + pause, Happening::Start { side, role });
+        self.at(self.agenda.now + pause, Happening::Start { side, role });
     }
 
     fn start(&mut self, side: Side, role: Role) -> Result<(), Broken> {

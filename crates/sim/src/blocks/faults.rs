@@ -1,8 +1,6 @@
 //! What goes wrong with a source of blocks and with whoever follows it, and where.
 
-use wire::dice::Dice;
-
-use crate::table::Table;
+use crate::plan::Grid;
 
 /// What goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -80,7 +78,7 @@ pub enum Point {
     Tell,
 }
 
-pub(crate) const FAULTS: [Fault; 22] = [
+const FAULTS: [Fault; 22] = [
     Fault::Crash,
     Fault::StoreError,
     Fault::SignerGone,
@@ -105,7 +103,7 @@ pub(crate) const FAULTS: [Fault; 22] = [
     Fault::RatesLie,
 ];
 
-pub(crate) const POINTS: [Point; 11] = [
+const POINTS: [Point; 11] = [
     Point::AskTip,
     Point::AskHeaders,
     Point::AskBlock,
@@ -119,9 +117,16 @@ pub(crate) const POINTS: [Point; 11] = [
     Point::Tell,
 ];
 
-const CELLS: usize = FAULTS.len() * POINTS.len();
-/// Cells that each world aims at; worlds of consecutive seeds aim at all of them.
-const AIMS: usize = 11;
+pub(crate) const GRID: Grid<Fault, Point> = Grid {
+    faults: &FAULTS,
+    points: &POINTS,
+    names: (Fault::name, Point::name),
+    usual: Point::usual,
+    aims: 11,
+};
+
+/// What a world of blocks has in store.
+pub(crate) type Plan = crate::plan::Plan<Fault, Point>;
 
 impl Fault {
     const fn name(self) -> &'static str {
@@ -153,7 +158,7 @@ impl Fault {
 }
 
 impl Point {
-    /// An effect that comes about so often in a world that something may go wrong at any of them.
+    /// How often it comes about in a world.
     const fn usual(self) -> usize {
         match self {
             Self::AskRates => 1,
@@ -180,47 +185,5 @@ impl Point {
             Self::TellFound => "found",
             Self::Tell => "tell",
         }
-    }
-}
-
-pub(crate) fn table() -> Table {
-    Table::new(FAULTS.map(Fault::name).to_vec(), POINTS.map(Point::name).to_vec())
-}
-
-/// What a world has in store.
-pub(crate) struct Plan {
-    aims: Vec<(Fault, Point, usize)>,
-}
-
-impl Plan {
-    pub(crate) fn new(seed: u64, dice: &mut Dice) -> Self {
-        let first = (seed % CELLS as u64) as usize * AIMS;
-        let aims = (0..AIMS).map(|nth| {
-            let cell = (first + nth) % CELLS;
-            let (fault, point) = (FAULTS[cell / POINTS.len()], POINTS[cell % POINTS.len()]);
-            (fault, point, dice.below(point.usual()))
-        });
-        let mut aims: Vec<_> = aims.collect();
-        // And some more, so that they meet.
-        for _ in 0..AIMS {
-            let (fault, point) =
-                (FAULTS[dice.below(FAULTS.len())], POINTS[dice.below(POINTS.len())]);
-            aims.push((fault, point, dice.below(point.usual())));
-        }
-        Self { aims }
-    }
-
-    /// An effect is about to be done: what goes wrong with it?
-    pub(crate) fn strikes(&mut self, at: Point) -> Option<Fault> {
-        let mut struck = None;
-        for (nth, (_, point, left)) in self.aims.iter_mut().enumerate() {
-            if *point == at {
-                match left.checked_sub(1) {
-                    Some(less) => *left = less,
-                    None => struck = struck.or(Some(nth)),
-                }
-            }
-        }
-        struck.map(|nth| self.aims.remove(nth).0)
     }
 }

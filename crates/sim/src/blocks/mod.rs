@@ -27,10 +27,10 @@ use wire::{
     tick::{Millis, Tick},
 };
 
-use crate::table::Table;
+use crate::{agenda::Agenda, table::Table};
 
 use disk::{Broken, Core, Disk, Record, Truth};
-use faults::{Fault, Plan, Point};
+use faults::{Fault, GRID, Plan, Point};
 use nodes::Nodes;
 use source::{BlockLie, HeadersLie, Source};
 
@@ -65,14 +65,9 @@ pub struct Outcome {
 pub fn run(seed: u64, traced: bool) -> Outcome {
     let mut world = World::new(seed, traced);
     let end = world.live();
-    let at_ms = world.now.0;
-    Outcome {
-        found: world.truth.found,
-        paid: world.paid,
-        broken: end.err().map(|rule| crate::Broken { seed, at_ms, rule }),
-        table: world.table,
-        trace: world.trace.unwrap_or_default(),
-    }
+    let (trace, broken) = world.agenda.ended(seed, end);
+    let (found, paid) = (world.truth.found, world.paid);
+    Outcome { table: world.table, found, paid, trace, broken }
 }
 
 /// Something that is to happen.
@@ -101,13 +96,11 @@ struct Office {
 }
 
 struct World {
-    now: Tick,
+    agenda: Agenda<Happening>,
     dice: Dice,
     plan: Plan,
     table: Table,
     struck: Vec<Fault>,
-    queue: BTreeMap<(Tick, u64), Happening>,
-    queued: u64,
     nodes: Nodes,
     source: Source,
     signer: Signer,
@@ -123,7 +116,6 @@ struct World {
     paid: u64,
     payments: u64,
     last: BTreeSet<&'static str>,
-    trace: Option<Vec<String>>,
 }
 
 fn terms() -> Terms {
@@ -150,15 +142,13 @@ fn no_handshake() -> noise::EphemeralKey {
 impl World {
     fn new(seed: u64, traced: bool) -> Self {
         let mut dice = Dice::new(seed ^ 0x0b10_c4ed);
-        let plan = Plan::new(seed, &mut dice);
+        let plan = Plan::new(&GRID, seed, &mut dice).doubled(&GRID, &mut dice);
         let (signer, account) = signer();
         Self {
-            now: Tick(0),
+            agenda: Agenda::new(traced),
             plan,
-            table: faults::table(),
+            table: GRID.table(),
             struck: Vec::new(),
-            queue: BTreeMap::new(),
-            queued: 0,
             nodes: Nodes::new(),
             source: Source::default(),
             signer,
@@ -173,7 +163,6 @@ impl World {
             paid: 0,
             payments: 0,
             last: BTreeSet::new(),
-            trace: traced.then(Vec::new),
             dice,
         }
     }
@@ -187,47 +176,35 @@ impl World {
         self.at(Tick(1_500), Happening::People);
         self.at(Tick(STORM_MS), Happening::Calm);
         self.at(Tick(LAST_CALLS_MS), Happening::LastCalls);
-        let mut count = 0;
-        while let Some(((at, _), happening)) = self.queue.pop_first() {
-            if at.0 > END_MS {
-                break;
-            }
-            self.now = at;
+        while let Some(happening) = self.agenda.next(END_MS, HAPPENINGS_MAX)? {
             self.happen(happening)?;
             self.drive()?;
             while let Some(fault) = self.struck.pop() {
                 self.do_fault(fault);
                 self.drive()?;
             }
-            count += 1;
-            if count > HAPPENINGS_MAX {
-                return Err(format!("{HAPPENINGS_MAX} happenings, and no end"));
-            }
         }
         self.end()
     }
 
     fn at(&mut self, at: Tick, happening: Happening) {
-        self.queued += 1;
-        self.queue.insert((at.max(self.now), self.queued), happening);
+        self.agenda.at(at, happening);
     }
 
     fn soon(&mut self, most: usize) -> Tick {
-        self.now + Millis(1 + self.dice.below(most) as u64)
+        self.agenda.now + Millis(1 + self.dice.below(most) as u64)
     }
 
     const fn calm(&self) -> bool {
-        self.now.0 >= STORM_MS
+        self.agenda.now.0 >= STORM_MS
     }
 
     fn note(&mut self, text: impl FnOnce() -> String) {
-        if let Some(trace) = &mut self.trace {
-            trace.push(format!("{:>9} {}", self.now.0, text()));
-        }
+        self.agenda.note(text);
     }
 
     fn happen(&mut self, happening: Happening) -> Result<(), Broken> {
-        let (now, this) = (self.now, self.life);
+        let (now, this) = (self.agenda.now, self.life);
         match happening {
             Happening::Start => self.start()?,
             Happening::Wake { life } if life == this => {
@@ -292,10 +269,10 @@ impl World {
     fn start(&mut self) -> Result<(), Broken> {
         self.life += 1;
         self.store_fails = false;
-        self.committed_at = self.now;
+        self.committed_at = self.agenda.now;
         let saved = self.disk.restore()?;
         self.truth.starts(&saved.own)?;
-        let mut treasury = Treasury::open(saved, terms(), self.now);
+        let mut treasury = Treasury::open(saved, terms(), self.agenda.now);
         self.signer_away = false;
         treasury.signer_came();
         self.note(|| "the node starts".to_owned());
@@ -313,7 +290,7 @@ impl World {
     fn crash(&mut self) {
         self.office = None;
         self.life += 1;
-        let at = self.now + Millis(200 + self.dice.below(4_000) as u64);
+        let at = self.agenda.now + Millis(200 + self.dice.below(4_000) as u64);
         self.at(at, Happening::Start);
     }
 
@@ -334,7 +311,7 @@ impl World {
             }
         }
         let Some(office) = &mut self.office else { return Ok(()) };
-        let at = office.treasury.wake_at().max(self.now + Millis(1));
+        let at = office.treasury.wake_at().max(self.agenda.now + Millis(1));
         if office.wake_at.is_none_or(|queued| at < queued) {
             office.wake_at = Some(at);
             let life = self.life;
@@ -373,7 +350,7 @@ impl World {
             Effect::AskSource(id, ask) => self.ask_source(id, &ask),
             Effect::AskSigner(id, ask) => {
                 if !self.signer_away {
-                    let answer = self.signer.answer(LinkId(0), ask, self.now, no_handshake);
+                    let answer = self.signer.answer(LinkId(0), ask, self.agenda.now, no_handshake);
                     let (at, life) = (self.soon(50), self.life);
                     self.at(at, Happening::Signed { life, id, answer });
                 }
@@ -405,7 +382,7 @@ impl World {
             self.truth.published.extend(with_ids);
         }
         let mut dice = self.dice.clone();
-        let given = self.source.answer(ask, &mut self.nodes, self.now, &mut dice);
+        let given = self.source.answer(ask, &mut self.nodes, self.agenda.now, &mut dice);
         self.dice = dice;
         let Some((answer, refused)) = given else { return Ok(()) };
         self.truth.refused.extend(refused);
@@ -437,7 +414,7 @@ impl World {
     }
 
     fn do_fault(&mut self, fault: Fault) {
-        let until = self.now + Millis(1_000 + self.dice.below(8_000) as u64);
+        let until = self.agenda.now + Millis(1_000 + self.dice.below(8_000) as u64);
         let source = &mut self.source;
         match fault {
             Fault::Crash => {}
@@ -453,7 +430,7 @@ impl World {
             Fault::Reorg => self.nodes.fork(&mut self.dice),
             Fault::Flip => {
                 for nth in 1..=4 {
-                    self.at(self.now + Millis(1_500 * nth), Happening::Fork);
+                    self.at(self.agenda.now + Millis(1_500 * nth), Happening::Fork);
                 }
             }
             Fault::Silent => source.silent = until + Millis(self.dice.below(2) as u64 * 60_000),

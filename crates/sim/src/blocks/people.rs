@@ -18,7 +18,7 @@ const ADDRESSES: u32 = 150;
 
 impl World {
     fn call(&mut self, command: Command) {
-        let now = self.now;
+        let now = self.agenda.now;
         self.note(|| format!("people: {command:?}"));
         let Some(office) = &mut self.office else { return };
         office.last_call += 1;
