@@ -506,7 +506,13 @@ impl Publisher {
         self.unschedule(key);
         if let Some(life) = self.lives.remove(&key) {
             life.settled.map(|height| self.settled.remove(&(height, key)));
-            life.asked.map(|attempt| self.asked.remove(&attempt));
+            if let Some(attempt) = life.asked {
+                self.asked.remove(&attempt);
+                // One that nobody has fetched yet is not to leave any more.
+                let is_its =
+                    |ask: &Ask| matches!(ask, Ask::Publish { attempt: it, .. } if *it == attempt);
+                self.asks.retain(|ask| !is_its(ask));
+            }
         }
         self.waiting.remove(&key);
         self.change_by(PublishChange::Forgotten { key });

@@ -256,6 +256,18 @@ fn silence_lateness_and_doubles() {
 }
 
 #[test]
+fn what_is_forgotten_leaves_no_more() {
+    let mut story = Story::new();
+    let (first, second) = (spends(&[1], 1), spends(&[2], 2));
+    story.publish(1, &single(&first));
+    story.publish(2, &single(&second));
+    // Nobody has fetched the questions yet.
+    story.publisher.forget(key(1), story.now);
+    let left: Vec<Package> = story.asked().into_iter().map(|(_, package)| package).collect();
+    assert_eq!(left, [single(&second)]);
+}
+
+#[test]
 fn a_name_is_one_publication() {
     let mut story = Story::new();
     story.publish(1, &single(&spends(&[1], 1)));
