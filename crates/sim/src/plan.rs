@@ -4,12 +4,15 @@ use wire::dice::Dice;
 
 use crate::table::Table;
 
+/// What something is called.
+type Name<T> = fn(T) -> &'static str;
+
 /// All that goes wrong in a kind of worlds, and all effects at which it does.
 pub(crate) struct Grid<F: 'static, P: 'static> {
     pub(crate) faults: &'static [F],
     pub(crate) points: &'static [P],
-    pub(crate) names: (fn(F) -> &'static str, fn(P) -> &'static str),
-    /// An effect comes about so often in a world that something may go wrong at any of them.
+    pub(crate) names: (Name<F>, Name<P>),
+    /// So often an effect comes about in a world: something may go wrong at any of them.
     pub(crate) usual: fn(P) -> usize,
     /// Cells that each world aims at; worlds of consecutive seeds aim at all of them.
     pub(crate) aims: usize,

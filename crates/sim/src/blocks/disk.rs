@@ -31,7 +31,7 @@ pub(crate) enum Record {
 type Kept = (Option<Vec<u8>>, Vec<Vec<u8>>);
 
 /// What is durable.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Disk {
     cores: BTreeMap<Core, Kept>,
 }

@@ -11,8 +11,12 @@ mod nodes;
 mod people;
 mod source;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, LazyLock},
+};
 
+use bitcoin::{Block, BlockHash};
 use node::services::{
     gate::{Barrier, Next, Ticket},
     treasury::{
@@ -20,7 +24,7 @@ use node::services::{
         Save, SignId, SourceFault, Step, Terms, Treasury,
     },
 };
-use signer::{Account, LinkId, NodeIndex, Seed, Signer};
+use signer::{Account, LinkId, NodeIndex, Seed, Signer, View};
 use wire::{
     Network,
     dice::Dice,
@@ -55,6 +59,11 @@ pub struct Outcome {
     pub found: u64,
     /// Payments that are confirmed in the end.
     pub paid: u64,
+    /// All blocks that the world's nodes made, on every branch, in their order. No lie of the
+    /// source is among them.
+    pub blocks: Vec<Arc<Block>>,
+    /// The newest block of the best chain.
+    pub tip: BlockHash,
     /// What happened, if it was to be kept.
     pub trace: Vec<String>,
     /// The rule that was broken, if one was.
@@ -67,7 +76,8 @@ pub fn run(seed: u64, traced: bool) -> Outcome {
     let end = world.live();
     let (trace, broken) = world.agenda.ended(seed, end);
     let (found, paid) = (world.truth.found, world.paid);
-    Outcome { table: world.table, found, paid, trace, broken }
+    let (blocks, tip) = (world.nodes.made(), world.nodes.tip());
+    Outcome { table: world.table, found, paid, blocks, tip, trace, broken }
 }
 
 /// Something that is to happen.
@@ -124,10 +134,22 @@ fn terms() -> Terms {
     Terms { network, challenge: None, birthday: None, fees, reserve }
 }
 
-fn signer() -> (Signer, Account) {
+/// What a node and its signer have saved that followed the chain in peace until a world begins.
+static YOUTH: LazyLock<(Disk, View)> = LazyLock::new(|| {
+    let none = (Disk::default(), View::genesis(Network::Regtest));
+    let world = World::begin(Dice::new(0), Plan::none(), none, false);
+    world.grow_up().expect("nothing goes wrong")
+});
+
+/// A node has followed the chain by then,
+const YOUTH_MS: u64 = 60_000;
+/// and one world in so many begins with one that has not.
+const NEWBORN_ONE_IN: usize = 4;
+
+fn signer(view: View) -> (Signer, Account) {
     let seed = Seed::take(&mut [0x51; 32]).expect("32 bytes are a seed");
     let key = seed.node_key(Network::Regtest, NodeIndex::FIRST);
-    let mut signer = Signer::new(key, seed.wallet_key(Network::Regtest));
+    let mut signer = Signer::new(key, seed.wallet_key(Network::Regtest)).with_view(view);
     let answer = signer.answer(LinkId(0), signer::Ask::WalletAccount, Tick(0), no_handshake);
     let signer::Answer::WalletAccount { account } = answer else {
         unreachable!("it was asked for its account")
@@ -143,7 +165,15 @@ impl World {
     fn new(seed: u64, traced: bool) -> Self {
         let mut dice = Dice::new(seed ^ 0x0b10_c4ed);
         let plan = Plan::new(&GRID, seed, &mut dice).doubled(&GRID, &mut dice);
-        let (signer, account) = signer();
+        let saved = match dice.one_in(NEWBORN_ONE_IN) {
+            true => (Disk::default(), View::genesis(Network::Regtest)),
+            false => YOUTH.clone(),
+        };
+        Self::begin(dice, plan, saved, traced)
+    }
+
+    fn begin(dice: Dice, plan: Plan, (disk, view): (Disk, View), traced: bool) -> Self {
+        let (signer, account) = signer(view);
         Self {
             agenda: Agenda::new(traced),
             plan,
@@ -156,7 +186,7 @@ impl World {
             signer_away: false,
             office: None,
             life: 0,
-            disk: Disk::default(),
+            disk,
             store_fails: false,
             committed_at: Tick(0),
             truth: Truth::default(),
@@ -167,9 +197,26 @@ impl World {
         }
     }
 
+    /// Follows the prelude, and stops at its end.
+    fn grow_up(mut self) -> Result<(Disk, View), Broken> {
+        self.at(Tick(0), Happening::Start);
+        while let Some(happening) = self.agenda.next(YOUTH_MS, HAPPENINGS_MAX)? {
+            self.happen(happening)?;
+            self.drive()?;
+        }
+        let heard = self.disk.state()?.cursor.map(|cursor| cursor.hash);
+        match heard == Some(self.nodes.tip()) {
+            // As a signer that starts again reads it.
+            true => View::decode(&self.signer.view().encode(), Network::Regtest)
+                .map(|view| (self.disk, view))
+                .map_err(|fault| fault.to_string()),
+            false => Err(format!("heard up to {heard:?} in {YOUTH_MS} ms")),
+        }
+    }
+
     fn live(&mut self) -> Result<(), Broken> {
         for _ in 0..8 {
-            self.nodes.mine(false, &mut self.dice);
+            self.nodes.mine(false, &mut self.dice)?;
         }
         self.at(Tick(0), Happening::Start);
         self.at(Tick(2_000), Happening::Mine);
@@ -180,7 +227,7 @@ impl World {
             self.happen(happening)?;
             self.drive()?;
             while let Some(fault) = self.struck.pop() {
-                self.do_fault(fault);
+                self.do_fault(fault)?;
                 self.drive()?;
             }
         }
@@ -241,13 +288,13 @@ impl World {
             Happening::Mine => {
                 let calm = self.calm();
                 if now.0 < LAST_CALLS_MS - STILL_MS {
-                    self.nodes.mine(calm, &mut self.dice);
+                    self.nodes.mine(calm, &mut self.dice)?;
                 }
                 let pause = if calm { 10_000 } else { 1_000 + self.dice.below(5_000) as u64 };
                 self.at(now + Millis(pause), Happening::Mine);
             }
             Happening::Fork => {
-                self.nodes.fork(&mut self.dice);
+                self.nodes.fork(&mut self.dice)?;
                 self.note(|| "another branch is the best".to_owned());
             }
             Happening::Calm => {
@@ -413,7 +460,7 @@ impl World {
         }
     }
 
-    fn do_fault(&mut self, fault: Fault) {
+    fn do_fault(&mut self, fault: Fault) -> Result<(), Broken> {
         let until = self.agenda.now + Millis(1_000 + self.dice.below(8_000) as u64);
         let source = &mut self.source;
         match fault {
@@ -427,7 +474,7 @@ impl World {
                     office.treasury.signer_went();
                 }
             }
-            Fault::Reorg => self.nodes.fork(&mut self.dice),
+            Fault::Reorg => return self.nodes.fork(&mut self.dice),
             Fault::Flip => {
                 for nth in 1..=4 {
                     self.at(self.agenda.now + Millis(1_500 * nth), Happening::Fork);
@@ -435,7 +482,7 @@ impl World {
             }
             Fault::Silent => source.silent = until + Millis(self.dice.below(2) as u64 * 60_000),
             Fault::Down => source.down = until,
-            Fault::Lag => source.lags = (until, 1 + self.dice.below(8)),
+            Fault::Lag => source.lags = (until, 1 + self.dice.below(8) as u32),
             Fault::OtherNetwork => source.elsewhere = until,
             Fault::TipLie => source.tip_lie = true,
             Fault::HeadersUnconnected => source.headers_lie = Some(HeadersLie::Unconnected),
@@ -451,6 +498,7 @@ impl World {
             Fault::Forgets => self.nodes.forget(),
             Fault::RatesLie => source.rates_lie = true,
         }
+        Ok(())
     }
 }
 

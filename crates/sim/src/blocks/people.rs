@@ -7,14 +7,12 @@ use chain::{Height, Watch};
 use signer::{Branch, KeyIndex, KeyPlace};
 use wallet::{Order, Recipient, Wanted};
 
-use super::{
-    Broken, CallId, Command, Health, Refusal, Reply, World,
-    disk::Want,
-    nodes::{script, thing},
-};
+use super::{Broken, CallId, Command, Health, Refusal, Reply, World, disk::Want, nodes::script};
 
 /// No wallet of a world hands out more addresses.
 const ADDRESSES: u32 = 150;
+/// Blocks back from which people mostly want something to be watched.
+const NEAR: u32 = 40;
 
 impl World {
     fn call(&mut self, command: Command) {
@@ -32,18 +30,27 @@ impl World {
         let cursor = office.treasury.state().cursor.map_or(Height(0), |cursor| cursor.height);
         match self.dice.below(10) {
             0..4 => {
-                let watch = thing(&mut self.dice);
+                let watch = self.nodes.thing(&mut self.dice);
                 if matches!(self.truth.wants.get(&watch), None | Some(Want::No)) {
                     let next = Height(cursor.0 + 1);
-                    let some = Height(1 + self.dice.below(cursor.0 as usize + 1) as u32);
+                    // A search of all the past takes its time.
+                    let back = if self.dice.one_in(8) { cursor.0 } else { cursor.0.min(NEAR) };
+                    let some = Height(next.0 - self.dice.below(back as usize + 1) as u32);
                     let from = (!self.dice.one_in(3)).then_some(some);
                     self.truth.wants.insert(watch.clone(), Want::Unknown(from.unwrap_or(next)));
                     self.call(Command::Watch { watch, from });
                 }
             }
             4 => {
-                let watch = thing(&mut self.dice);
-                if let Some(Want::Yes(from)) = self.truth.wants.get(&watch).copied() {
+                let wants = self.truth.wants.iter();
+                let sure: Vec<_> = wants
+                    .filter_map(|(watch, want)| match want {
+                        Want::Yes(from) => Some((watch.clone(), *from)),
+                        Want::No | Want::Unknown(_) => None,
+                    })
+                    .collect();
+                let nth = self.dice.below(sure.len().max(1));
+                if let Some((watch, from)) = sure.get(nth).cloned() {
                     self.truth.wants.insert(watch.clone(), Want::Unknown(from));
                     self.call(Command::Unwatch { watch });
                 }

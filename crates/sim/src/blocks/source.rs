@@ -5,7 +5,7 @@ use chain::{Cure, FeeTerms, Height, Package, PublishAnswer, RATE_MAX, Rates, Tar
 use node::services::treasury::{Answer, Ask, From, NetworkName, SourceFault, Tip};
 use wire::{dice::Dice, tick::Tick};
 
-use super::nodes::{Nodes, work};
+use super::nodes::Nodes;
 
 /// Each kind of refusal, in Bitcoin Core's words.
 const REFUSALS: [&str; 13] = [
@@ -45,7 +45,7 @@ pub(crate) enum BlockLie {
 pub(crate) struct Source {
     pub(crate) silent: Tick,
     pub(crate) down: Tick,
-    pub(crate) lags: (Tick, usize),
+    pub(crate) lags: (Tick, u32),
     pub(crate) elsewhere: Tick,
     pub(crate) refuses: Tick,
     pub(crate) takes_nothing: Tick,
@@ -78,17 +78,15 @@ impl Source {
             return Some((Err(SourceFault::Unreachable { why }), Vec::new()));
         }
         let lag = if self.lags.0 > now { self.lags.1 } else { 0 };
-        let view = nodes.best.len().saturating_sub(lag).max(1);
+        let view = nodes.height().saturating_sub(lag);
         let answer = match ask {
             Ask::Tip => Answer::Tip(self.tip(view, nodes, now, dice)),
             Ask::HeaderAt { at } => {
-                let last = view as u32 - 1;
                 let height = match at {
-                    From::Below(depth) => Height(last.saturating_sub(*depth)),
-                    From::At(height) => Height(height.0.min(last)),
+                    From::Below(depth) => view.saturating_sub(*depth),
+                    From::At(height) => height.0.min(view),
                 };
-                let header = nodes.blocks[&nodes.best[height.0 as usize]].header;
-                Answer::HeaderAt { height, header }
+                Answer::HeaderAt { height: Height(height), header: nodes.header(height) }
             }
             Ask::Headers { locator } => Answer::Headers(self.headers(locator, view, nodes, dice)),
             Ask::Block { hash } => Answer::Block(Box::new(self.block(*hash, nodes))),
@@ -109,36 +107,38 @@ impl Source {
         Some((Ok(answer), Vec::new()))
     }
 
-    fn tip(&mut self, view: usize, nodes: &Nodes, now: Tick, dice: &mut Dice) -> Tip {
+    fn tip(&mut self, view: u32, nodes: &Nodes, now: Tick, dice: &mut Dice) -> Tip {
         let name = if self.elsewhere > now { "main" } else { "regtest" };
         let hash = match std::mem::take(&mut self.tip_lie) {
             true => BlockHash::from_byte_array(dice.array()),
-            false => nodes.best[view - 1],
+            false => nodes.header(view).block_hash(),
         };
         Tip {
             network: NetworkName { name: name.to_owned(), challenge: None },
             hash,
-            blocks: Height(view as u32 - 1),
-            headers: Height(nodes.best.len() as u32 - 1),
+            blocks: Height(view),
+            headers: Height(nodes.height()),
         }
     }
 
     fn headers(
         &mut self,
         locator: &[BlockHash],
-        view: usize,
+        view: u32,
         nodes: &Nodes,
         dice: &mut Dice,
     ) -> Vec<Header> {
         let mut headers = nodes.headers(view, locator);
         let Some(lie) = self.headers_lie.take() else { return headers };
-        let mut false_one = nodes.blocks[&nodes.best[view - 1]].header;
-        false_one.prev_blockhash = nodes.best[view - 1];
+        let mut false_one = nodes.header(view);
+        false_one.prev_blockhash = false_one.block_hash();
         false_one.time += 1;
         match lie {
             HeadersLie::Unconnected => {
                 false_one.prev_blockhash = BlockHash::from_byte_array(dice.array());
-                work(&mut false_one);
+                while false_one.validate_pow(false_one.target()).is_err() {
+                    false_one.nonce += 1;
+                }
                 headers = vec![false_one];
             }
             HeadersLie::Workless => {
@@ -156,10 +156,10 @@ impl Source {
     }
 
     fn block(&mut self, hash: BlockHash, nodes: &Nodes) -> Block {
-        let mut block = nodes.blocks[&hash].clone();
+        let mut block = nodes.block(&hash).clone();
         match self.block_lie.take() {
             None => {}
-            Some(BlockLie::Other) => block = nodes.blocks[&nodes.best[0]].clone(),
+            Some(BlockLie::Other) => block = nodes.block(&nodes.header(0).block_hash()).clone(),
             Some(BlockLie::Changed) => {
                 if let Some(last) = block.txdata.last_mut() {
                     last.output[0].value = bitcoin::Amount::from_sat(1);

@@ -2,4 +2,5 @@
 
 #[cfg(feature = "planted")]
 mod planted;
+mod replay;
 mod worlds;
