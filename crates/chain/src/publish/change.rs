@@ -11,6 +11,7 @@
 //! | 8 | connected | block (36), spends |
 //! | 10 | found | block (36), spends |
 //! | 12 | disconnected | cursor (36) |
+//! | 14 | taken | key |
 //!
 //! A key is user (4) and id (8); a block height (4) and hash (32); a spend key, transaction (1),
 //! input (4) and spender (32).
@@ -69,6 +70,11 @@ pub enum PublishChange {
         /// The one before it: the new cursor.
         cursor: BlockRef,
     },
+    /// A source has taken it. It is out in the world from now on, whatever another one says.
+    Taken {
+        /// Whose, and which.
+        key: Key,
+    },
 }
 
 /// What a publication's transaction spends was spent in a block, by itself or by another one.
@@ -93,6 +99,8 @@ pub struct Publication {
     pub from: Height,
     /// Whether all blocks up to the cursor have been looked through.
     pub searched: bool,
+    /// Whether a source has ever taken it.
+    pub taken: bool,
     /// How many were published before it: a later one may replace an earlier one.
     pub(crate) seq: u64,
     /// The ids of its transactions.
@@ -216,8 +224,9 @@ impl PublishState {
                 self.cursor = Some(*cursor);
                 let txids = package.transactions().iter().map(|it| it.compute_txid()).collect();
                 let (package, spends) = (package.clone(), BTreeMap::new());
-                let (from, searched) = (*from, false);
-                let publication = Publication { package, from, searched, seq, txids, spends };
+                let (from, searched, taken) = (*from, false, false);
+                let publication =
+                    Publication { package, from, searched, taken, seq, txids, spends };
                 self.publications.insert(*key, publication);
             }
             PublishChange::Forgotten { key } => {
@@ -246,6 +255,11 @@ impl PublishState {
                     publication.spends.retain(|_, (block, _)| block.height <= cursor.height);
                 }
             }
+            PublishChange::Taken { key } => {
+                if let Some(publication) = self.publications.get_mut(key) {
+                    publication.taken = true;
+                }
+            }
         }
     }
 
@@ -269,6 +283,9 @@ impl PublishState {
             changes.push(PublishChange::Published { key, from, cursor, package });
             if publication.searched {
                 changes.push(PublishChange::Searched { key });
+            }
+            if publication.taken {
+                changes.push(PublishChange::Taken { key });
             }
             for (&(nth, input), &(block, by)) in &publication.spends {
                 blocks.entry(block).or_default().push(Spend { key, nth, input, by });
@@ -344,6 +361,10 @@ impl PublishChange {
                 write_block(*cursor, &mut value);
                 12
             }
+            Self::Taken { key } => {
+                write_key(*key, &mut value);
+                14
+            }
         };
         let mut to = Vec::with_capacity(value.len() + 4);
         bigsize::write(record, &mut to);
@@ -365,6 +386,7 @@ impl PublishChange {
                 8 => Self::Connected { block: block(&mut from)?, spends: read_spends(&mut from)? },
                 10 => Self::Found { block: block(&mut from)?, spends: read_spends(&mut from)? },
                 12 => Self::Disconnected { cursor: block(&mut from)? },
+                14 => Self::Taken { key: read_key(&mut from)? },
                 record if record % 2 == 0 => return Err(ChangeFault::Newer { record }),
                 _ => continue,
             };

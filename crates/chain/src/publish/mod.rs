@@ -86,6 +86,11 @@ struct Life {
     settled: Option<Height>,
     /// The user knows that a later publication has taken its place.
     replaced: bool,
+    /// It was handed to a source.
+    told: bool,
+    /// Some source may have it although nobody has said so: it was told before this process began,
+    /// or to one that has not answered, or to another one than now.
+    out: bool,
 }
 
 /// What the source has said last.
@@ -139,7 +144,8 @@ impl Publisher {
     fn restore(&mut self, now: Tick) {
         let next = Height(self.cursor.height.0.saturating_add(1));
         for (&key, publication) in &self.state.publications {
-            let mut life = Life::default();
+            // Whoever was asked before may have answered when nobody was there any more.
+            let mut life = Life { out: true, ..Life::default() };
             for (nth, input, outpoint) in publication.outpoints() {
                 let from = if publication.searched { next } else { publication.from };
                 let fresh = Watched { from, searched: true, by: BTreeSet::new() };
@@ -177,6 +183,12 @@ impl Publisher {
     /// The last block heard of.
     pub const fn cursor(&self) -> BlockRef {
         self.cursor
+    }
+
+    /// Whether somebody may have it. If not, all who were ever told of it have refused it.
+    pub fn may_be_out(&self, key: Key) -> bool {
+        self.lives.get(&key).is_some_and(|life| life.out)
+            || self.state.publications.get(&key).is_some_and(|it| it.taken)
     }
 
     /// The next question for the source.
@@ -258,6 +270,9 @@ impl Publisher {
         life.times = if is_other { 0 } else { life.times.saturating_add(1) };
         let again = std::mem::take(&mut life.again);
         let (pause, cure) = (life.pause(), life.cure());
+        if life.said == Said::Yes && self.state.publications.get(&key).is_some_and(|it| !it.taken) {
+            self.change_by(PublishChange::Taken { key });
+        }
         match cure {
             Some(Cure::Wait) => self.waiting.insert(key),
             Some(Cure::RaiseFee | Cure::GiveUp | Cure::Look) | None => self.waiting.remove(&key),
@@ -288,6 +303,7 @@ impl Publisher {
             if let Some(life) = self.lives.get_mut(&key) {
                 life.asked = None;
                 life.again = false;
+                life.out |= life.told;
             }
             self.schedule(key, now);
         }
@@ -303,6 +319,7 @@ impl Publisher {
             if let Some(life) = self.lives.get_mut(&key) {
                 life.asked = None;
                 life.again = false;
+                life.out = true;
                 self.schedule(key, now);
             }
         }
@@ -378,7 +395,8 @@ impl Publisher {
             }
             PublishChange::Published { .. }
             | PublishChange::Forgotten { .. }
-            | PublishChange::Searched { .. } => BTreeSet::new(),
+            | PublishChange::Searched { .. }
+            | PublishChange::Taken { .. } => BTreeSet::new(),
         };
         let standings = |state: &PublishState, key: Key| {
             state.publications.get(&key).map(Publication::standings).unwrap_or_default()

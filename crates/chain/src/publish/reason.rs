@@ -87,7 +87,7 @@ pub enum Cure {
     Wait,
     /// Another one with a higher fee, or a child that pays. It is tried again later.
     RaiseFee,
-    /// Make another one. This one is tried again with another source only.
+    /// Make another one, if nobody may have this one. It is tried again with another source only.
     GiveUp,
     /// A person. It is tried again later.
     Look,

@@ -53,6 +53,7 @@ impl Publisher {
             self.asked.insert(attempt, (key, now + Millis(ATTEMPT_MS_MAX)));
             if let Some(life) = self.lives.get_mut(&key) {
                 life.asked = Some(attempt);
+                life.told = true;
             }
             self.asks.push_back(Ask::Publish { attempt, package });
         }

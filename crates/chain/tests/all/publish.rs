@@ -409,6 +409,7 @@ fn saved_bytes_are_read_or_refused() {
     let mut story = Story::new();
     story.publish(1, &single(&spends(&[1, 2], 1)));
     story.search();
+    story.answer(&PublishAnswer::Accepted);
     story.mine(&[spends(&[2], 2)]);
     story.unmine();
     story.save();
@@ -425,4 +426,56 @@ fn saved_bytes_are_read_or_refused() {
     assert_eq!(PUBLISHER, User(u32::MAX));
     let reason = Reason::NotFinal;
     assert_eq!(reason.cure(), Cure::Wait);
+}
+
+/// Who may have it: whoever took it, or has not answered, or was asked when nobody listened.
+#[test]
+fn it_is_known_whether_somebody_may_have_it() {
+    let refused = PublishAnswer::parse("dust");
+    let story = || {
+        let mut story = Story::new();
+        story.publish(1, &single(&spends(&[1], 1)));
+        story
+    };
+    let is_out = |story: &Story| story.publisher.may_be_out(key(1));
+    // The only one that was told refuses it.
+    let mut refusing = story();
+    refusing.answer(&refused);
+    assert!(!is_out(&refusing) && !refusing.publisher.may_be_out(key(2)));
+    // After a restart nobody knows whether it was the only one.
+    refusing.restart();
+    assert!(is_out(&refusing));
+    for answer in [PublishAnswer::Accepted, PublishAnswer::Known, PublishAnswer::Confirmed] {
+        let mut taken = story();
+        taken.answer(&answer);
+        assert!(is_out(&taken));
+        taken.save();
+        let count = taken.log.len();
+        taken.publisher.handle_source_lost(taken.now);
+        taken.answer(&answer);
+        taken.save();
+        assert_eq!(taken.log.len(), count, "that is saved once");
+        taken.restart();
+        taken.answer(&refused);
+        let state = taken.publisher.state();
+        assert!(is_out(&taken) && state.publications[&key(1)].taken);
+    }
+    // It has not answered, and then another one refuses.
+    let mut lost = story();
+    assert_eq!(lost.asked().len(), 1);
+    lost.publisher.handle_source_lost(lost.now);
+    lost.answer(&refused);
+    assert!(is_out(&lost));
+    let mut late = story();
+    assert_eq!(late.asked().len(), 1);
+    late.now = late.now + Millis(ATTEMPT_MS_MAX);
+    late.publisher.handle_wake(late.now);
+    late.answer(&refused);
+    assert!(is_out(&late));
+    // One refuses, and so does the next: the first may have been asked by others meanwhile.
+    let mut both = story();
+    both.answer(&refused);
+    both.publisher.handle_source_lost(both.now);
+    both.answer(&refused);
+    assert!(is_out(&both));
 }
