@@ -149,6 +149,17 @@ pub enum WalletVerb {
         /// Pay it, although it is high
         #[arg(long)]
         allow_high_fee: bool,
+        /// Spend what future channels need, too
+        #[arg(long)]
+        spend_reserve: bool,
+    },
+    /// Give up a pending payment, and all that hangs on it: its coins are free again
+    Forget {
+        /// The payment
+        txid: String,
+        /// Although somebody may still have it mined
+        #[arg(long)]
+        force: bool,
     },
     /// Look for our money once more, as far back as there are blocks
     Rescan {
@@ -181,6 +192,9 @@ pub struct Pay {
     /// Spend what future channels need, too
     #[arg(long)]
     pub spend_reserve: bool,
+    /// What you call this payment: whoever asks again by the same name pays nothing more
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
 }
 
 /// What to do with the devnet.

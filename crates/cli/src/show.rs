@@ -207,6 +207,7 @@ fn publication(publication: &api::Publication) -> String {
         api::Publication::Replaced { by } => format!("replaced by {by}"),
         api::Publication::Restored => "published again: what replaced it is gone".to_owned(),
         api::Publication::Deep => "buried".to_owned(),
+        api::Publication::Forgotten => "given up".to_owned(),
     }
 }
 

@@ -44,10 +44,19 @@ pub fn wallet(verb: &WalletVerb, client: &Client, json: bool) -> Result<(), Fail
             show::coins(&client.get::<Vec<api::Coin>>("/v1/wallet/coins")?, json);
         }
         WalletVerb::Send(pay) => show::sent(&client.post("/v1/wallet/send", &send(pay))?, json),
-        WalletVerb::Bump { txid, rate, allow_high_fee } => {
-            let (txid, allow_high_fee) = (txid.clone(), *allow_high_fee);
-            let bump = api::Bump { txid, sat_per_kvb: *rate, allow_high_fee };
+        WalletVerb::Bump { txid, rate, allow_high_fee, spend_reserve } => {
+            let bump = api::Bump {
+                txid: txid.clone(),
+                sat_per_kvb: *rate,
+                allow_high_fee: *allow_high_fee,
+                spend_reserve: *spend_reserve,
+            };
             show::sent(&client.post("/v1/wallet/bump", &bump)?, json);
+        }
+        WalletVerb::Forget { txid, force } => {
+            let forget = api::Forget { txid: txid.clone(), force: *force };
+            let gone: api::Forgotten = client.post("/v1/wallet/forget", &forget)?;
+            show::done(&format!("given up: {}", gone.txids.join(", ")), &gone, json);
         }
         WalletVerb::Rescan { from } => {
             let _: api::Done = client.post("/v1/wallet/rescan", &api::Rescan { from: *from })?;
@@ -84,6 +93,7 @@ fn send(pay: &Pay) -> api::Send {
         blocks: pay.blocks,
         allow_high_fee: pay.allow_high_fee,
         spend_reserve: pay.spend_reserve,
+        name: pay.name.clone(),
     }
 }
 

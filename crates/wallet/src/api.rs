@@ -43,7 +43,8 @@ pub struct Coin {
     pub confirmations: u32,
     /// Whether it is of a coinbase that is too young to be spent.
     pub is_immature: bool,
-    /// Whether the transaction is one that we have published.
+    /// Whether the transaction is one that we have published, and hangs on nothing pending of
+    /// others: nobody else can take it back.
     pub is_change: bool,
     /// For whom it is kept.
     pub lock: Option<Lock>,
@@ -93,6 +94,22 @@ pub struct Movement {
     pub is_made: bool,
 }
 
+/// Where a transaction is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// In no block yet.
+    Pending,
+    /// In the block at this height.
+    Confirmed(Height),
+    /// Another one counts instead of it, or of one that it hangs on.
+    Replaced {
+        /// The other one.
+        by: Txid,
+        /// The block that has that one; nothing if it is pending.
+        height: Option<Height>,
+    },
+}
+
 /// Who is paid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Recipient {
@@ -134,6 +151,26 @@ impl Order {
     pub const fn new(to: Recipient, amount: Wanted, fee_rate: FeeRate) -> Self {
         let (allow_high_fee, is_fixed) = (false, false);
         Self { to, amount, fee_rate, reserve: Amount::ZERO, allow_high_fee, is_fixed }
+    }
+}
+
+/// What [`Wallet::bump`](crate::Wallet::bump) is to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bump {
+    /// Which spend is replaced.
+    pub txid: Txid,
+    /// What the new one pays.
+    pub fee_rate: FeeRate,
+    /// A person has seen the fee and wants it, although it is high.
+    pub allow_high_fee: bool,
+    /// How much must stay ours, as in an [`Order`]. Where less was left before, no less may be.
+    pub reserve: Amount,
+}
+
+impl Bump {
+    /// Replaces a spend, with nothing special about it.
+    pub const fn new(txid: Txid, fee_rate: FeeRate) -> Self {
+        Self { txid, fee_rate, allow_high_fee: false, reserve: Amount::ZERO }
     }
 }
 

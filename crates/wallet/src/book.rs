@@ -6,7 +6,7 @@ use std::{
 };
 
 use bitcoin::{OutPoint, ScriptBuf, Transaction, TxOut, Txid};
-use chain::{BlockRef, Height, Watch};
+use chain::{BlockRef, Height, REORG_BLOCKS_MAX, Watch};
 use signer::{Account, Branch, KEY_INDEX_MAX, KeyIndex, KeyPlace};
 
 use crate::{
@@ -18,6 +18,10 @@ use crate::{
 /// Addresses that are watched behind the last one that was used: as many as every other wallet
 /// looks at.
 pub const GAP_ADDRESSES: u32 = 20;
+/// Forgotten spends that are remembered until they are impossible; the oldest go first.
+pub const GHOSTS_MAX: usize = 100;
+/// Under so many blocks nothing comes back: the chain follows no deeper reorg.
+const DEEP_BLOCKS: u32 = REORG_BLOCKS_MAX;
 
 /// The sum of all changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +44,8 @@ pub(crate) struct Book {
     /// Watches for which blocks of the past are being looked through, and from where on.
     pub(crate) searches: BTreeMap<Watch, Height>,
     pub(crate) rescan: Option<Rescan>,
+    /// Spends that were given up, the oldest first.
+    pub(crate) ghosts: VecDeque<Ghost>,
     /// Every place that is watched. It follows from `used`.
     pub(crate) places: BTreeMap<ScriptBuf, KeyPlace>,
     /// For each branch, how many these are.
@@ -60,6 +66,15 @@ pub(crate) struct Entry {
     pub(crate) seen: u64,
     /// Something, if we have made it.
     pub(crate) made: Option<Made>,
+}
+
+/// A spend that was signed and given up. Whoever has it nevertheless could still have it mined, as
+/// long as nothing else spends one of these.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Ghost {
+    pub(crate) txid: Txid,
+    /// Coins of ours.
+    pub(crate) spends: Vec<OutPoint>,
 }
 
 /// All blocks from somewhere on are looked through again.
@@ -91,6 +106,7 @@ impl Book {
             next_seen: 1,
             searches: BTreeMap::new(),
             rescan: None,
+            ghosts: VecDeque::new(),
             places: BTreeMap::new(),
             watched: [0; 2],
             is_ledger_stale: false,
@@ -148,6 +164,7 @@ impl Book {
             Change::Connected { block, transactions } => {
                 self.cursor = *block;
                 self.found(*block, transactions);
+                self.bury();
             }
             Change::Disconnected { block, cursor } => self.disconnected(*block, *cursor),
             Change::Found { block, transactions } => self.found(*block, transactions),
@@ -176,6 +193,7 @@ impl Book {
             Change::Published { transaction } => self.published(transaction),
             Change::Forgotten { txid } => {
                 for gone in self.with_descendants(*txid) {
+                    self.haunted_by(gone);
                     self.remove(gone);
                 }
             }
@@ -186,6 +204,8 @@ impl Book {
     fn found(&mut self, block: BlockRef, transactions: &[Arc<Transaction>]) {
         for transaction in transactions {
             let txid = transaction.compute_txid();
+            self.ghosts.retain(|ghost| ghost.txid != txid);
+            self.unguard(txid);
             let known = self.transactions.get_mut(&txid);
             let is_new = known.is_none();
             match known {
@@ -214,22 +234,30 @@ impl Book {
         self.cursor = cursor;
         let seen = self.next_seen;
         let gone = |entry: &Entry| entry.block == Some(block);
-        // A coinbase is worth nothing without its block.
+        // A coinbase is worth nothing without its block, nor what only stood in something's way.
+        let worthless = |entry: &Entry| {
+            gone(entry) && (entry.transaction.is_coinbase() || !self.is_related(entry))
+        };
         let worthless: Vec<Txid> = self
             .transactions
             .iter()
-            .filter(|(_, entry)| gone(entry) && entry.transaction.is_coinbase())
+            .filter(|(_, entry)| worthless(entry))
             .map(|(txid, _)| *txid)
             .collect();
         for txid in worthless {
             self.remove(txid);
         }
+        let mut pending = Vec::new();
         for entry in self.transactions.values_mut() {
             if gone(entry) {
                 entry.block = None;
                 entry.seen = seen;
                 self.next_seen = seen.saturating_add(1);
+                pending.push(entry.transaction.compute_txid());
             }
+        }
+        for txid in pending {
+            self.guard(txid);
         }
         for from in self.searches.values_mut() {
             *from = (*from).min(Height(cursor.height.0 + 1));
@@ -238,6 +266,7 @@ impl Book {
 
     fn published(&mut self, transaction: &Arc<Transaction>) {
         let txid = transaction.compute_txid();
+        self.ghosts.retain(|ghost| ghost.txid != txid);
         let draft = self.drafts.iter().find(|(_, plan)| plan.txid == txid).map(|(id, _)| *id);
         let made = draft.and_then(|id| self.end_draft(id)).map(|plan| plan.made);
         let seen = self.next_seen;
@@ -252,6 +281,108 @@ impl Book {
         self.spent(transaction);
         if is_new {
             self.watch_outputs(txid, Height(self.cursor.height.0 + 1));
+            self.guard(txid);
+        }
+    }
+
+    /// Whether a transaction moves something of ours.
+    pub(crate) fn is_related(&self, entry: &Entry) -> bool {
+        let Transaction { input, output, .. } = &*entry.transaction;
+        entry.made.is_some()
+            || output.iter().any(|output| self.places.contains_key(&output.script_pubkey))
+            || input.iter().any(|input| self.place(&input.previous_output).is_some())
+    }
+
+    /// What a pending transaction spends of others. Whoever else spends it in a block ends the
+    /// transaction, and nobody would tell us.
+    fn foreign_inputs(&self, txid: Txid) -> Vec<OutPoint> {
+        let entry = self.transactions.get(&txid).filter(|entry| entry.block.is_none());
+        let inputs = entry.into_iter().flat_map(|entry| &entry.transaction.input);
+        let outpoints = inputs.map(|input| input.previous_output);
+        outpoints.filter(|outpoint| self.place(outpoint).is_none()).collect()
+    }
+
+    fn guard(&mut self, txid: Txid) {
+        let from = Height(self.cursor.height.0 + 1);
+        for outpoint in self.foreign_inputs(txid) {
+            self.wishes.push_back(Wish::Watch { watch: Watch::Spend(outpoint), from });
+        }
+    }
+
+    /// It is pending no more.
+    fn unguard(&mut self, txid: Txid) {
+        let mut ended = self.foreign_inputs(txid);
+        if ended.is_empty() {
+            return;
+        }
+        for other in self.transactions.keys().filter(|other| **other != txid) {
+            let shared = self.foreign_inputs(*other);
+            ended.retain(|outpoint| !shared.contains(outpoint));
+        }
+        for watch in ended.into_iter().map(Watch::Spend) {
+            self.searches.remove(&watch);
+            self.wishes.push_back(Wish::Unwatch { watch });
+        }
+    }
+
+    /// A spend of ours is given up, and may be out in the world.
+    fn haunted_by(&mut self, txid: Txid) {
+        let Some(entry) = self.transactions.get(&txid) else { return };
+        let inputs = entry.transaction.input.iter().map(|input| input.previous_output);
+        let spends: Vec<_> = inputs.filter(|outpoint| self.place(outpoint).is_some()).collect();
+        if entry.made.is_some() && !spends.is_empty() {
+            self.ghosts.push_back(Ghost { txid, spends });
+        }
+        if self.ghosts.len() > GHOSTS_MAX {
+            self.ghosts.pop_front();
+        }
+    }
+
+    /// What can never come back is forgotten: pending transactions, and given up ones, of which
+    /// something is spent otherwise in a block so deep; and what is only there to say so.
+    fn bury(&mut self) {
+        let Some(deepest) = self.cursor.height.0.checked_sub(DEEP_BLOCKS) else { return };
+        let pending = || self.transactions.iter().filter(|(_, entry)| entry.block.is_none());
+        if pending().next().is_none() && self.ghosts.is_empty() {
+            return;
+        }
+        let deep = |entry: &&Entry| entry.block.is_some_and(|it| it.height.0 <= deepest);
+        let deep = || self.transactions.values().filter(deep);
+        let inputs = |entry: &Entry| {
+            let inputs = entry.transaction.input.iter().map(|input| input.previous_output);
+            inputs.collect::<Vec<_>>()
+        };
+        let spent: BTreeSet<OutPoint> = deep().flat_map(inputs).collect();
+        let is_spent = |outpoint: &OutPoint| spent.contains(outpoint);
+        let ended = pending().filter(|(_, entry)| inputs(entry).iter().any(is_spent));
+        let ended = ended.flat_map(|(txid, _)| self.with_descendants(*txid));
+        let strangers = deep().filter(|entry| !self.is_related(entry));
+        let strangers = strangers.map(|entry| entry.transaction.compute_txid());
+        let gone: BTreeSet<Txid> = ended.chain(strangers).collect();
+        self.ghosts.retain(|ghost| !ghost.spends.iter().any(is_spent));
+        self.is_ledger_stale |= !gone.is_empty();
+        for txid in gone {
+            self.remove(txid);
+        }
+    }
+
+    /// Pending spends of ours that hang on nothing of others: nobody but us can end them.
+    pub(crate) fn own_pending(&self) -> BTreeSet<Txid> {
+        let pending = |(_, entry): &(&Txid, &Entry)| entry.block.is_none() && entry.made.is_some();
+        let mut own: BTreeSet<Txid> =
+            self.transactions.iter().filter(pending).map(|(txid, _)| *txid).collect();
+        loop {
+            let is_firm = |txid: &Txid| {
+                own.contains(txid)
+                    || self.transactions.get(txid).is_some_and(|entry| entry.block.is_some())
+            };
+            let hangs = |txid: &&Txid| {
+                let entry = self.transactions.get(*txid);
+                let mut inputs = entry.into_iter().flat_map(|entry| &entry.transaction.input);
+                inputs.any(|input| !is_firm(&input.previous_output.txid))
+            };
+            let Some(foreign) = own.iter().find(hangs).copied() else { return own };
+            own.remove(&foreign);
         }
     }
 
@@ -307,6 +438,7 @@ impl Book {
 
     /// A transaction that was never there, and what was watched of it.
     fn remove(&mut self, txid: Txid) {
+        self.unguard(txid);
         for watch in self.ours_of(txid).into_iter().map(Watch::Spend) {
             self.searches.remove(&watch);
             self.wishes.push_back(Wish::Unwatch { watch });
@@ -348,7 +480,9 @@ impl Book {
     fn watches(&self) -> Vec<Watch> {
         let pays = self.places.keys().cloned().map(Watch::Pay);
         let ours = self.transactions.keys().flat_map(|txid| self.ours_of(*txid));
-        pays.chain(ours.map(Watch::Spend)).collect()
+        let foreign: BTreeSet<OutPoint> =
+            self.transactions.keys().flat_map(|txid| self.foreign_inputs(*txid)).collect();
+        pays.chain(ours.chain(foreign).map(Watch::Spend)).collect()
     }
 
     fn rescan_from(&mut self, from: Height) {

@@ -5,24 +5,19 @@ use bitcoin::{Amount, FeeRate, Transaction, TxOut, Txid};
 use signer::{Branch, KeyPlace, SPEND_INPUTS_MAX};
 
 use crate::{
-    api::Coin,
+    api::{Bump, Coin},
     book::Entry,
     draft::{Draft, FEE_RATE_MIN, Job, check_rate, fee, selection, sum},
     draw::Draw,
     fault::Refusal,
-    wallet::Wallet,
+    wallet::{Wallet, plus},
 };
 
 impl Wallet {
     /// Drafts a transaction that pays to the same, spends the same coins and perhaps more, and
     /// pays a higher fee: out of its change, or out of what everything went to.
-    pub fn bump(
-        &mut self,
-        txid: Txid,
-        fee_rate: FeeRate,
-        allow_high_fee: bool,
-        draw: [u8; 32],
-    ) -> Result<Draft, Refusal> {
+    pub fn bump(&mut self, bump: &Bump, draw: [u8; 32]) -> Result<Draft, Refusal> {
+        let Bump { txid, fee_rate, allow_high_fee, reserve } = *bump;
         check_rate(fee_rate, allow_high_fee)?;
         let entry = self.replaceable(txid)?.clone();
         let old = &entry.transaction;
@@ -42,7 +37,38 @@ impl Wallet {
         if got < min {
             return Err(Refusal::ReplacementFee { got, min });
         }
+        self.check_reserve(&entry.transaction, &replacement, reserve)?;
         self.draft(&job, spend, Some(txid))
+    }
+
+    /// The higher fee comes out of something: not out of the reserve.
+    fn check_reserve(
+        &self,
+        old: &Transaction,
+        new: &Transaction,
+        reserve: Amount,
+    ) -> Result<(), Refusal> {
+        let mut free: Vec<Coin> = self.coins().into_iter().filter(Coin::is_free).collect();
+        let gone = self.book.with_descendants(old.compute_txid());
+        free.retain(|coin| coin.height.is_some() && !gone.contains(&coin.outpoint.txid));
+        let is_ours = |output: &&TxOut| self.book.places.contains_key(&output.script_pubkey);
+        let kept = |transaction: &Transaction| {
+            let is_spent = |coin: &&Coin| {
+                transaction.input.iter().any(|input| input.previous_output == coin.outpoint)
+            };
+            let stays = free.iter().filter(|coin| !is_spent(coin)).map(|coin| coin.amount);
+            let back = transaction.output.iter().filter(is_ours).map(|output| output.value);
+            stays.chain(back).fold(Amount::ZERO, plus)
+        };
+        if kept(new) >= reserve.min(kept(old)) {
+            return Ok(());
+        }
+        let spent = |input: &bitcoin::TxIn| self.book.output(&input.previous_output);
+        let spent = old.input.iter().filter_map(spent).map(|output| output.value);
+        let have = spent.fold(sum(&free), plus);
+        let need = new.output.iter().filter(|output| !is_ours(output)).map(|it| it.value);
+        let need = need.fold(Amount::ZERO, plus);
+        Err(Refusal::Reserve { have, need, fee: self.fee_of(new), reserve })
     }
 
     /// A pending transaction that is ours to replace.

@@ -15,14 +15,14 @@ use wire::reader::Reader;
 
 use crate::{
     api::{DraftId, Holder, Lock},
-    book::{Book, Entry, Rescan},
+    book::{Book, Entry, Ghost, Rescan},
     change::{Change, Made, Plan},
     fault::RestoreFault,
     wallet::is_possible,
 };
 
 /// The layout that is written, and the only one that is read.
-pub const WALLET_VERSION: u8 = 1;
+pub const WALLET_VERSION: u8 = 2;
 
 const NETWORKS: [Network; 5] =
     [Network::Bitcoin, Network::Testnet, Network::Testnet4, Network::Signet, Network::Regtest];
@@ -57,6 +57,12 @@ impl Book {
         to.option(self.rescan.as_ref(), |to, rescan| {
             to.u32(rescan.of).u32(rescan.found);
         });
+        to.list(&self.ghosts, |to, ghost| {
+            to.0.extend(ghost.txid.as_byte_array());
+            to.list(&ghost.spends, |to, outpoint| {
+                to.outpoint(outpoint);
+            });
+        });
         to.0
     }
 
@@ -90,6 +96,10 @@ impl Book {
         book.searches = from.map(|from| Ok((from.watch()?, Height(from.u32()?))))?;
         let rescan = |from: &mut Bytes<'_>| Ok(Rescan { of: from.u32()?, found: from.u32()? });
         book.rescan = from.option(rescan)?;
+        let ghost = |from: &mut Bytes<'_>| {
+            Ok(Ghost { txid: from.txid()?, spends: from.list(Bytes::outpoint)? })
+        };
+        book.ghosts = from.list(ghost)?.into();
         from.0.end()?;
         book.complete();
         Ok(book)

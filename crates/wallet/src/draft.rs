@@ -38,6 +38,7 @@ pub struct Draft {
     spend: Spend,
     txid: Txid,
     fee: Amount,
+    replaces: Option<Txid>,
 }
 
 impl Draft {
@@ -69,6 +70,11 @@ impl Draft {
     /// What it costs.
     pub const fn fee(&self) -> Amount {
         self.fee
+    }
+
+    /// The spend of ours that it replaces, if it does.
+    pub const fn replaces(&self) -> Option<Txid> {
+        self.replaces
     }
 
     /// The signed transaction, for [`Wallet::published`].
@@ -177,11 +183,18 @@ impl Wallet {
             return Err(too_many);
         }
         taken.sort_by_key(|coin| std::cmp::Reverse((coin.amount, coin.outpoint)));
-        taken.truncate(max);
+        let against = self.against_ghosts(free);
+        taken.retain(|coin| !against.contains(coin));
+        taken.truncate(max - against.len());
+        taken.extend(&against);
         let spare = self.all_but(&taken);
         let mut builder = self.ledger.bdk.build_tx().coin_selection(selection());
         builder.set_recipients(job.fixed.clone());
         builder.drain_to(job.rest.clone()).fee_rate(job.rate).unspendable(spare);
+        for coin in &against {
+            let chosen = builder.add_utxo(coin.outpoint);
+            chosen.expect("the ledger has every coin");
+        }
         if is_all {
             builder.drain_wallet();
         }
@@ -202,6 +215,23 @@ impl Wallet {
             return Err(not_enough(have, need, need + fee(&spend), reserve, true));
         }
         Ok(spend)
+    }
+
+    /// Coins of which a spend takes one for each spend that was given up and could still be mined.
+    /// Then only one of the two can be.
+    fn against_ghosts<'a>(&self, free: &'a [Coin]) -> Vec<&'a Coin> {
+        let unspent: BTreeSet<OutPoint> =
+            self.ledger.unspent().map(|output| output.outpoint).collect();
+        let mut taken: Vec<&Coin> = Vec::new();
+        for ghost in &self.book.ghosts {
+            let is_of_it = |coin: &&Coin| ghost.spends.contains(&coin.outpoint);
+            let is_possible = ghost.spends.iter().all(|outpoint| unspent.contains(outpoint));
+            if is_possible && !taken.iter().any(&is_of_it) {
+                let coins = free.iter().filter(is_of_it);
+                taken.extend(coins.max_by_key(|coin| coin.amount));
+            }
+        }
+        taken
     }
 
     /// Coins that a spend may not have, if it may have these.
@@ -257,7 +287,7 @@ impl Wallet {
         let (id, txid) = (self.book.next_draft, transaction.compute_txid());
         let plan = Plan { txid, inputs, change: job.change, replaces, made };
         self.apply(Change::Drafted { id, plan });
-        Ok(Draft { id, account, spend, txid, fee })
+        Ok(Draft { id, account, spend, txid, fee, replaces })
     }
 }
 

@@ -22,9 +22,10 @@ mod ledger;
 mod wallet;
 
 pub use api::{
-    Balance, Coin, DraftId, Holder, Lock, Movement, Order, Progress, Recipient, Wanted, Wish,
+    Balance, Bump, Coin, DraftId, Holder, Lock, Movement, Order, Progress, Recipient, Standing,
+    Wanted, Wish,
 };
-pub use book::GAP_ADDRESSES;
+pub use book::{GAP_ADDRESSES, GHOSTS_MAX};
 pub use codec::WALLET_VERSION;
 pub use draft::{Draft, FEE_RATE_MIN};
 pub use fault::{Refusal, RestoreFault};

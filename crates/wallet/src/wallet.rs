@@ -1,14 +1,17 @@
 //! The wallet of one account.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    sync::Arc,
+};
 
 use bitcoin::{Address, Amount, Network, OutPoint, Transaction, TxOut, Txid};
 use chain::{BlockRef, Event, Found, Height};
 use signer::{Account, Branch, KeyIndex, KeyPlace};
 
 use crate::{
-    api::{Balance, Coin, DraftId, Holder, Lock, Movement, Progress, Wish},
-    book::{Book, GAP_ADDRESSES},
+    api::{Balance, Coin, DraftId, Holder, Lock, Movement, Progress, Standing, Wish},
+    book::{Book, Entry, GAP_ADDRESSES},
     change::Change,
     fault::{Refusal, RestoreFault},
     ledger::{Canonical, Ledger},
@@ -131,12 +134,14 @@ impl Wallet {
 
     /// All coins, in the order of their outpoints.
     pub fn coins(&self) -> Vec<Coin> {
-        let mut coins: Vec<Coin> = self.ledger.unspent().filter_map(|o| self.coin(&o)).collect();
+        let own = self.book.own_pending();
+        let coin = |output: bdk_wallet::LocalOutput| self.coin(&output, &own);
+        let mut coins: Vec<Coin> = self.ledger.unspent().filter_map(coin).collect();
         coins.sort_by_key(|coin| coin.outpoint);
         coins
     }
 
-    fn coin(&self, output: &bdk_wallet::LocalOutput) -> Option<Coin> {
+    fn coin(&self, output: &bdk_wallet::LocalOutput, own: &BTreeSet<Txid>) -> Option<Coin> {
         let outpoint = output.outpoint;
         let entry = self.book.transactions.get(&outpoint.txid)?;
         let height = output.chain_position.confirmation_height_upper_bound().map(Height);
@@ -149,7 +154,8 @@ impl Wallet {
             height,
             confirmations,
             is_immature: entry.transaction.is_coinbase() && confirmations < MATURE_BLOCKS,
-            is_change: entry.made.is_some(),
+            is_change: entry.made.is_some()
+                && (entry.block.is_some() || own.contains(&outpoint.txid)),
             lock: self.book.lock(&outpoint),
         })
     }
@@ -338,15 +344,70 @@ impl Wallet {
         }
     }
 
-    /// A pending transaction will never be in a block: it and what hangs on it never was.
-    pub fn forget(&mut self, txid: Txid) -> Result<(), Refusal> {
+    /// A pending transaction is not wanted any more: it and what hangs on it never was. All that
+    /// goes is answered. Whoever has it nevertheless might have it mined, so the next
+    /// [`Wallet::send`] spends one of its coins: of the two only one can be.
+    pub fn forget(&mut self, txid: Txid) -> Result<BTreeSet<Txid>, Refusal> {
         let entry = self.book.transactions.get(&txid);
         let entry = entry.ok_or(Refusal::UnknownTransaction { txid })?;
         if let Some(block) = entry.block {
             return Err(Refusal::Confirmed { txid, height: block.height });
         }
+        let gone = self.book.with_descendants(txid);
         self.apply(Change::Forgotten { txid });
-        Ok(())
+        Ok(gone)
+    }
+
+    /// A transaction, and all that hangs on it.
+    pub fn hanging_on(&self, txid: Txid) -> BTreeSet<Txid> {
+        self.book.with_descendants(txid)
+    }
+
+    /// Whether it is one that we have published.
+    pub fn is_made(&self, txid: Txid) -> bool {
+        self.book.transactions.get(&txid).is_some_and(|entry| entry.made.is_some())
+    }
+
+    /// What these transactions spend of ours, but for what they pay to each other.
+    pub fn spent_by(&self, all: &BTreeSet<Txid>) -> Amount {
+        let entries = all.iter().filter_map(|txid| self.book.transactions.get(txid));
+        let inputs = entries.flat_map(|entry| &entry.transaction.input);
+        let outpoints = inputs.map(|input| input.previous_output);
+        let ours = outpoints.filter(|it| !all.contains(&it.txid) && self.book.place(it).is_some());
+        ours.filter_map(|it| self.book.output(&it))
+            .fold(Amount::ZERO, |sum, it| plus(sum, it.value))
+    }
+
+    /// Where a transaction is, if it is known.
+    pub fn standing(&self, txid: Txid) -> Option<Standing> {
+        let entry = self.book.transactions.get(&txid)?;
+        if let Some(block) = entry.block {
+            return Some(Standing::Confirmed(block.height));
+        }
+        let counts: BTreeSet<Txid> = self.ledger.canonical().map(|each| each.txid).collect();
+        if counts.contains(&txid) {
+            return Some(Standing::Pending);
+        }
+        // It or one of those that it hangs on is in the way of something that counts.
+        let (mut ahead, mut seen) = (vec![(txid, entry)], counts.clone());
+        while let Some((txid, entry)) = ahead.pop() {
+            for input in &entry.transaction.input {
+                let outpoint = input.previous_output;
+                let is_other = |(by, other): &(&Txid, &Entry)| {
+                    let is_there = other.block.is_some() || counts.contains(*by);
+                    let inputs = &other.transaction.input;
+                    is_there && **by != txid && inputs.iter().any(|i| i.previous_output == outpoint)
+                };
+                if let Some((by, other)) = self.book.transactions.iter().find(is_other) {
+                    let height = other.block.map(|block| block.height);
+                    return Some(Standing::Replaced { by: *by, height });
+                }
+                let parent = self.book.transactions.get(&outpoint.txid);
+                let parent = parent.filter(|_| seen.insert(outpoint.txid));
+                ahead.extend(parent.map(|entry| (outpoint.txid, entry)));
+            }
+        }
+        Some(Standing::Pending)
     }
 
     /// Transactions of ours that should be on their way into a block, parents first.

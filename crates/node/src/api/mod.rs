@@ -10,7 +10,9 @@ use utoipa::ToSchema;
 
 pub use chain::{Block, ChainStatus, Found, Rate, SignersView, Source, WatchLine, WatchThis};
 pub use devnet::{Fund, Funded, Mine, Mined, MinedBlock, Reorg};
-pub use wallet::{Address, Balance, Bump, Coin, Progress, Publication, Rescan, Send, Sent};
+pub use wallet::{
+    Address, Balance, Bump, Coin, Forget, Forgotten, Progress, Publication, Rescan, Send, Sent,
+};
 
 /// Who this node is, and how it is.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize, ToSchema)]

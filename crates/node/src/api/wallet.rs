@@ -70,6 +70,9 @@ pub struct Send {
     /// What future channels need may be spent, too.
     #[serde(default)]
     pub spend_reserve: bool,
+    /// What the payment is called: at most 64 printable characters of ASCII. Whoever asks again by
+    /// the same name is told what was sent, and nothing more is paid.
+    pub name: Option<String>,
 }
 
 /// A transaction that is on its way.
@@ -95,6 +98,28 @@ pub struct Bump {
     /// A person has seen the fee and wants it, although it is high.
     #[serde(default)]
     pub allow_high_fee: bool,
+    /// What future channels need may be spent, too.
+    #[serde(default)]
+    pub spend_reserve: bool,
+}
+
+/// Gives up a pending transaction.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Forget {
+    /// Which.
+    pub txid: String,
+    /// Although somebody may have it mined still.
+    #[serde(default)]
+    pub force: bool,
+}
+
+/// Transactions that were given up.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Forgotten {
+    /// The one that was meant, and all that hung on it.
+    pub txids: Vec<String>,
 }
 
 /// Looks for our money once more.
@@ -151,4 +176,6 @@ pub enum Publication {
     Restored,
     /// It is buried so deep that nothing brings it back.
     Deep,
+    /// It was given up: it is published no more, and its coins are free.
+    Forgotten,
 }

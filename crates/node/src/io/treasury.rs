@@ -335,6 +335,7 @@ fn log(event: &Event) {
             }
         },
         Event::Publication { txid, event } => info!(%txid, ?event, "published"),
+        Event::Forgotten { txid } => warn!(%txid, "given up"),
         Event::Balance(_) => {}
         Event::ViewRefused { why } => error!(why, "the signer does not believe our source"),
         Event::Rates(fault) => warn!(%fault, "the source's fee rates are left out"),

@@ -219,7 +219,7 @@ fn the_document_is_of_this_api() {
             }
         }
     }
-    assert_eq!(count, 25, "{paths:?}");
+    assert_eq!(count, 26, "{paths:?}");
     api.stopped.recv_timeout(Duration::from_secs(10)).expect("stop was among them");
     api.running.stop();
 }

@@ -1,15 +1,17 @@
 //! The wallet of a treasury: spent when a signer agrees, and as before when it does not.
 
-use bitcoin::{Amount, Block, BlockHash, FeeRate, Network, ScriptBuf, Transaction, block::Header};
+use bitcoin::{
+    Amount, Block, BlockHash, FeeRate, Network, ScriptBuf, Transaction, Txid, block::Header,
+};
 use chain::{FeeTerms, Height, PublishAnswer, Rates};
 use node::{
     io::clock,
     services::{
         saved,
         treasury::{
-            Answer, Ask, AskId, CallId, Change, Command, Effect, Failure, NetworkName, Refusal,
-            Reply, SIGN_MAX, Save, Saved, SavedWallet, SignId, State, Step, TAKE_MAX, Terms, Tip,
-            Treasury,
+            Answer, Ask, AskId, CallId, Change, Command, Effect, Event, FORGET_BLOCKS, Failure,
+            NetworkName, PaymentName, Refusal, Reply, SIGN_MAX, Save, Saved, SavedWallet, Sent,
+            SignId, SourceFault, State, Step, TAKE_MAX, Terms, Tip, Treasury,
         },
     },
 };
@@ -29,6 +31,8 @@ struct Bank {
     asked: Vec<(AskId, Ask)>,
     to_sign: Vec<(SignId, signer::Ask)>,
     replies: Vec<Result<Reply, Refusal>>,
+    /// What was told to be given up.
+    forgotten: Vec<Txid>,
     published: Vec<Transaction>,
     /// What the source says to publications.
     says: PublishAnswer,
@@ -81,6 +85,7 @@ impl Bank {
             asked: Vec::new(),
             to_sign: Vec::new(),
             replies: Vec::new(),
+            forgotten: Vec::new(),
             published: Vec::new(),
             says: PublishAnswer::Accepted,
             failure: None,
@@ -122,6 +127,7 @@ impl Bank {
                 Step::Do(Effect::AskSource(id, ask)) => self.asked.push((id, ask)),
                 Step::Do(Effect::AskSigner(id, ask)) => self.to_sign.push((id, ask)),
                 Step::Do(Effect::Reply { reply, .. }) => self.replies.push(*reply),
+                Step::Do(Effect::Tell(Event::Forgotten { txid })) => self.forgotten.push(txid),
                 Step::Do(Effect::Tell(_)) => {}
                 Step::Do(Effect::Fail(failure)) => self.failure = Some(failure),
             }
@@ -219,10 +225,54 @@ impl Bank {
     }
 
     fn send(&mut self, sat: u64) {
+        self.send_as(None, sat);
+    }
+
+    fn send_as(&mut self, name: Option<&str>, sat: u64) {
+        let name = name.map(|name| PaymentName::new(name).expect("a name"));
         let to = Recipient::Script(ScriptBuf::from_bytes([&[0x51, 0x20][..], &[2; 32]].concat()));
         let rate = FeeRate::from_sat_per_vb(2).expect("it fits");
         let order = Order::new(to, Wanted::Exactly(Amount::from_sat(sat)), rate);
-        self.call(Command::Send { order, spend_reserve: false, draw: [7; 32] });
+        self.call(Command::Send { order, spend_reserve: false, name, draw: [7; 32] });
+    }
+
+    /// A payment that a source has, or waits for one.
+    fn paid(&mut self, by: &mut Signer, name: Option<&str>, sat: u64) -> Sent {
+        self.send_as(name, sat);
+        self.serve(by);
+        self.sent()
+    }
+
+    fn sent(&mut self) -> Sent {
+        match self.replies.pop() {
+            Some(Ok(Reply::Sent(sent))) => sent,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn forget(&mut self, txid: Txid, force: bool) -> Result<Reply, Refusal> {
+        self.call(Command::Forget { txid, force });
+        self.replies.pop().expect("at once")
+    }
+
+    fn is_published(&self, txid: Txid) -> bool {
+        let all = self.publisher.publications.values();
+        let mut all = all.flat_map(|it| it.package.transactions());
+        all.any(|transaction| transaction.compute_txid() == txid)
+    }
+
+    /// The source goes away, and comes back.
+    fn lose(&mut self) {
+        let fault = SourceFault::Unreachable { why: "gone".to_owned() };
+        self.now = self.treasury.wake_at();
+        self.treasury.wake(self.now);
+        self.settle();
+        for (id, _) in std::mem::take(&mut self.asked) {
+            self.treasury.answered(id, Err(fault.clone()), self.now);
+            self.settle();
+        }
+        self.follow();
+        self.follow();
     }
 }
 
@@ -403,4 +453,152 @@ fn saved_records_of_a_wallet_belong_to_one_network() {
     assert_eq!(account.filter(|change| matches!(change, Change::Account { .. })).count(), 1);
     assert!(saved::split(&bank.treasury.snapshot()).is_ok());
     assert!(bank.treasury.wallet_snapshot().is_some());
+}
+
+/// A source that had it, or may have had it, does not make us forget it.
+#[test]
+fn what_somebody_may_have_is_not_forgotten() {
+    // It was taken; then the source is another one, which does not like it.
+    let mut by = signer(7);
+    let mut bank = Bank::rich(&mut by);
+    let sent = bank.paid(&mut by, None, 50_000);
+    let pending = bank.balance();
+    bank.says = PublishAnswer::parse("dust");
+    bank.lose();
+    assert!(bank.published.len() > 1, "the other one was asked");
+    assert_eq!((bank.balance(), bank.forgotten.len()), (pending, 0));
+    assert!(bank.is_published(sent.txid));
+    // So it is after a restart, although nobody remembers what the first one has said.
+    let mut bank = bank.restart();
+    bank.says = PublishAnswer::parse("dust");
+    bank.follow();
+    bank.follow();
+    assert_eq!((bank.balance(), bank.forgotten.len()), (pending, 0));
+    // One that was told of it has not answered.
+    let mut bank = Bank::rich(&mut by);
+    bank.send(50_000);
+    let (id, ask) = bank.to_sign.remove(0);
+    bank.treasury.signer_answered(id, Some(sign(&mut by, ask)));
+    bank.settle();
+    bank.says = PublishAnswer::parse("dust");
+    bank.lose();
+    let pending = bank.balance().pending;
+    assert!(pending > Amount::ZERO && bank.forgotten.is_empty());
+    assert!(bank.sent().waits.is_some());
+}
+
+/// A source that lies may have a transaction of ours that it says to refuse.
+#[test]
+fn of_what_was_refused_at_once_and_the_next_payment_only_one_can_be() {
+    let mut by = signer(7);
+    let mut bank = Bank::rich(&mut by);
+    for sat in [90_000, 80_000, 70_000] {
+        let script = bank.address();
+        bank.mine(vec![to(script, sat)]);
+    }
+    bank.says = PublishAnswer::parse("dust");
+    bank.send(50_000);
+    bank.serve(&mut by);
+    assert!(matches!(bank.replies.pop(), Some(Err(Refusal::NotTaken { .. }))));
+    let refused = bank.published[0].clone();
+    assert_eq!(bank.forgotten, [refused.compute_txid()]);
+    assert!(!bank.is_published(refused.compute_txid()));
+    bank.says = PublishAnswer::Accepted;
+    let mut bank = bank.restart();
+    bank.treasury.signer_came();
+    bank.follow();
+    bank.serve(&mut by);
+    bank.paid(&mut by, None, 50_000);
+    let next = bank.published.pop().expect("it is published");
+    let shared = |input: &bitcoin::TxIn| {
+        refused.input.iter().any(|other| other.previous_output == input.previous_output)
+    };
+    assert!(next.input.iter().any(shared));
+}
+
+/// What is built on something goes with it, from everywhere.
+#[test]
+fn what_is_given_up_goes_with_all_that_hangs_on_it() {
+    let mut by = signer(7);
+    let mut bank = Bank::rich(&mut by);
+    let sent = [50_000, 40_000, 30_000].map(|sat| bank.paid(&mut by, None, sat).txid);
+    let refusal = bank.forget(sent[1], false).expect_err("somebody has it");
+    let Refusal::MayBeMined { txid, frees, hang, blocks, min } = &refusal else {
+        panic!("{refusal}")
+    };
+    assert_eq!((*txid, *hang, *blocks, *min), (sent[1], 1, 0, FORGET_BLOCKS));
+    assert!(frees.to_sat() > 149_000, "{frees}");
+    let gone = std::collections::BTreeSet::from([sent[1], sent[2]]);
+    assert_eq!(bank.forget(sent[1], true), Ok(Reply::Forgotten(gone.iter().copied().collect())));
+    assert_eq!(bank.forgotten, gone.into_iter().collect::<Vec<_>>());
+    assert_eq!(sent.map(|txid| bank.is_published(txid)), [true, false, false]);
+    assert!(bank.balance().pending.to_sat() > 149_000);
+    // In a block it is no question of force, and neither is what nobody knows.
+    let mut bare = bank.published[0].clone();
+    bare.input.iter_mut().for_each(|input| input.witness.clear());
+    bank.mine(vec![bare]);
+    for txid in [sent[0], sent[1]] {
+        assert!(matches!(bank.forget(txid, true), Err(Refusal::Wallet(_))));
+    }
+}
+
+#[test]
+fn one_name_is_one_payment() {
+    let mut by = signer(7);
+    let mut bank = Bank::rich(&mut by);
+    // While it is signed, by somebody who is gone meanwhile.
+    bank.send_as(Some("rent"), 50_000);
+    bank.send_as(Some("rent"), 50_000);
+    assert!(matches!(bank.replies.pop(), Some(Err(Refusal::NameBusy { .. }))));
+    bank.serve(&mut by);
+    let sent = bank.sent();
+    assert_eq!(bank.published.len(), 1);
+    // It was sent; it is in no question which fee it would have now.
+    bank.send_as(Some("rent"), 50_000);
+    assert_eq!(bank.sent(), sent);
+    let mut bank = bank.restart();
+    bank.send_as(Some("rent"), 50_000);
+    assert_eq!(bank.sent().txid, sent.txid, "it needs no signer");
+    bank.send_as(Some("rent"), 50_001);
+    let Some(Err(refusal)) = bank.replies.pop() else { panic!("another one") };
+    let text = refusal.to_string();
+    assert!(text.contains("0.00050000 BTC") && text.contains("0.00050001 BTC"), "{text}");
+    bank.treasury.signer_came();
+    bank.follow();
+    bank.serve(&mut by);
+    // What replaces it has its name.
+    let fee_rate = FeeRate::from_sat_per_vb(9).expect("it fits");
+    let (txid, draw) = (sent.txid, [8; 32]);
+    let bump = Command::Bump { txid, fee_rate, allow_high_fee: false, spend_reserve: false, draw };
+    bank.call(bump);
+    bank.serve(&mut by);
+    let bumped = bank.sent();
+    bank.send_as(Some("rent"), 50_000);
+    assert_eq!(bank.sent(), bumped);
+    // What is given up leaves its name free.
+    assert!(bank.forget(sent.txid, true).is_ok());
+    assert!(bank.forget(bumped.txid, true).is_ok());
+    assert_ne!(bank.paid(&mut by, Some("rent"), 40_000).txid, sent.txid);
+    let snapshot = bank.treasury.snapshot();
+    let named = |bytes: &Vec<u8>| matches!(Change::decode(bytes), Ok(Some(Change::Named { .. })));
+    let changes = saved::split(&snapshot).expect("ours");
+    assert_eq!(changes.iter().filter(|bytes| named(&bytes.to_vec())).count(), 1);
+}
+
+/// A crash may keep the name, and not the transaction.
+#[test]
+fn a_name_whose_transaction_was_not_saved_is_free() {
+    let mut by = signer(7);
+    let mut bank = Bank::rich(&mut by);
+    let changes = bank.wallet.changes.len();
+    let publisher = bank.publisher.clone();
+    bank.paid(&mut by, Some("rent"), 50_000);
+    bank.wallet.changes.truncate(changes);
+    bank.publisher = publisher;
+    let mut bank = bank.restart();
+    bank.treasury.signer_came();
+    bank.follow();
+    bank.serve(&mut by);
+    bank.paid(&mut by, Some("rent"), 50_000);
+    assert_eq!(bank.published.len(), 1);
 }

@@ -131,7 +131,9 @@ impl Truth {
             | Change::Found { .. }
             | Change::Watched { .. }
             | Change::Searched { .. }
-            | Change::Account { .. } => {}
+            | Change::Account { .. }
+            | Change::Named { .. }
+            | Change::Unnamed { .. } => {}
         }
     }
 

@@ -63,7 +63,7 @@ impl World {
                 let rate = FeeRate::from_sat_per_kwu(500 + self.dice.below(1_500) as u64);
                 let order = Order::new(to, Wanted::Exactly(amount), rate);
                 let draw = self.dice.array();
-                self.call(Command::Send { order, spend_reserve: true, draw });
+                self.call(Command::Send { order, spend_reserve: true, name: None, draw });
             }
             _ if self.dice.one_in(2) => self.call(Command::Status),
             _ => {
@@ -72,7 +72,13 @@ impl World {
                 let Some(txid) = self.truth.sent.iter().nth(nth).copied() else { return };
                 let fee_rate = FeeRate::from_sat_per_kwu(3_000 + self.dice.below(2_000) as u64);
                 let draw = self.dice.array();
-                self.call(Command::Bump { txid, fee_rate, allow_high_fee: true, draw });
+                self.call(Command::Bump {
+                    txid,
+                    fee_rate,
+                    allow_high_fee: true,
+                    spend_reserve: true,
+                    draw,
+                });
             }
         }
     }

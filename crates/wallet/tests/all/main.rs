@@ -5,6 +5,7 @@
 
 mod blocks;
 mod bumps;
+mod forgets;
 mod model;
 mod receives;
 mod restores;

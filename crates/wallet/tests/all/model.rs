@@ -72,8 +72,9 @@ impl Model {
     fn balance(&self, reserve: Amount) -> Balance {
         let tip = Height(self.chain.len() as u32 - 1);
         let mut balance = Balance { reserve, ..Balance::default() };
+        let own = self.own();
         for (outpoint, (amount, is_confirmed)) in self.coins() {
-            let is_change = self.made.contains(&outpoint.txid);
+            let is_change = own.contains(&outpoint.txid);
             let is_locked = self.is_locked(&outpoint, tip);
             match is_confirmed {
                 true => balance.confirmed += amount,
@@ -90,6 +91,23 @@ impl Model {
         }
         balance.spendable = balance.spendable.checked_sub(reserve).unwrap_or_default();
         balance
+    }
+
+    /// What we have made, and nothing pending of others stands behind.
+    fn own(&self) -> BTreeSet<Txid> {
+        let firm = self.chain.iter().flatten().map(Transaction::compute_txid);
+        let (mut firm, mut own): (BTreeSet<Txid>, _) = (firm.collect(), BTreeSet::new());
+        // Each time at least one more is known, or nothing changes any more.
+        for _ in 0..=self.pending.len() {
+            for (each, is_ours) in &self.pending {
+                let mut inputs = each.input.iter().map(|input| input.previous_output.txid);
+                if *is_ours && inputs.all(|parent| firm.contains(&parent)) {
+                    firm.insert(each.compute_txid());
+                    own.insert(each.compute_txid());
+                }
+            }
+        }
+        own
     }
 
     /// A transaction and all that hangs on it are pending no more.
@@ -271,7 +289,7 @@ impl Run {
                     let tip = self.world.wallet.cursor().height;
                     assert!(!self.model.is_locked(&input.outpoint, tip));
                     let (_, is_confirmed) = self.model.coins()[&input.outpoint];
-                    assert!(is_confirmed || self.model.made.contains(&input.outpoint.txid));
+                    assert!(is_confirmed || self.model.own().contains(&input.outpoint.txid));
                 }
                 self.model.drafts.insert(draft.id(), (draft, None));
             }
@@ -341,7 +359,7 @@ impl Run {
         };
         let (rate, draw) = (rate(2 + self.world.dice.below(60) as u64), self.world.dice.array());
         let before = self.world.wallet.snapshot();
-        match self.world.wallet.bump(txid, rate, false, draw) {
+        match self.world.wallet.bump(&wallet::Bump::new(txid, rate), draw) {
             Ok(draft) => {
                 self.mark("bump");
                 self.model.drafts.insert(draft.id(), (draft, Some(txid)));

@@ -52,7 +52,7 @@ fn an_unknown_version_is_refused() {
     assert_eq!(saved[0], WALLET_VERSION);
     let mut change = world.changes[0].clone();
     change[0] = 9;
-    let version = RestoreFault::Version { got: 9, want: 1 };
+    let version = RestoreFault::Version { got: 9, want: WALLET_VERSION };
     let fault = Wallet::restore(account, NETWORK, &saved, [change.as_slice()]).unwrap_err();
     assert_eq!(fault, version);
     saved[0] = 9;

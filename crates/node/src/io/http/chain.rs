@@ -117,6 +117,10 @@ impl From<Refusal> for No {
             Refusal::Signer { .. } => (StatusCode::FORBIDDEN, "denied"),
             Refusal::Wallet(_) => (StatusCode::CONFLICT, "wallet"),
             Refusal::NotTaken { .. } => (StatusCode::CONFLICT, "not_taken"),
+            Refusal::NameTaken { .. } => (StatusCode::CONFLICT, "name_taken"),
+            Refusal::NameBusy { .. } => (StatusCode::CONFLICT, "name_busy"),
+            Refusal::TooManyNames { .. } => (StatusCode::CONFLICT, "too_many_names"),
+            Refusal::MayBeMined { .. } => (StatusCode::CONFLICT, "may_be_mined"),
         };
         Self::new(status, code, refusal.to_string())
     }
@@ -129,6 +133,10 @@ pub(super) fn event(event: &Event, network: Network) -> api::Event {
         Event::Publication { txid, event } => api::Event::Publication {
             txid: txid.to_string(),
             publication: wallet::publication(event),
+        },
+        Event::Forgotten { txid } => api::Event::Publication {
+            txid: txid.to_string(),
+            publication: api::Publication::Forgotten,
         },
         Event::ViewRefused { why } => api::Event::Source {
             source: api::Source {

@@ -58,6 +58,7 @@ pub fn document() -> utoipa::openapi::OpenApi {
             wallet::coins,
             wallet::send,
             wallet::bump,
+            wallet::forget,
             wallet::rescan,
             wallet::progress,
             devnet::mine,
@@ -92,6 +93,7 @@ pub(super) fn router(desk: Arc<Desk>) -> Router {
         .route("/v1/wallet/coins", get(wallet::coins))
         .route("/v1/wallet/send", post(wallet::send))
         .route("/v1/wallet/bump", post(wallet::bump))
+        .route("/v1/wallet/forget", post(wallet::forget))
         .route("/v1/wallet/rescan", get(wallet::progress).post(wallet::rescan))
         .route("/openapi.json", get(openapi))
         .fallback(async || No::new(StatusCode::NOT_FOUND, "not_found", "there is no such path"))

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     api,
     io::clock,
-    services::treasury::{self, Command, Reply},
+    services::treasury::{self, Command, PaymentName, Reply},
 };
 
 /// In how many blocks a payment is to be confirmed, if nobody says.
@@ -83,8 +83,10 @@ pub(super) async fn send(
         allow_high_fee: send.allow_high_fee,
         ..Order::new(Recipient::Address(to), amount, fee_rate)
     };
+    let name = send.name.map(|name| PaymentName::new(&name)).transpose();
+    let name = name.map_err(|fault| No::malformed(fault.to_string()))?;
     let (spend_reserve, draw) = (send.spend_reserve, clock::drawn());
-    sent(call(&desk, Command::Send { order, spend_reserve, draw }).await?)
+    sent(call(&desk, Command::Send { order, spend_reserve, name, draw }).await?)
 }
 
 /// Replaces a spend by one that pays more.
@@ -94,13 +96,27 @@ pub(super) async fn bump(
     State(desk): State<Arc<Desk>>,
     Given(bump): Given<api::Bump>,
 ) -> Answer<api::Sent> {
-    let txid: Txid = bump
-        .txid
-        .parse()
-        .map_err(|fault| No::malformed(format!("'{}' is no transaction: {fault}", bump.txid)))?;
-    let (fee_rate, allow_high_fee) = (rate_of(bump.sat_per_kvb), bump.allow_high_fee);
-    let draw = clock::drawn();
-    sent(call(&desk, Command::Bump { txid, fee_rate, allow_high_fee, draw }).await?)
+    let bump = Command::Bump {
+        txid: txid(&bump.txid)?,
+        fee_rate: rate_of(bump.sat_per_kvb),
+        allow_high_fee: bump.allow_high_fee,
+        spend_reserve: bump.spend_reserve,
+        draw: clock::drawn(),
+    };
+    sent(call(&desk, bump).await?)
+}
+
+/// Gives up a pending transaction, and all that hangs on it.
+#[utoipa::path(post, path = "/v1/wallet/forget", request_body = api::Forget,
+    responses((status = 200, body = api::Forgotten), (status = "4XX", body = api::Refused)))]
+pub(super) async fn forget(
+    State(desk): State<Arc<Desk>>,
+    Given(forget): Given<api::Forget>,
+) -> Answer<api::Forgotten> {
+    let (txid, force) = (txid(&forget.txid)?, forget.force);
+    let reply = call(&desk, Command::Forget { txid, force }).await?;
+    let Reply::Forgotten(gone) = reply else { return Err(confused()) };
+    Ok(Json(api::Forgotten { txids: gone.iter().map(Txid::to_string).collect() }))
 }
 
 /// Looks for our money once more, as far back as there are blocks.
@@ -123,6 +139,11 @@ pub(super) async fn progress(State(desk): State<Arc<Desk>>) -> Answer<api::Progr
     let wallet::Progress { done, of, found } =
         progress.unwrap_or(wallet::Progress { done: 0, of: 0, found: 0 });
     Ok(Json(api::Progress { finished: done >= of, done, of, found }))
+}
+
+fn txid(text: &str) -> Result<Txid, No> {
+    let no = |fault| No::malformed(format!("'{text}' is no transaction: {fault}"));
+    text.parse().map_err(no)
 }
 
 /// A rate that is never less than what was said.

@@ -6,7 +6,9 @@ use bitcoin::{Address, Amount, FeeRate, Txid};
 use chain::{BlockRef, Height, Rate, Target, Watch};
 use wire::tick::{Millis, Tick};
 
-use super::{Change, Health, Hit, PEOPLE, SIGN_MAX, Sent, Treasury};
+use super::{
+    Change, Health, Hit, NAME_BLOCKS, Ordered, PEOPLE, PaymentName, SIGN_MAX, Sent, Treasury,
+};
 
 /// Names a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -51,6 +53,8 @@ pub enum Command {
         order: wallet::Order,
         /// What one spend has to leave is spent, too.
         spend_reserve: bool,
+        /// What people call the payment: by one name one is sent.
+        name: Option<PaymentName>,
         /// Drawn with randomness.
         draw: [u8; 32],
     },
@@ -62,8 +66,17 @@ pub enum Command {
         fee_rate: FeeRate,
         /// A person has seen the fee and wants it, although it is high.
         allow_high_fee: bool,
+        /// What one spend has to leave is spent, too.
+        spend_reserve: bool,
         /// Drawn with randomness.
         draw: [u8; 32],
+    },
+    /// Give up a pending transaction, and all that hangs on it.
+    Forget {
+        /// Which.
+        txid: Txid,
+        /// Although it may still be mined.
+        force: bool,
     },
     /// Look for our money from this block on once more.
     Rescan {
@@ -91,6 +104,8 @@ pub enum Reply {
     Coins(Vec<wallet::Coin>),
     /// To [`Command::Send`] and [`Command::Bump`].
     Sent(Sent),
+    /// To [`Command::Forget`]: all that is given up.
+    Forgotten(Vec<Txid>),
     /// To [`Command::Progress`]: nothing if there has been no rescan.
     Progress(Option<wallet::Progress>),
     /// It is done.
@@ -181,10 +196,44 @@ pub enum Refusal {
     },
     /// The wallet says no.
     Wallet(Box<wallet::Refusal>),
-    /// The network does not take it, and never will.
+    /// The only source that was told of it does not take it, and never will. It is given up.
     NotTaken {
         /// Why.
         why: String,
+    },
+    /// A payment of this name was sent, and it was another one.
+    NameTaken {
+        /// The name.
+        name: PaymentName,
+        /// What was sent.
+        had: Box<Ordered>,
+        /// What was asked for now.
+        wants: Box<Ordered>,
+    },
+    /// The payment of this name is being signed.
+    NameBusy {
+        /// The name.
+        name: PaymentName,
+    },
+    /// There are as many names as there may be.
+    TooManyNames {
+        /// How many there are.
+        have: usize,
+        /// How many there may be.
+        max: usize,
+    },
+    /// Whoever has the transaction could still have it mined.
+    MayBeMined {
+        /// The transaction.
+        txid: Txid,
+        /// What would be free again.
+        frees: Amount,
+        /// How many others hang on it.
+        hang: usize,
+        /// How deep in the chain something else is instead of it.
+        blocks: u32,
+        /// From where on that is enough.
+        min: u32,
     },
 }
 
@@ -204,14 +253,16 @@ impl Treasury {
                 self.wallet().map(|wallet| Reply::Balance(wallet.balance(reserve)))
             }
             Command::Coins => self.wallet().map(|wallet| Reply::Coins(wallet.coins())),
-            Command::Send { mut order, spend_reserve, draw } => {
-                order.reserve = if spend_reserve { Amount::ZERO } else { self.terms.reserve };
-                return self.send(call, &order, draw);
+            Command::Send { mut order, spend_reserve, name, draw } => {
+                order.reserve = self.reserve(spend_reserve);
+                return self.send(call, &order, name, draw);
             }
-            Command::Bump { txid, fee_rate, allow_high_fee, draw } => {
-                return self
-                    .spend(call, |wallet| wallet.bump(txid, fee_rate, allow_high_fee, draw));
+            Command::Bump { txid, fee_rate, allow_high_fee, spend_reserve, draw } => {
+                let reserve = self.reserve(spend_reserve);
+                let bump = wallet::Bump { txid, fee_rate, allow_high_fee, reserve };
+                return self.spend(call, None, |wallet| wallet.bump(&bump, draw));
             }
+            Command::Forget { txid, force } => self.forget(txid, force),
             Command::Rescan { from } => self.rescan(from),
             Command::Progress => {
                 let last = self.purse.rescanned;
@@ -221,6 +272,10 @@ impl Treasury {
         self.hear();
         self.reply(call, reply);
         self.ask_more(now);
+    }
+
+    const fn reserve(&self, is_spent: bool) -> Amount {
+        if is_spent { Amount::ZERO } else { self.terms.reserve }
     }
 
     fn status(&self, now: Tick) -> Status {
@@ -327,7 +382,26 @@ impl fmt::Display for Refusal {
             }
             Self::Signer { why } => f.write_str(why),
             Self::Wallet(refusal) => refusal.fmt(f),
-            Self::NotTaken { why } => write!(f, "nobody takes this transaction: {why}"),
+            Self::NotTaken { why } => write!(
+                f,
+                "the transaction is given up, and the next payment makes it impossible: {why}"
+            ),
+            Self::NameTaken { name, had, wants } => {
+                write!(f, "by the name '{name}' {had} was sent, and not {wants}")
+            }
+            Self::NameBusy { name } => {
+                write!(f, "the payment '{name}' is being signed; ask again by the same name")
+            }
+            Self::TooManyNames { have, max } => write!(
+                f,
+                "{have} names of payments, at most {max}; each is kept for {NAME_BLOCKS} blocks"
+            ),
+            Self::MayBeMined { txid, frees, hang, blocks, min } => write!(
+                f,
+                "{txid} may still be mined: another one is instead of it in {blocks} blocks, at \
+                 least {min}; by force {frees} are free, {hang} others go with it, and the next \
+                 payment makes it impossible"
+            ),
         }
     }
 }

@@ -14,14 +14,17 @@
 //! | 16 | unwatched | watch |
 //! | 18 | searched | watch |
 //! | 20 | account | fingerprint (4), extended public key (78) |
+//! | 22 | named | name, block (4), amount (8; all bits if it is all), script, transactions |
+//! | 24 | unnamed | name |
 //!
 //! A hit is the transaction's id (32), whether it is an input (1) or an output (0), its number (4),
-//! the length of the watch (4) and the watch.
+//! the length of the watch (4) and the watch. A name and a script stand behind their length (4); a
+//! payment's transactions are their ids (32) and fees (8).
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use bitcoin::{
-    BlockHash, Txid,
+    Amount, BlockHash, ScriptBuf, Txid,
     bip32::{Fingerprint, Xpub},
     block::Header,
     consensus::{deserialize, serialize},
@@ -31,6 +34,7 @@ use chain::{BlockRef, FoundIn, Headers, Height, Watch};
 use signer::Account;
 use wire::{Network, fault::Broke, id::ChainHash, reader::Reader};
 
+use super::names::{Named, Ordered, PaymentName};
 use crate::services::saved::{self, ChangeFault};
 
 /// Hits that are kept for each watch; the oldest go first.
@@ -91,6 +95,18 @@ pub enum Change {
         /// All its addresses.
         account: Account,
     },
+    /// A payment has a name, or other transactions than before.
+    Named {
+        /// The name.
+        name: PaymentName,
+        /// The payment.
+        named: Named,
+    },
+    /// The name is free again.
+    Unnamed {
+        /// The name.
+        name: PaymentName,
+    },
 }
 
 /// Something that was found for people.
@@ -113,6 +129,8 @@ pub struct State {
     pub watches: BTreeMap<Watch, Watched>,
     /// The wallet's account, once the signer has said so.
     pub account: Option<Account>,
+    /// Payments that have names.
+    pub names: BTreeMap<PaymentName, Named>,
 }
 
 /// A watch of people.
@@ -160,6 +178,12 @@ impl State {
                 }
             }
             Change::Account { account } => self.account = Some(*account),
+            Change::Named { name, named } => {
+                self.names.insert(name.clone(), named.clone());
+            }
+            Change::Unnamed { name } => {
+                self.names.remove(name);
+            }
         }
     }
 
@@ -178,6 +202,11 @@ impl State {
     pub fn changes(&self, headers: Option<(ChainHash, &Headers)>) -> Vec<Change> {
         let mut changes = Vec::new();
         changes.extend(self.account.map(|account| Change::Account { account }));
+        let named = |(name, named): (&PaymentName, &Named)| Change::Named {
+            name: name.clone(),
+            named: named.clone(),
+        };
+        changes.extend(self.names.iter().map(named));
         if let Some((network, headers)) = headers {
             let mut all = headers.iter();
             if let Some(&header) = all.next() {
@@ -224,6 +253,8 @@ impl Change {
                 let parts = [&account.fingerprint.to_bytes()[..], &account.xpub.encode()];
                 (20, parts.concat())
             }
+            Self::Named { name, named } => (22, named_bytes(name, named)),
+            Self::Unnamed { name } => (24, sized(name.as_str().as_bytes())),
         };
         saved::write(record, &value)
     }
@@ -246,6 +277,8 @@ impl Change {
                 16 => Self::Unwatched { watch: watch(from)? },
                 18 => Self::Searched { watch: watch(from)? },
                 20 => Self::Account { account: account(from)? },
+                22 => named(from)?,
+                24 => Self::Unnamed { name: name(from)? },
                 _ => return Ok(None),
             }))
         })
@@ -277,6 +310,46 @@ fn with_hits(block: BlockRef, hits: &[(Watch, Hit)]) -> Vec<u8> {
         to.extend_from_slice(&watch);
     }
     to
+}
+
+fn sized(bytes: &[u8]) -> Vec<u8> {
+    [&(bytes.len() as u32).to_be_bytes()[..], bytes].concat()
+}
+
+fn named_bytes(name: &PaymentName, named: &Named) -> Vec<u8> {
+    let mut to = sized(name.as_str().as_bytes());
+    to.extend(named.at.0.to_be_bytes());
+    to.extend(named.ordered.amount.map_or(u64::MAX, Amount::to_sat).to_be_bytes());
+    to.extend(sized(named.ordered.to.as_bytes()));
+    for (txid, fee) in &named.sent {
+        to.extend_from_slice(txid.as_byte_array());
+        to.extend(fee.to_sat().to_be_bytes());
+    }
+    to
+}
+
+fn name(from: &mut Reader<'_>) -> Result<PaymentName, ChangeFault> {
+    let length = number(from)? as usize;
+    let text = String::from_utf8_lossy(from.take(length)?).into_owned();
+    let meaningless = |got: String| ChangeFault::Meaningless { what: "name", got };
+    PaymentName::new(&text).map_err(|fault| meaningless(fault.to_string()))
+}
+
+fn named(from: &mut Reader<'_>) -> Result<Change, ChangeFault> {
+    let (name, at) = (name(from)?, height(from)?);
+    let wanted = amount(from)?;
+    let length = number(from)? as usize;
+    let to = ScriptBuf::from_bytes(from.take(length)?.to_vec());
+    let mut sent = Vec::new();
+    while !from.is_empty() {
+        sent.push((Txid::from_byte_array(*from.array()?), amount(from)?));
+    }
+    let amount = Some(wanted).filter(|amount| amount.to_sat() < u64::MAX);
+    Ok(Change::Named { name, named: Named { ordered: Ordered { to, amount }, at, sent } })
+}
+
+fn amount(from: &mut Reader<'_>) -> Result<Amount, Broke> {
+    Ok(Amount::from_sat(u64::from_be_bytes(*from.array()?)))
 }
 
 fn number(from: &mut Reader<'_>) -> Result<u32, Broke> {

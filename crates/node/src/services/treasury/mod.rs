@@ -7,6 +7,8 @@
 
 mod calls;
 mod change;
+mod forget;
+mod names;
 mod people;
 mod purse;
 mod source;
@@ -24,6 +26,8 @@ use wire::{Network, id::ChainHash, tick::Tick};
 
 pub use calls::{CallId, Command, Refusal, Reply, SignersView as ViewLine, Status, WatchLine};
 pub use change::{Change, HITS_MAX, Hit, State, Watched};
+pub use forget::FORGET_BLOCKS;
+pub use names::{NAME_BLOCKS, NAME_BYTES_MAX, NAMES_MAX, NameFault, Named, Ordered, PaymentName};
 pub use purse::{SIGN_MAX, SavedWallet, Sent, SignId, TAKE_MAX};
 pub use source::{
     ANSWER_MAX, Answer, Ask, AskId, From, Health, NetworkName, RETRY_MAX, RETRY_MIN, SourceFault,
@@ -103,6 +107,11 @@ pub enum Event {
         txid: Txid,
         /// What became of it.
         event: PublishEvent,
+    },
+    /// A transaction of the wallet was given up. Its coins are free.
+    Forgotten {
+        /// Which.
+        txid: Txid,
     },
     /// There is more or less money than before.
     Balance(wallet::Balance),

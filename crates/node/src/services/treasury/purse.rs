@@ -11,7 +11,8 @@ use wallet::{Draft, Order, Wallet, Wish};
 use wire::tick::{Millis, Tick};
 
 use super::{
-    CallId, Change, Effect, Event, Failure, Following, Refusal, Reply, Save, Step, Treasury,
+    CallId, Change, Effect, Event, Failure, Following, Ordered, PaymentName, Refusal, Reply, Save,
+    Step, Treasury,
 };
 
 /// The wallet, as a user of the chain and of the publisher.
@@ -53,9 +54,9 @@ pub(super) struct Purse {
     saved: SavedWallet,
     signer: bool,
     asked: SignId,
-    signing: BTreeMap<SignId, Waiting>,
+    pub(super) signing: BTreeMap<SignId, Waiting>,
     /// Spends that wait for a source, each until then at most.
-    sending: BTreeMap<Key, (Tick, CallId, Sent)>,
+    pub(super) sending: BTreeMap<Key, (Tick, CallId, Sent)>,
     balance: wallet::Balance,
     /// The last rescan that is through.
     pub(super) rescanned: Option<wallet::Progress>,
@@ -67,8 +68,17 @@ pub(super) enum Waiting {
     Account,
     /// How far its own view is.
     View,
-    /// Signatures, until then at most.
-    Spend(Tick, CallId, Box<Draft>),
+    /// Signatures.
+    Spend(Box<Signing>),
+}
+
+/// A spend that the signer has to look at.
+pub(super) struct Signing {
+    until: Tick,
+    call: CallId,
+    draft: Draft,
+    /// What people call it, and what they want.
+    pub(super) name: Option<(PaymentName, Ordered)>,
 }
 
 impl Purse {
@@ -119,9 +129,9 @@ impl Treasury {
         self.purse.signer = false;
         self.view.forget();
         for waiting in std::mem::take(&mut self.purse.signing).into_values() {
-            if let Waiting::Spend(_, call, draft) = waiting {
-                self.give_up(&draft);
-                self.reply(call, Err(Refusal::NoSigner));
+            if let Waiting::Spend(signing) = waiting {
+                self.give_up(&signing.draft);
+                self.reply(signing.call, Err(Refusal::NoSigner));
             }
         }
         self.hear();
@@ -136,16 +146,18 @@ impl Treasury {
             }
             (Waiting::Account, _) => {}
             (Waiting::View, answer) => self.view_answered(answer),
-            (Waiting::Spend(_, call, draft), Some(signer::Answer::SpendSigned { signatures })) => {
-                match draft.finish(&signatures) {
-                    Ok(transaction) => self.publish(call, &draft, transaction),
+            (Waiting::Spend(signing), Some(signer::Answer::SpendSigned { signatures })) => {
+                match signing.draft.finish(&signatures) {
+                    Ok(transaction) => self.publish(*signing, transaction),
                     Err(fault) => {
+                        let Signing { call, draft, .. } = *signing;
                         self.give_up(&draft);
                         self.reply(call, Err(Refusal::Signer { why: fault.to_string() }));
                     }
                 }
             }
-            (Waiting::Spend(_, call, draft), answer) => {
+            (Waiting::Spend(signing), answer) => {
+                let Signing { call, draft, .. } = *signing;
                 let why = match answer {
                     Some(signer::Answer::Refused(refusal)) => refusal.to_string(),
                     _ => "the signer does not do this for us".to_owned(),
@@ -197,14 +209,33 @@ impl Treasury {
         }
     }
 
-    pub(super) fn send(&mut self, call: CallId, order: &Order, draw: [u8; 32]) {
-        self.spend(call, |wallet| wallet.send(order, draw));
+    pub(super) fn send(
+        &mut self,
+        call: CallId,
+        order: &Order,
+        name: Option<PaymentName>,
+        draw: [u8; 32],
+    ) {
+        let name = name.map(|name| (name, Ordered::of(order)));
+        let before = match &name {
+            Some((name, wants)) => match self.sent_before(name, wants) {
+                Ok(None) => self.room_for_names().map(|()| None),
+                before => before,
+            },
+            None => Ok(None),
+        };
+        match before {
+            Ok(None) => self.spend(call, name, |wallet| wallet.send(order, draw)),
+            Ok(Some(reply)) => self.reply(call, Ok(reply)),
+            Err(refusal) => self.reply(call, Err(refusal)),
+        }
     }
 
     /// Drafts something and asks the signer for it. The reply comes when it is published.
     pub(super) fn spend(
         &mut self,
         call: CallId,
+        name: Option<(PaymentName, Ordered)>,
         draft: impl FnOnce(&mut Wallet) -> Result<Draft, wallet::Refusal>,
     ) {
         if !self.purse.signer {
@@ -216,10 +247,11 @@ impl Treasury {
         // That its coins are kept is saved before anybody hears of it.
         self.hear();
         match drafted {
-            Ok(draft) => self.ask_signer(
-                draft.ask(),
-                Waiting::Spend(self.now + SIGN_MAX, call, Box::new(draft)),
-            ),
+            Ok(draft) => {
+                let (ask, until) = (draft.ask(), self.now + SIGN_MAX);
+                let signing = Box::new(Signing { until, call, draft, name });
+                self.ask_signer(ask, Waiting::Spend(signing));
+            }
             Err(refusal) => self.reply(call, Err(refusal)),
         }
     }
@@ -231,7 +263,8 @@ impl Treasury {
         }
     }
 
-    fn publish(&mut self, call: CallId, draft: &Draft, transaction: bitcoin::Transaction) {
+    fn publish(&mut self, signing: Signing, transaction: bitcoin::Transaction) {
+        let Signing { call, draft, name, .. } = signing;
         let (txid, fee) = (draft.txid(), draft.fee());
         let now = self.now;
         let package = Package::single(transaction.clone().into());
@@ -241,21 +274,27 @@ impl Treasury {
         let package = match (recorded, package) {
             (Ok(()), Ok(package)) => package,
             (Err(refusal), _) => {
-                self.give_up(draft);
+                self.give_up(&draft);
                 return self.reply(call, Err(refusal));
             }
             (Ok(()), Err(fault)) => {
                 let why = fault.to_string();
-                self.forget(txid);
+                self.never_was(txid);
                 return self.reply(call, Err(Refusal::NotTaken { why }));
             }
         };
+        // The wallet's change is saved behind this: a name without its transaction is free.
+        match (name, draft.replaces()) {
+            (Some((name, ordered)), _) => self.name(name, ordered, txid, fee),
+            (None, Some(replaced)) => self.rename(replaced, txid, fee),
+            (None, None) => {}
+        }
         let key = key(&txid);
         let Some(following) = &mut self.chain else { return };
         let from = Height(following.chain.headers().tip().height.0.saturating_add(1));
         let published = following.publisher.publish(Wanted { key, package, from }, now);
         if let Err(fault) = published {
-            self.forget(txid);
+            self.never_was(txid);
             return self.reply(call, Err(Refusal::NotTaken { why: fault.to_string() }));
         }
         self.hear();
@@ -269,7 +308,8 @@ impl Treasury {
         }
     }
 
-    fn forget(&mut self, txid: Txid) {
+    /// A transaction that nobody was told of.
+    fn never_was(&mut self, txid: Txid) {
         if let Ok(wallet) = self.wallet() {
             // One that is in a block by now is not forgotten, nor is one that never was.
             wallet.forget(txid).ok();
@@ -279,7 +319,7 @@ impl Treasury {
     /// Until when somebody waits for a signer or for a source.
     pub(super) fn patience(&self) -> Option<Tick> {
         let signing = self.purse.signing.values().filter_map(|waiting| match waiting {
-            Waiting::Spend(until, ..) => Some(*until),
+            Waiting::Spend(signing) => Some(signing.until),
             Waiting::Account | Waiting::View => None,
         });
         signing.chain(self.purse.sending.values().map(|(until, ..)| *until)).min()
@@ -288,13 +328,13 @@ impl Treasury {
     /// Answers those who have waited for long enough. A signature that comes now is not used.
     pub(super) fn lose_patience(&mut self) {
         let now = self.now;
-        let is_late = |waiting: &Waiting| matches!(waiting, Waiting::Spend(at, ..) if *at <= now);
+        let is_late = |waiting: &Waiting| matches!(waiting, Waiting::Spend(it) if it.until <= now);
         let late: Vec<_> = self.purse.signing.extract_if(.., |_, it| is_late(it)).collect();
         for (_, waiting) in late {
-            if let Waiting::Spend(_, call, draft) = waiting {
-                self.give_up(&draft);
+            if let Waiting::Spend(signing) = waiting {
+                self.give_up(&signing.draft);
                 self.hear();
-                self.reply(call, Err(Refusal::SlowSigner));
+                self.reply(signing.call, Err(Refusal::SlowSigner));
             }
         }
         let late: Vec<_> = self.purse.sending.extract_if(.., |_, it| it.0 <= now).collect();
@@ -325,24 +365,22 @@ impl Treasury {
         }) else {
             return;
         };
-        let call = self.purse.sending.remove(&key);
-        if let PublishEvent::Refused { reason, cure } = &event {
-            let why = reason.to_string();
-            if *cure == Cure::GiveUp {
-                following.publisher.forget(key, self.now);
-                if let Some(wallet) = &mut following.wallet {
-                    wallet.forget(txid).ok();
-                }
-                if let Some((_, call, _)) = call {
-                    self.reply(call, Err(Refusal::NotTaken { why }));
-                }
-            } else if let Some((_, call, sent)) = call {
-                self.reply(call, Ok(Reply::Sent(Sent { waits: Some(why), ..sent })));
-            }
-        } else if let Some((_, call, sent)) = call {
-            self.reply(call, Ok(Reply::Sent(sent)));
-        }
+        let refused = if let PublishEvent::Refused { reason, cure } = &event {
+            Some((reason.to_string(), *cure))
+        } else {
+            None
+        };
         self.tell(Event::Publication { txid, event });
+        if let Some((why, Cure::GiveUp)) = &refused
+            && following.is_at_home(txid)
+        {
+            // One that is in a block by now is not forgotten.
+            self.drop_spend(following, txid, why).ok();
+        }
+        if let Some((_, call, sent)) = self.purse.sending.remove(&key) {
+            let waits = refused.map(|(why, _)| why);
+            self.reply(call, Ok(Reply::Sent(Sent { waits, ..sent })));
+        }
     }
 
     /// Tells of a balance that is not as it was.
@@ -388,7 +426,7 @@ impl Following {
 
 /// A transaction's own name for the publisher. That two have the same first half of their ids is as
 /// likely as guessing a key; the second would be refused.
-fn key(txid: &Txid) -> Key {
+pub(super) fn key(txid: &Txid) -> Key {
     let half = txid.to_byte_array();
     let half = half.first_chunk().copied().map_or(0, u64::from_be_bytes);
     Key { user: WALLET, id: PublicationId(half) }
