@@ -146,7 +146,7 @@ pub enum WalletVerb {
         /// The new fee rate, in sat/vB
         #[arg(long, value_name = "RATE", value_parser = money::sat_per_kvb)]
         rate: u64,
-        /// Pay it, although it is high
+        /// Pay it, although it is high; the signer must have been started with --high-fees
         #[arg(long)]
         allow_high_fee: bool,
         /// Spend what future channels need, too
@@ -186,7 +186,7 @@ pub struct Pay {
     /// Instead of a rate: to be confirmed within so many blocks [default: 6]
     #[arg(long, value_name = "N", conflicts_with = "rate")]
     pub blocks: Option<u16>,
-    /// Pay the fee, although it is high
+    /// Pay the fee, although it is high; the signer must have been started with --high-fees
     #[arg(long)]
     pub allow_high_fee: bool,
     /// Spend what future channels need, too
@@ -267,6 +267,9 @@ pub struct Up {
     /// The signer lets nobody be paid but us and this address; several are possible
     #[arg(long, value_name = "ADDRESS")]
     pub pay_only: Vec<String>,
+    /// The signer pays fees above its limits, if the node says that a person has seen them
+    #[arg(long)]
+    pub high_fees: bool,
     /// The challenge of a signet of your own
     #[arg(long, value_name = "HEX")]
     pub signet_challenge: Option<String>,

@@ -44,13 +44,14 @@ pub struct Settings {
     birthday: Option<u32>,
     reserve: Option<u64>,
     pay_only: Option<Vec<String>>,
+    high_fees: Option<bool>,
     signet_challenge: Option<String>,
     passphrase_file: Option<PathBuf>,
     log: Option<String>,
     log_json: Option<bool>,
 }
 
-const KEYS: [&str; 21] = [
+const KEYS: [&str; 22] = [
     "dir",
     "config",
     "network",
@@ -68,6 +69,7 @@ const KEYS: [&str; 21] = [
     "birthday",
     "reserve",
     "pay_only",
+    "high_fees",
     "signet_challenge",
     "passphrase_file",
     "log",
@@ -216,6 +218,7 @@ fn of_variables(mut variables: BTreeMap<String, String>) -> Result<Settings, Str
             .transpose()?,
         birthday: text("birthday").map(|text| number("LEYDEN_BIRTHDAY", &text)).transpose()?,
         pay_only: text("pay_only").map(|list| list.split(',').map(str::to_owned).collect()),
+        high_fees: flag("HIGH_FEES", text("high_fees"))?,
         reserve: text("reserve").map(|text| number("LEYDEN_RESERVE", &text)).transpose()?,
         signet_challenge: text("signet_challenge"),
         passphrase_file: text("passphrase_file").map(PathBuf::from),
@@ -241,6 +244,7 @@ fn of_flags(arguments: &Arguments, up: &Up) -> Settings {
         birthday: up.birthday,
         reserve: up.reserve,
         pay_only: (!up.pay_only.is_empty()).then(|| up.pay_only.clone()),
+        high_fees: up.high_fees.then_some(true),
         signet_challenge: up.signet_challenge.clone(),
         passphrase_file: up.passphrase_file.clone(),
         log: up.log.clone(),
@@ -267,6 +271,7 @@ impl Settings {
             birthday: over.birthday.or(self.birthday),
             reserve: over.reserve.or(self.reserve),
             pay_only: over.pay_only.or(self.pay_only),
+            high_fees: over.high_fees.or(self.high_fees),
             signet_challenge: over.signet_challenge.or(self.signet_challenge),
             passphrase_file: over.passphrase_file.or(self.passphrase_file),
             log: over.log.or(self.log),
@@ -314,7 +319,7 @@ impl Settings {
             },
             birthday: self.birthday.map(Height),
             reserve: reserve(self.reserve)?,
-            policy: policy(self.pay_only, network)?,
+            policy: policy(self.pay_only, self.high_fees, network)?,
             signet_challenge: challenge(self.signet_challenge, network)?,
             passphrase_file: self.passphrase_file,
             log,
@@ -396,9 +401,15 @@ fn challenge(hex: Option<String>, network: Network) -> Result<Option<String>, St
     Ok(Some(hex))
 }
 
-/// Whom the signer lets be paid: anybody, if nobody is named.
-fn policy(pay_only: Option<Vec<String>>, network: Network) -> Result<Policy, String> {
-    let Some(list) = pay_only else { return Ok(Policy::default()) };
+/// Whom the signer lets be paid: anybody, if nobody is named; and whether its node may ask for high
+/// fees.
+fn policy(
+    pay_only: Option<Vec<String>>,
+    high_fees: Option<bool>,
+    network: Network,
+) -> Result<Policy, String> {
+    let policy = Policy { high_fees: high_fees.unwrap_or(false), ..Policy::default() };
+    let Some(list) = pay_only else { return Ok(policy) };
     let script = |text: &String| {
         let wrong =
             |why: String| format!("--pay-only takes addresses of {network}: '{text}': {why}");
@@ -407,7 +418,7 @@ fn policy(pay_only: Option<Vec<String>>, network: Network) -> Result<Policy, Str
         Ok(address.script_pubkey())
     };
     let scripts = list.iter().map(script).collect::<Result<_, String>>()?;
-    Ok(Policy { destinations: Destinations::Listed(scripts), ..Policy::default() })
+    Ok(Policy { destinations: Destinations::Listed(scripts), ..policy })
 }
 
 /// What a channel needs for the fees of a bad end, if nobody says otherwise.
@@ -479,7 +490,7 @@ mod tests {
     #[test]
     fn what_is_unknown_or_wrong_is_named() {
         type Row<'a> = (&'a [&'a str], &'a str, &'a [(&'a str, &'a str)], &'a str);
-        let rows: [Row<'_>; 16] = [
+        let rows: [Row<'_>; 17] = [
             (&[], "netwrk = \"signet\"", &[], "did you mean network?"),
             (
                 &[],
@@ -501,11 +512,23 @@ mod tests {
             (&[], "", &[("LEYDEN_BIRTHDAY", "soon")], "LEYDEN_BIRTHDAY is a number"),
             (&["--devnet-rpc", "18443"], "", &[], "--devnet-rpc takes an address"),
             (&["--pay-only", "xyz"], "", &[], "--pay-only takes addresses of regtest: 'xyz'"),
+            (&[], "", &[("LEYDEN_HIGH_FEES", "yes")], "LEYDEN_HIGH_FEES is true or false"),
         ];
         for (words, file, variables, want) in rows {
             let fault = config(words, file, variables).expect_err(want);
             assert!(fault.contains(want), "{fault}");
         }
+    }
+
+    /// Nobody but the signer's owner gives a node the right to ask for high fees.
+    #[test]
+    fn high_fees_are_a_right_that_is_given() {
+        let high_fees = |words: &[&str], file| config(words, file, &[]).expect("fine").policy;
+        assert!(!high_fees(&[], "").high_fees);
+        assert!(high_fees(&["--high-fees"], "").high_fees);
+        let to = "bcrt1p5cyxnuxmeuwuvkwfem96lqzszd02n6xdcjrs20cac6yqjjwudpxqvg32hk";
+        let both = high_fees(&["--pay-only", to], "high_fees = true");
+        assert!(both.high_fees && both.destinations != Destinations::Any);
     }
 
     #[test]

@@ -58,8 +58,9 @@ pub use file::{
 pub use handshakes::{HANDSHAKE_MS_MAX, HANDSHAKES_MAX, LinkId};
 pub use message::{MESSAGE_BYTES_MAX, MessageSignature, SIGNATURE_BYTES, SIGNATURE_CHARS};
 pub use policy::{
-    Destinations, FEE_FLOOR_SAT, FEE_PERCENT_MAX, FEE_RATE_FLAGGED_SAT_PER_VB_MAX,
-    FEE_RATE_SAT_PER_VB_MAX, Policy, SpendFlaw,
+    CONSOLIDATION_FLOOR_SAT, CONSOLIDATION_PERCENT_MAX, Destinations, FEE_FLOOR_SAT,
+    FEE_PERCENT_MAX, FEE_RATE_FLAGGED_SAT_PER_VB_MAX, FEE_RATE_SAT_PER_VB_MAX, PLACE_STEP_MAX,
+    Policy, SpendFlaw,
 };
 pub use seed::{ENTROPY_BYTES, SHORT_ENTROPY_BYTES, Seed, Words};
 pub use signer::Signer;

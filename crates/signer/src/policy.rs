@@ -8,12 +8,13 @@ use bitcoin::absolute::{LOCK_TIME_THRESHOLD, LockTime};
 use bitcoin::transaction::Version;
 use bitcoin::{Amount, OutPoint, ScriptBuf};
 
-use crate::account::Account;
+use crate::account::{Account, KEY_INDEX_MAX};
 use crate::spend::{
     Payee, SCRIPT_BYTES_MAX, SPEND_INPUTS_MAX, SPEND_OUTPUTS_MAX, Spend, SpendInput,
 };
 
-/// The highest fee rate without [`Spend::allow_high_fee`].
+/// The highest fee rate without [`Spend::allow_high_fee`], or where the signer's owner has not said
+/// that the node may use it.
 pub const FEE_RATE_SAT_PER_VB_MAX: u64 = 1_000;
 /// The highest fee rate at all: beyond it the flag is a mistake, too.
 pub const FEE_RATE_FLAGGED_SAT_PER_VB_MAX: u64 = 50_000;
@@ -22,6 +23,14 @@ pub const FEE_PERCENT_MAX: u64 = 25;
 /// A fee up to here is never too great a part of what is moved: small sums pay as much as great
 /// ones.
 pub const FEE_FLOOR_SAT: Amount = Amount::from_sat(20_000);
+/// The highest fee, as a part of what is moved, if all of it comes back to us: nobody is paid, so
+/// there is no hurry, and a node that does it again and again would burn everything.
+pub const CONSOLIDATION_PERCENT_MAX: u64 = 5;
+/// A fee up to here is never too great a part of what comes back.
+pub const CONSOLIDATION_FLOOR_SAT: Amount = Amount::from_sat(5_000);
+/// An output of ours is so many places behind the furthest coin that is spent, at most. Whoever has
+/// only the words and looks so far behind each coin that he finds, finds them all.
+pub const PLACE_STEP_MAX: u32 = 10_000;
 
 /// The rules of one signer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +43,13 @@ pub struct Policy {
     pub fee_percent_max: u64,
     /// What is never too much of it.
     pub fee_floor: Amount,
+    /// The highest fee without the flag, in hundredths of what is moved, if all comes back to us.
+    pub consolidation_percent_max: u64,
+    /// What is never too much of that.
+    pub consolidation_floor: Amount,
+    /// Whether the node may ask for more than that. It is the node that says that a person has
+    /// seen the fee: without this right the flag changes nothing.
+    pub high_fees: bool,
 }
 
 /// Who may be paid. We ourselves always may.
@@ -52,6 +68,9 @@ impl Default for Policy {
             fee_rate_sat_per_vb_max: FEE_RATE_SAT_PER_VB_MAX,
             fee_percent_max: FEE_PERCENT_MAX,
             fee_floor: FEE_FLOOR_SAT,
+            consolidation_percent_max: CONSOLIDATION_PERCENT_MAX,
+            consolidation_floor: CONSOLIDATION_FLOOR_SAT,
+            high_fees: false,
         }
     }
 }
@@ -162,6 +181,24 @@ pub enum SpendFlaw {
         /// What is moved.
         moved: Amount,
     },
+    /// The fee is too great a part of what comes back to us, if all of it does.
+    ConsolidationFee {
+        /// The fee.
+        fee: Amount,
+        /// The highest for this.
+        max: Amount,
+        /// What comes back.
+        moved: Amount,
+    },
+    /// An output of ours is further away than anybody would look for it.
+    Place {
+        /// Which one.
+        output: usize,
+        /// Its index.
+        got: u32,
+        /// The greatest: so far behind the furthest coin that is spent.
+        max: u32,
+    },
     /// An output pays to a stranger.
     Destination {
         /// Which one.
@@ -208,6 +245,14 @@ impl Policy {
         if got < min {
             return Err(SpendFlaw::Dust { output, got, min });
         }
+        if let Payee::Ours(place) = &spend.outputs[output].to {
+            let furthest = spend.inputs.iter().map(|input| input.place.index.number()).max();
+            let max = furthest.unwrap_or(0).saturating_add(PLACE_STEP_MAX).min(KEY_INDEX_MAX);
+            let got = place.index.number();
+            if got > max {
+                return Err(SpendFlaw::Place { output, got, max });
+            }
+        }
         match (&self.destinations, &spend.outputs[output].to) {
             (Destinations::Any, _) | (_, Payee::Ours(_)) => Ok(()),
             (Destinations::Listed(listed), Payee::Script(script)) => {
@@ -225,7 +270,8 @@ impl Policy {
         paid: Amount,
     ) -> Result<(), SpendFlaw> {
         let vbytes = spend.weight(account).to_vbytes_ceil();
-        let max_sat_per_vb = match spend.allow_high_fee {
+        let is_flagged = spend.allow_high_fee && self.high_fees;
+        let max_sat_per_vb = match is_flagged {
             true => FEE_RATE_FLAGGED_SAT_PER_VB_MAX,
             false => self.fee_rate_sat_per_vb_max,
         };
@@ -236,14 +282,19 @@ impl Policy {
         // What comes back to us is not moved, unless that is all it does.
         let away = spend.outputs.iter().filter(|output| matches!(output.to, Payee::Script(_)));
         let away: Amount = away.map(|output| output.amount).sum();
-        let moved = if away > Amount::ZERO { away } else { paid };
-        let share = u128::from(moved.to_sat()) * u128::from(self.fee_percent_max) / 100;
+        let comes_back = away == Amount::ZERO;
+        let (moved, percent, floor) = match comes_back {
+            true => (paid, self.consolidation_percent_max, self.consolidation_floor),
+            false => (away, self.fee_percent_max, self.fee_floor),
+        };
+        let share = u128::from(moved.to_sat()) * u128::from(percent) / 100;
         let share = Amount::from_sat(u64::try_from(share).unwrap_or(u64::MAX));
-        let max = share.max(self.fee_floor);
-        if fee > max && !spend.allow_high_fee {
-            return Err(SpendFlaw::FeeShare { fee, max, moved });
+        let max = share.max(floor);
+        match (fee > max && !is_flagged, comes_back) {
+            (true, true) => Err(SpendFlaw::ConsolidationFee { fee, max, moved }),
+            (true, false) => Err(SpendFlaw::FeeShare { fee, max, moved }),
+            (false, _) => Ok(()),
         }
-        Ok(())
     }
 }
 
@@ -329,6 +380,12 @@ impl fmt::Display for SpendFlaw {
             }
             SpendFlaw::FeeShare { fee, max, moved } => {
                 write!(f, "a fee of {fee} to move {moved}, {max} at most")
+            }
+            SpendFlaw::ConsolidationFee { fee, max, moved } => {
+                write!(f, "a fee of {fee} for {moved} that all come back to us, {max} at most")
+            }
+            SpendFlaw::Place { output, got, max } => {
+                write!(f, "output {output} is at our place {got}, {max} at most")
             }
             SpendFlaw::Destination { output, listed } => {
                 write!(f, "output {output} pays to none of the {listed} who may be paid")

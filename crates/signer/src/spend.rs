@@ -37,7 +37,8 @@ pub struct Spend {
     pub inputs: Vec<SpendInput>,
     /// Who gets it. In the transaction's order.
     pub outputs: Vec<SpendOutput>,
-    /// A person has seen the fee and wants it, although it is higher than any should be.
+    /// A person has seen the fee and wants it, although it is higher than any should be. The node
+    /// says so: it counts only if the signer's policy gives it that right.
     pub allow_high_fee: bool,
 }
 

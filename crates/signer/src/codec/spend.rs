@@ -157,6 +157,10 @@ fn flaw_parts(flaw: &SpendFlaw) -> (u8, [u64; 3], Option<OutPoint>) {
             (12, [fee.to_sat(), max.to_sat(), moved.to_sat()])
         }
         SpendFlaw::Destination { output, listed } => (13, [n(output), n(listed), 0]),
+        SpendFlaw::ConsolidationFee { fee, max, moved } => {
+            (14, [fee.to_sat(), max.to_sat(), moved.to_sat()])
+        }
+        SpendFlaw::Place { output, got, max } => (15, [n(output), got.into(), max.into()]),
     };
     (number, numbers, None)
 }
@@ -201,6 +205,8 @@ pub(super) fn read_flaw(from: &Read<'_>) -> Result<SpendFlaw, Malformed> {
         },
         12 => SpendFlaw::FeeShare { fee: sat(0), max: sat(1), moved: sat(2) },
         13 => SpendFlaw::Destination { output: n(0), listed: n(1) },
-        got => return Err(from.flaw(2, RecordFlaw::Choice { got, min: 0, max: 13 })),
+        14 => SpendFlaw::ConsolidationFee { fee: sat(0), max: sat(1), moved: sat(2) },
+        15 => SpendFlaw::Place { output: n(0), got: small(1), max: small(2) },
+        got => return Err(from.flaw(2, RecordFlaw::Choice { got, min: 0, max: 15 })),
     })
 }

@@ -7,9 +7,9 @@ use bitcoin::transaction::Version;
 use bitcoin::{Amount, OutPoint, ScriptBuf, Sequence, TapSighashType, Txid};
 use secp256k1::{Message, SECP256K1, XOnlyPublicKey};
 use signer::{
-    Account, Answer, Ask, Branch, Destinations, FEE_RATE_SAT_PER_VB_MAX, LinkId, Payee, Policy,
-    Refusal, SPEND_INPUTS_MAX, SPEND_OUTPUTS_MAX, Signer, Spend, SpendFlaw, SpendInput,
-    SpendOutput, UnsignedFault,
+    Account, Answer, Ask, Branch, Destinations, FEE_RATE_SAT_PER_VB_MAX, LinkId, PLACE_STEP_MAX,
+    Payee, Policy, Refusal, SPEND_INPUTS_MAX, SPEND_OUTPUTS_MAX, Signer, Spend, SpendFlaw,
+    SpendInput, SpendOutput, UnsignedFault,
 };
 use wire::dice::Dice;
 use wire::tick::Tick;
@@ -100,12 +100,19 @@ pub fn flaws() -> impl Iterator<Item = SpendFlaw> {
         SpendFlaw::FeeRate { fee: one, got_sat_per_vb: 2, max_sat_per_vb: 3 },
         SpendFlaw::FeeShare { fee: one, max: two, moved: three },
         SpendFlaw::Destination { output: 1, listed: 2 },
+        SpendFlaw::ConsolidationFee { fee: one, max: two, moved: three },
+        SpendFlaw::Place { output: 1, got: 2, max: 3 },
     ];
     flaws.into_iter()
 }
 
 pub fn ask(signer: &mut Signer, spend: &Spend) -> Answer {
     signer.answer(LINK, Ask::SignSpend { spend: spend.clone() }, Tick(0), || ephemeral(1))
+}
+
+/// A signer whose owner lets its node ask for high fees.
+fn trusting() -> Signer {
+    bob().with_policy(Policy { high_fees: true, ..Policy::default() })
 }
 
 fn flaw(signer: &mut Signer, spend: &Spend) -> SpendFlaw {
@@ -290,7 +297,7 @@ fn costs(fee: u64) -> Spend {
 
 #[test]
 fn a_fee_rate_has_a_limit_and_the_flag_another_one() {
-    let mut bob = bob();
+    let mut bob = trusting();
     let vbytes = costs(0).weight(&account()).to_vbytes_ceil();
     assert_eq!(vbytes, 111, "one input and one output of taproot");
     let flagged = |fee| Spend { allow_high_fee: true, ..costs(fee) };
@@ -311,7 +318,7 @@ fn a_fee_rate_has_a_limit_and_the_flag_another_one() {
 
 #[test]
 fn a_fee_is_a_part_of_what_is_moved() {
-    let mut bob = bob();
+    let mut bob = trusting();
     let sat = Amount::from_sat;
     // 100,000 go away, and the rest comes back: a quarter of what goes away may be the fee.
     let with = |fee: u64, away: u64| {
@@ -331,10 +338,65 @@ fn a_fee_is_a_part_of_what_is_moved() {
     signed(&mut bob, &with(20_000, 1_000));
     let want = SpendFlaw::FeeShare { fee: sat(20_001), max: sat(20_000), moved: sat(1_000) };
     assert_eq!(flaw(&mut bob, &with(20_001, 1_000)), want);
-    // What only comes back is what is moved.
-    let mut all = costs(90_000);
-    all.outputs[0].to = Payee::Ours(place(Branch::Change, 0));
-    signed(&mut bob, &all);
+}
+
+/// What only comes back may cost less: a node that does it again and again would burn everything.
+#[test]
+fn what_only_comes_back_costs_little() {
+    let mut bob = trusting();
+    let sat = Amount::from_sat;
+    let home = |all: u64, fee: u64| Spend {
+        inputs: vec![input(1, all, Branch::Receive, 0)],
+        outputs: vec![pay(all - fee, Payee::Ours(place(Branch::Change, 0)))],
+        ..plain()
+    };
+    signed(&mut bob, &home(1_050_000, 50_000));
+    let want =
+        SpendFlaw::ConsolidationFee { fee: sat(50_001), max: sat(49_999), moved: sat(999_999) };
+    assert_eq!(flaw(&mut bob, &home(1_050_000, 50_001)), want);
+    let text = "a fee of 0.00050001 BTC for 0.00999999 BTC that all come back to us, \
+                0.00049999 BTC at most";
+    assert_eq!(want.to_string(), text);
+    // What nobody can spend for less is no burning.
+    signed(&mut bob, &home(20_000, 5_000));
+    let want = SpendFlaw::ConsolidationFee { fee: sat(5_001), max: sat(5_000), moved: sat(14_999) };
+    assert_eq!(flaw(&mut bob, &home(20_000, 5_001)), want);
+    signed(&mut bob, &Spend { allow_high_fee: true, ..home(1_050_000, 50_001) });
+}
+
+/// Only the owner of a signer lets its node pay what it likes.
+#[test]
+fn a_node_without_the_right_says_in_vain_that_a_person_wants_the_fee() {
+    let mut bob = bob();
+    assert!(!Policy::default().high_fees);
+    let vbytes = costs(0).weight(&account()).to_vbytes_ceil();
+    let flagged = |spend| Spend { allow_high_fee: true, ..spend };
+    signed(&mut bob, &flagged(costs(1_000 * vbytes)));
+    let got = flaw(&mut bob, &flagged(costs(1_001 * vbytes)));
+    let fee = Amount::from_sat(1_001 * vbytes);
+    let want = SpendFlaw::FeeRate { fee, got_sat_per_vb: 1_001, max_sat_per_vb: 1_000 };
+    assert_eq!(got, want);
+    let mut dear = plain();
+    dear.outputs = vec![pay(59_999, Payee::Script(stranger(1)))];
+    assert!(matches!(flaw(&mut bob, &flagged(dear)), SpendFlaw::FeeShare { .. }));
+}
+
+/// Change far away would be lost to whoever has only the words.
+#[test]
+fn change_is_not_far_from_what_is_spent() {
+    let mut bob = bob();
+    let change = |index: u32| {
+        let mut spend = plain();
+        spend.inputs[1].place = place(Branch::Change, 300);
+        spend.outputs[1].to = Payee::Ours(place(Branch::Receive, index));
+        spend
+    };
+    signed(&mut bob, &change(300 + PLACE_STEP_MAX));
+    let (got, max) = (301 + PLACE_STEP_MAX, 300 + PLACE_STEP_MAX);
+    assert_eq!(flaw(&mut bob, &change(got)), SpendFlaw::Place { output: 1, got, max });
+    let mut last = change(signer::KEY_INDEX_MAX);
+    last.inputs[0].place = place(Branch::Receive, signer::KEY_INDEX_MAX);
+    signed(&mut bob, &last);
 }
 
 #[test]

@@ -377,8 +377,11 @@ impl Treasury {
             // One that is in a block by now is not forgotten.
             self.drop_spend(following, txid, why).ok();
         }
+        let waits = refused.map(|(why, cure)| match cure {
+            Cure::GiveUp => format!("{why}; it is kept, for somebody may have it"),
+            Cure::Wait | Cure::RaiseFee | Cure::Look => why,
+        });
         if let Some((_, call, sent)) = self.purse.sending.remove(&key) {
-            let waits = refused.map(|(why, _)| why);
             self.reply(call, Ok(Reply::Sent(Sent { waits, ..sent })));
         }
     }
