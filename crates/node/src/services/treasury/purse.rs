@@ -344,9 +344,20 @@ impl Treasury {
         }
     }
 
-    /// Everything that should be on its way is published; what is already changes nothing.
+    /// Everything that should be on its way is published; what is already changes nothing. What the
+    /// wallet does not know is not: the process ended while it was being saved, and nobody was told
+    /// of it, or while it was being given up.
     pub(super) fn publish_again(&self, following: &mut Following) {
         let Some(wallet) = &following.wallet else { return };
+        let publications = following.publisher.state().publications.iter();
+        let unknown = publications.filter(|(key, publication)| {
+            let last = publication.package.transactions().last();
+            let is_known = last.is_some_and(|it| wallet.standing(it.compute_txid()).is_some());
+            key.user == WALLET && !is_known
+        });
+        for key in unknown.map(|(key, _)| *key).collect::<Vec<_>>() {
+            following.publisher.forget(key, self.now);
+        }
         let from = Height(following.chain.headers().tip().height.0.saturating_add(1));
         for transaction in wallet.to_rebroadcast() {
             let key = key(&transaction.compute_txid());
