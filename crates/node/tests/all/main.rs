@@ -1,5 +1,6 @@
 //! Whole nodes on this machine, and what they survive.
 
+mod bank;
 mod bitcoind;
 #[path = "../../../chain/tests/all/blocks.rs"]
 mod blocks;

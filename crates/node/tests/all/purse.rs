@@ -1,287 +1,18 @@
 //! The wallet of a treasury: spent when a signer agrees, and as before when it does not.
 
-use bitcoin::{
-    Amount, Block, BlockHash, FeeRate, Network, ScriptBuf, Transaction, Txid, block::Header,
+use std::collections::BTreeSet;
+
+use bitcoin::{Amount, FeeRate, Transaction};
+use chain::PublishAnswer;
+use node::services::{
+    saved,
+    treasury::{Change, Command, FORGET_BLOCKS, Failure, Refusal, Reply, SIGN_MAX, TAKE_MAX},
 };
-use chain::{FeeTerms, Height, PublishAnswer, Rates};
-use node::{
-    io::clock,
-    services::{
-        saved,
-        treasury::{
-            Answer, Ask, AskId, CallId, Change, Command, Effect, Event, FORGET_BLOCKS, Failure,
-            NetworkName, PaymentName, Refusal, Reply, SIGN_MAX, Save, Saved, SavedWallet, Sent,
-            SignId, SourceFault, State, Step, TAKE_MAX, Terms, Tip, Treasury,
-        },
-    },
+
+use crate::{
+    bank::{Bank, sign, signer, to},
+    blocks::mine,
 };
-use signer::{NodeIndex, Signer};
-use wallet::{Order, Recipient, Wanted};
-use wire::tick::Tick;
-
-use crate::blocks::{genesis, mine, outpoint, pays};
-
-/// A treasury whose source has one honest chain, with everything it has saved.
-struct Bank {
-    treasury: Treasury,
-    blocks: Vec<Block>,
-    own: Vec<Vec<u8>>,
-    wallet: SavedWallet,
-    publisher: chain::PublishState,
-    asked: Vec<(AskId, Ask)>,
-    to_sign: Vec<(SignId, signer::Ask)>,
-    replies: Vec<Result<Reply, Refusal>>,
-    /// What was told to be given up.
-    forgotten: Vec<Txid>,
-    published: Vec<Transaction>,
-    /// What the source says to publications.
-    says: PublishAnswer,
-    failure: Option<Failure>,
-    now: Tick,
-}
-
-fn terms() -> Terms {
-    Terms {
-        network: Network::Regtest,
-        challenge: None,
-        birthday: None,
-        fees: FeeTerms::default(),
-        reserve: Amount::ZERO,
-    }
-}
-
-fn signer(byte: u8) -> Signer {
-    let seed = apart::seed(byte);
-    let key = seed.node_key(Network::Regtest, NodeIndex::FIRST);
-    Signer::new(key, seed.wallet_key(Network::Regtest))
-}
-
-fn sign(signer: &mut Signer, ask: signer::Ask) -> signer::Answer {
-    signer.answer(signer::LinkId(1), ask, Tick(0), clock::ephemeral)
-}
-
-impl Bank {
-    /// One with a coin of 200,000 sat in block 1.
-    fn rich(by: &mut Signer) -> Self {
-        let mut bank = Self::with(Saved::default());
-        bank.blocks.push(genesis());
-        bank.treasury.signer_came();
-        bank.follow();
-        bank.serve(by);
-        let script = bank.address();
-        bank.mine(vec![to(script, 200_000)]);
-        bank.serve(by);
-        assert_eq!(bank.confirmed(), 200_000);
-        bank
-    }
-
-    fn with(saved: Saved) -> Self {
-        let mut bank = Self {
-            treasury: Treasury::open(saved, terms(), Tick(0)),
-            blocks: Vec::new(),
-            own: Vec::new(),
-            wallet: SavedWallet::default(),
-            publisher: chain::PublishState::default(),
-            asked: Vec::new(),
-            to_sign: Vec::new(),
-            replies: Vec::new(),
-            forgotten: Vec::new(),
-            published: Vec::new(),
-            says: PublishAnswer::Accepted,
-            failure: None,
-            now: Tick(0),
-        };
-        bank.settle();
-        bank
-    }
-
-    /// Everything but what was saved is gone.
-    fn restart(self) -> Self {
-        let mut own = State::default();
-        for bytes in &self.own {
-            let change = Change::decode(bytes).expect("ours").expect("known");
-            own.evolve(&change, Network::Regtest);
-        }
-        let keep = |wallet: &SavedWallet| SavedWallet {
-            snapshot: wallet.snapshot.clone(),
-            changes: wallet.changes.clone(),
-        };
-        let (wallet, publisher) = (keep(&self.wallet), self.publisher.clone());
-        let mut again = Self::with(Saved { own, publisher: publisher.clone(), wallet });
-        // What the new one has saved by now comes behind what the old one had.
-        again.own.splice(0..0, self.own);
-        again.wallet.changes.splice(0..0, self.wallet.changes);
-        again.wallet.snapshot = again.wallet.snapshot.take().or(self.wallet.snapshot);
-        again.publisher = publisher;
-        (again.blocks, again.now) = (self.blocks, self.now);
-        again
-    }
-
-    fn settle(&mut self) {
-        while let Some(step) = self.treasury.poll() {
-            match step {
-                Step::Save(Save::Own(change)) => self.own.push(change.encode()),
-                Step::Save(Save::Publisher(change)) => self.publisher.evolve(&change),
-                Step::Save(Save::WalletBegun(bytes)) => self.wallet.snapshot = Some(bytes),
-                Step::Save(Save::Wallet(bytes)) => self.wallet.changes.push(bytes),
-                Step::Do(Effect::AskSource(id, ask)) => self.asked.push((id, ask)),
-                Step::Do(Effect::AskSigner(id, ask)) => self.to_sign.push((id, ask)),
-                Step::Do(Effect::Reply { reply, .. }) => self.replies.push(*reply),
-                Step::Do(Effect::Tell(Event::Forgotten { txid })) => self.forgotten.push(txid),
-                Step::Do(Effect::Tell(_)) => {}
-                Step::Do(Effect::Fail(failure)) => self.failure = Some(failure),
-            }
-        }
-    }
-
-    /// Until nothing is asked of the source any more.
-    fn follow(&mut self) {
-        self.now = Tick(self.now.0.max(self.treasury.wake_at().0));
-        self.treasury.wake(self.now);
-        self.settle();
-        while let Some((id, ask)) = self.asked.pop() {
-            let answer = self.answer(ask);
-            self.treasury.answered(id, Ok(answer), self.now);
-            self.settle();
-        }
-    }
-
-    fn answer(&mut self, ask: Ask) -> Answer {
-        let last = Height(self.blocks.len() as u32 - 1);
-        match ask {
-            Ask::Tip => Answer::Tip(Tip {
-                network: NetworkName { name: "regtest".to_owned(), challenge: None },
-                hash: self.tip(),
-                blocks: last,
-                headers: last,
-            }),
-            Ask::HeaderAt { .. } => panic!("it begins with the first block of all"),
-            Ask::Headers { locator } => {
-                let known = |block: &Block| locator.contains(&block.block_hash());
-                let shared = self.blocks.iter().rposition(known).expect("the first block");
-                let headers = self.blocks[shared + 1..].iter().map(|block| block.header);
-                Answer::Headers(headers.collect::<Vec<Header>>())
-            }
-            Ask::Block { hash } => {
-                let block = self.blocks.iter().find(|block| block.block_hash() == hash);
-                Answer::Block(Box::new(block.expect("it was announced").clone()))
-            }
-            Ask::Publish { package, .. } => {
-                self.published.extend(package.transactions().iter().map(|it| (**it).clone()));
-                Answer::Published(self.says.clone())
-            }
-            Ask::Rates { .. } => Answer::Rates(Rates::default()),
-        }
-    }
-
-    fn tip(&self) -> BlockHash {
-        self.blocks.last().expect("it begins").block_hash()
-    }
-
-    fn mine(&mut self, transactions: Vec<Transaction>) {
-        let block = mine(self.tip(), self.blocks.len() as u64, transactions);
-        self.blocks.push(block);
-        let mut times = 0..100;
-        while self.treasury.state().cursor.is_none_or(|heard| heard.hash != self.tip()) {
-            assert_eq!(self.failure, None);
-            times.next().expect("it is asked for its tip now and then");
-            self.follow();
-        }
-    }
-
-    /// The signer answers whatever it is asked.
-    fn serve(&mut self, signer: &mut Signer) {
-        while !self.to_sign.is_empty() {
-            let (id, ask) = self.to_sign.remove(0);
-            let answer = sign(signer, ask);
-            self.treasury.signer_answered(id, Some(answer));
-            self.settle();
-            self.follow();
-        }
-    }
-
-    fn call(&mut self, command: Command) {
-        self.treasury.call(CallId(1), command, self.now);
-        self.settle();
-    }
-
-    fn replied(&mut self, command: Command) -> Reply {
-        self.call(command);
-        self.replies.pop().expect("at once").expect("it is done")
-    }
-
-    fn address(&mut self) -> ScriptBuf {
-        let Reply::Address(address) = self.replied(Command::Address) else { panic!("address") };
-        address.script_pubkey()
-    }
-
-    fn balance(&mut self) -> wallet::Balance {
-        let Reply::Balance(balance) = self.replied(Command::Balance) else { panic!("balance") };
-        balance
-    }
-
-    fn confirmed(&mut self) -> u64 {
-        self.balance().confirmed.to_sat()
-    }
-
-    fn send(&mut self, sat: u64) {
-        self.send_as(None, sat);
-    }
-
-    fn send_as(&mut self, name: Option<&str>, sat: u64) {
-        let name = name.map(|name| PaymentName::new(name).expect("a name"));
-        let to = Recipient::Script(ScriptBuf::from_bytes([&[0x51, 0x20][..], &[2; 32]].concat()));
-        let rate = FeeRate::from_sat_per_vb(2).expect("it fits");
-        let order = Order::new(to, Wanted::Exactly(Amount::from_sat(sat)), rate);
-        self.call(Command::Send { order, spend_reserve: false, name, draw: [7; 32] });
-    }
-
-    /// A payment that a source has, or waits for one.
-    fn paid(&mut self, by: &mut Signer, name: Option<&str>, sat: u64) -> Sent {
-        self.send_as(name, sat);
-        self.serve(by);
-        self.sent()
-    }
-
-    fn sent(&mut self) -> Sent {
-        match self.replies.pop() {
-            Some(Ok(Reply::Sent(sent))) => sent,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    fn forget(&mut self, txid: Txid, force: bool) -> Result<Reply, Refusal> {
-        self.call(Command::Forget { txid, force });
-        self.replies.pop().expect("at once")
-    }
-
-    fn is_published(&self, txid: Txid) -> bool {
-        let all = self.publisher.publications.values();
-        let mut all = all.flat_map(|it| it.package.transactions());
-        all.any(|transaction| transaction.compute_txid() == txid)
-    }
-
-    /// The source goes away, and comes back.
-    fn lose(&mut self) {
-        let fault = SourceFault::Unreachable { why: "gone".to_owned() };
-        self.now = self.treasury.wake_at();
-        self.treasury.wake(self.now);
-        self.settle();
-        for (id, _) in std::mem::take(&mut self.asked) {
-            self.treasury.answered(id, Err(fault.clone()), self.now);
-            self.settle();
-        }
-        self.follow();
-        self.follow();
-    }
-}
-
-/// A gift of somebody.
-fn to(script: ScriptBuf, sat: u64) -> Transaction {
-    let mut gift = pays(&[outpoint(sat)], &[script]);
-    gift.output[0].value = Amount::from_sat(sat);
-    gift
-}
 
 #[test]
 fn a_payment_is_saved_before_it_is_published_and_survives_a_restart() {
@@ -528,7 +259,7 @@ fn what_is_given_up_goes_with_all_that_hangs_on_it() {
     };
     assert_eq!((*txid, *hang, *blocks, *min), (sent[1], 1, 0, FORGET_BLOCKS));
     assert!(frees.to_sat() > 149_000, "{frees}");
-    let gone = std::collections::BTreeSet::from([sent[1], sent[2]]);
+    let gone = BTreeSet::from([sent[1], sent[2]]);
     assert_eq!(bank.forget(sent[1], true), Ok(Reply::Forgotten(gone.iter().copied().collect())));
     assert_eq!(bank.forgotten, gone.into_iter().collect::<Vec<_>>());
     assert_eq!(sent.map(|txid| bank.is_published(txid)), [true, false, false]);
@@ -601,4 +332,47 @@ fn a_name_whose_transaction_was_not_saved_is_free() {
     assert_eq!((bank.published.len(), bank.confirmed()), (0, 200_000));
     bank.paid(&mut by, Some("rent"), 50_000);
     assert_eq!(bank.published.len(), 1);
+}
+
+/// Wherever the process ends: whoever asks again by the same name pays once.
+#[test]
+fn a_crash_anywhere_pays_once() {
+    let mut by = signer(7);
+    let all = |says: &str, force: bool| {
+        let mut by = signer(7);
+        let mut bank = Bank::rich(&mut by);
+        for sat in [90_000, 80_000, 70_000] {
+            let script = bank.address();
+            bank.mine(vec![to(script, sat)]);
+        }
+        let begun = bank.log.len();
+        if !says.is_empty() {
+            bank.says = PublishAnswer::parse(says);
+        }
+        bank.send_as(Some("rent"), 50_000);
+        bank.serve(&mut by);
+        if force {
+            let txid = bank.sent().txid;
+            assert!(bank.forget(txid, true).is_ok());
+        }
+        (bank, begun)
+    };
+    for (bank, begun) in [all("", false), all("dust", false), all("", true)] {
+        assert!(bank.log.len() > begun + 3 && bank.told.len() == 1);
+        for count in begun..=bank.log.len() {
+            let mut cut = bank.cut(count);
+            cut.treasury.signer_came();
+            cut.follow();
+            cut.serve(&mut by);
+            cut.paid(&mut by, Some("rent"), 50_000);
+            let spends = |paid: &Transaction| {
+                let inputs = paid.input.iter().map(|input| input.previous_output);
+                inputs.collect::<BTreeSet<_>>()
+            };
+            let Some((_, last)) = cut.told.last() else { panic!("it is sent") };
+            for (_, told) in &cut.told {
+                assert!(!spends(told).is_disjoint(&spends(last)), "cut at {count}");
+            }
+        }
+    }
 }
