@@ -363,6 +363,16 @@ impl Wallet {
         self.book.with_descendants(txid)
     }
 
+    /// Whether it is known, wherever it is.
+    pub fn is_known(&self, txid: Txid) -> bool {
+        self.book.transactions.contains_key(&txid)
+    }
+
+    /// Whether it is known, and in no block.
+    pub fn is_pending(&self, txid: Txid) -> bool {
+        self.book.transactions.get(&txid).is_some_and(|entry| entry.block.is_none())
+    }
+
     /// Whether it is one that we have published.
     pub fn is_made(&self, txid: Txid) -> bool {
         self.book.transactions.get(&txid).is_some_and(|entry| entry.made.is_some())

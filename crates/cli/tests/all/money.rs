@@ -173,6 +173,59 @@ fn a_signer_with_a_list_lets_nobody_else_be_paid() {
     node.must(&["wallet", "send", &ours, "10000sat"]);
 }
 
+/// By one name one payment is sent, whoever dies meanwhile; what may be mined is given up by force.
+#[test]
+fn a_payment_has_a_name_and_is_given_up_by_force_only() {
+    let mut node = Node::up();
+    node.must(&["devnet", "fund", &node.address(), "1_000_000sat"]);
+    node.must(&["devnet", "mine"]);
+    node.has(1_000_000, 0);
+    let to = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080";
+    let pay = |amount, rate| ["wallet", "send", to, amount, "--rate", rate, "--name", "rent 11"];
+    let sent = node.must(&pay("10000sat", "2"));
+    assert_eq!(node.must(&pay("10000sat", "9"))["txid"], sent["txid"]);
+    node.kill();
+    assert_eq!(node.must(&pay("10000sat", "2"))["txid"], sent["txid"]);
+    let refused = node.ask(&pay("10001sat", "2")).expect_err("another order");
+    assert_eq!(refused["code"], "name_taken", "{refused}");
+    let long = "x".repeat(65);
+    let refused = node.ask(&["wallet", "send", to, "1000sat", "--name", &long]);
+    let refused = refused.expect_err("too long").to_string();
+    assert!(refused.contains("65 bytes, at least 1 and at most 64"), "{refused}");
+    let txid = sent["txid"].as_str().expect("text");
+    let refused = node.ask(&["wallet", "forget", txid]).expect_err("the devnet has it");
+    assert_eq!(refused["code"], "may_be_mined", "{refused}");
+    assert!(refused.to_string().contains("in 0 blocks, at least 6"), "{refused}");
+    let gone = node.must(&["wallet", "forget", txid, "--force"]);
+    assert_eq!(gone["txids"], serde_json::json!([txid]));
+    node.has(1_000_000, 0);
+    // Its name is free. The devnet has the old one still: the new one has to pay more than that.
+    let again = node.must(&pay("10000sat", "20"));
+    assert!(again["waits"].is_null() && again["txid"] != sent["txid"], "{again}");
+    node.must(&["devnet", "mine"]);
+    node.has(990_000 - again["fee_sat"].as_u64().expect("a number"), 0);
+    let refused = node.ask(&["wallet", "forget", again["txid"].as_str().expect("text")]);
+    assert!(refused.expect_err("it is in a block").to_string().contains("is in the block at"));
+}
+
+/// The node says that a person wants the fee; the signer's owner says whether that counts.
+#[test]
+fn high_fees_are_paid_by_a_signer_that_was_told_so() {
+    let mut node = Node::up();
+    node.must(&["devnet", "fund", &node.address(), "1_000_000sat"]);
+    node.must(&["devnet", "mine"]);
+    node.has(1_000_000, 0);
+    let to = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080";
+    let pay = ["wallet", "send", to, "500000sat", "--rate", "1500", "--allow-high-fee"];
+    let refused = node.ask(&pay).expect_err("nobody has said so");
+    assert_eq!(refused["code"], "denied", "{refused}");
+    assert!(refused.to_string().contains("sat/vB, 1000 at most"), "{refused}");
+    drop(node.service.take());
+    node.start_with(&["--high-fees"]);
+    node.has(1_000_000, 0);
+    assert!(node.must(&pay)["fee_sat"].as_u64().expect("a number") > 150_000);
+}
+
 #[test]
 fn a_node_without_a_chain_says_so() {
     let place = Place::new();

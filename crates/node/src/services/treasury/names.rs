@@ -168,9 +168,7 @@ impl Treasury {
         let old: Vec<_> = old.map(|(name, named)| (name.clone(), named.clone())).collect();
         for (name, named) in old {
             let wallet = self.wallet()?;
-            let is_pending =
-                |(txid, _): &(Txid, Amount)| wallet.standing(*txid) == Some(Standing::Pending);
-            if !named.sent.iter().any(is_pending) {
+            if !named.sent.iter().any(|(txid, _)| wallet.is_pending(*txid)) {
                 self.save(Change::Unnamed { name });
             }
         }

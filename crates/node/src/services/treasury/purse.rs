@@ -352,7 +352,7 @@ impl Treasury {
         let publications = following.publisher.state().publications.iter();
         let unknown = publications.filter(|(key, publication)| {
             let last = publication.package.transactions().last();
-            let is_known = last.is_some_and(|it| wallet.standing(it.compute_txid()).is_some());
+            let is_known = last.is_some_and(|it| wallet.is_known(it.compute_txid()));
             key.user == WALLET && !is_known
         });
         for key in unknown.map(|(key, _)| *key).collect::<Vec<_>>() {
