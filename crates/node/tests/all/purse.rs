@@ -2,16 +2,20 @@
 
 use std::collections::BTreeSet;
 
-use bitcoin::{Amount, FeeRate, Transaction};
-use chain::PublishAnswer;
+use bitcoin::{Amount, FeeRate, Network, ScriptBuf, Transaction};
+use chain::{Headers, Height, PublishAnswer};
 use node::services::{
     saved,
-    treasury::{Change, Command, FORGET_BLOCKS, Failure, Refusal, Reply, SIGN_MAX, TAKE_MAX},
+    treasury::{
+        Change, Command, FORGET_BLOCKS, Failure, NAME_BLOCKS, NAME_BYTES_MAX, NAMES_MAX, NameFault,
+        Named, Ordered, PaymentName, Refusal, Reply, SIGN_MAX, Saved, State, TAKE_MAX,
+    },
 };
+use wire::id::ChainHash;
 
 use crate::{
     bank::{Bank, sign, signer, to},
-    blocks::mine,
+    blocks::{genesis, mine},
 };
 
 #[test]
@@ -375,4 +379,41 @@ fn a_crash_anywhere_pays_once() {
             }
         }
     }
+}
+
+/// Names are kept for a month, and not more than so many.
+#[test]
+fn names_have_room_and_an_end() {
+    let mut by = signer(7);
+    let tip = Height(5_000);
+    let full = |old: usize| {
+        let named = |number: usize| {
+            let name = PaymentName::new(&format!("payment {number}")).expect("a name");
+            let ordered = Ordered { to: ScriptBuf::new(), amount: None };
+            let at = Height(tip.0 - NAME_BLOCKS + u32::from(number >= old));
+            (name, Named { ordered, at, sent: Vec::new() })
+        };
+        let headers = Headers::new(Network::Regtest, tip, genesis().header);
+        let chain = Some((ChainHash::of(Network::Regtest), headers));
+        State { chain, names: (0..NAMES_MAX).map(named).collect(), ..State::default() }
+    };
+    for (old, left) in [(0, NAMES_MAX), (1, NAMES_MAX - 1), (NAMES_MAX, 0)] {
+        let mut bank = Bank::with(Saved { own: full(old), ..Saved::default() });
+        bank.blocks.push(genesis());
+        bank.treasury.signer_came();
+        bank.settle();
+        bank.serve(&mut by);
+        bank.send_as(Some("another"), 1_000);
+        let refusal = bank.replies.pop().expect("at once").expect_err("there is no money");
+        match old {
+            0 => assert_eq!(refusal, Refusal::TooManyNames { have: left, max: left }),
+            _ => assert!(matches!(refusal, Refusal::Wallet(_)), "{refusal}"),
+        }
+        assert_eq!(bank.treasury.state().names.len(), left);
+    }
+    let long = NameFault::Length { got: NAME_BYTES_MAX + 1, min: 1, max: NAME_BYTES_MAX };
+    assert_eq!(PaymentName::new(&"x".repeat(NAME_BYTES_MAX + 1)), Err(long));
+    let none = NameFault::Length { got: 0, min: 1, max: NAME_BYTES_MAX };
+    assert_eq!(PaymentName::new(""), Err(none));
+    assert_eq!(PaymentName::new("a\nb"), Err(NameFault::Character { at: 1, of: 3 }));
 }
