@@ -204,7 +204,10 @@ impl Book {
     fn found(&mut self, block: BlockRef, transactions: &[Arc<Transaction>]) {
         for transaction in transactions {
             let txid = transaction.compute_txid();
+            // One that was given up is ours again: a reorg makes it wait, not vanish.
+            let ghosts = self.ghosts.len();
             self.ghosts.retain(|ghost| ghost.txid != txid);
+            let made = (self.ghosts.len() < ghosts).then(Made::default);
             self.unguard(txid);
             let known = self.transactions.get_mut(&txid);
             let is_new = known.is_none();
@@ -216,7 +219,7 @@ impl Book {
                 }
                 None => {
                     let transaction = Arc::clone(transaction);
-                    let entry = Entry { transaction, block: Some(block), seen: 0, made: None };
+                    let entry = Entry { transaction, block: Some(block), seen: 0, made };
                     self.transactions.insert(txid, entry);
                 }
             }

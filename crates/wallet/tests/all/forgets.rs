@@ -50,6 +50,14 @@ fn of_a_payment_that_was_given_up_and_the_next_one_only_one_can_be() {
     let height = world.wallet.cursor().height;
     let standing = world.wallet.standing(given_up.compute_txid());
     assert_eq!(standing, Some(Standing::Confirmed(height)));
+    // Then it is ours as before: a reorg makes it wait, and we say so to everybody.
+    world.reorg(1, vec![]);
+    world.restart();
+    let again = world.wallet.to_rebroadcast();
+    assert_eq!(
+        again.iter().map(|it| it.compute_txid()).collect::<Vec<_>>(),
+        [given_up.compute_txid()]
+    );
 }
 
 #[test]

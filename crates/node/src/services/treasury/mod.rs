@@ -506,6 +506,7 @@ impl Treasury {
             WALLET => {
                 let Some(wallet) = &mut following.wallet else { return };
                 let before = wallet.progress();
+                let is_gone = matches!(event, chain::Event::Disconnected { .. });
                 let heard = wallet.hear(event);
                 if wallet.progress().is_none()
                     && let Some(progress) = before
@@ -514,6 +515,10 @@ impl Treasury {
                 }
                 if let Err(refusal) = heard {
                     self.fail(Failure::Wallet { why: refusal.to_string() });
+                }
+                // What was buried, or given up and mined nevertheless, nobody publishes.
+                if is_gone {
+                    self.publish_again(following);
                 }
             }
             _ => self.people_hear(event),

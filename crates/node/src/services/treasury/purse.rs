@@ -361,6 +361,9 @@ impl Treasury {
         let from = Height(following.chain.headers().tip().height.0.saturating_add(1));
         for transaction in wallet.to_rebroadcast() {
             let key = key(&transaction.compute_txid());
+            if following.publisher.state().publications.contains_key(&key) {
+                continue;
+            }
             if let Ok(package) = Package::single(transaction) {
                 // As many as there can be were published already.
                 following.publisher.publish(Wanted { key, package, from }, self.now).ok();
