@@ -161,6 +161,12 @@ impl Nodes {
         hashes.map(|(height, hash)| (BlockRef { height: Height(height), hash }, self.block(&hash)))
     }
 
+    /// How often something is paid to.
+    pub(crate) fn paid(&self, to: &ScriptBuf) -> usize {
+        let pays = |it: &&Transaction| it.output.iter().any(|output| output.script_pubkey == *to);
+        self.chain().flat_map(|(_, block)| &block.txdata).filter(pays).count()
+    }
+
     pub(crate) fn is_confirmed(&self, txid: Txid) -> bool {
         self.ledger.transaction(&txid).is_some()
     }

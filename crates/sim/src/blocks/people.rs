@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use bitcoin::{Amount, FeeRate, ScriptBuf};
 use chain::{Height, Watch};
+use node::services::treasury::PaymentName;
 use signer::{Branch, KeyIndex, KeyPlace};
 use wallet::{Order, Recipient, Wanted};
 
@@ -57,15 +58,29 @@ impl World {
             }
             5 | 6 => self.call(Command::Address),
             7 | 8 => {
-                self.payments += 1;
-                let to = Recipient::Script(script(500 + self.payments));
-                let amount = Amount::from_sat(5_000 + self.dice.below(60_000) as u64);
+                // Or one that was asked for before, whatever has become of it.
+                let number = match self.payments > 0 && self.dice.one_in(3) {
+                    true => 1 + self.dice.below(self.payments as usize) as u64,
+                    false => self.payments + 1,
+                };
+                self.payments = self.payments.max(number);
+                let to = Recipient::Script(script(500 + number));
+                let name = PaymentName::new(&format!("payment {number}")).ok();
+                let amount = Amount::from_sat(5_000 + number * 7_919 % 60_000);
                 let rate = FeeRate::from_sat_per_kwu(500 + self.dice.below(1_500) as u64);
                 let order = Order::new(to, Wanted::Exactly(amount), rate);
                 let draw = self.dice.array();
-                self.call(Command::Send { order, spend_reserve: true, name: None, draw });
+                self.call(Command::Send { order, spend_reserve: true, name, draw });
             }
-            _ if self.dice.one_in(2) => self.call(Command::Status),
+            _ if self.dice.one_in(4) => self.call(Command::Status),
+            _ if self.dice.one_in(4) => {
+                let sent = self.truth.sent.len();
+                let nth = self.dice.below(sent.max(1));
+                let Some(txid) = self.truth.sent.iter().nth(nth).copied() else { return };
+                // Whether it is done, nobody may hear any more.
+                self.truth.sent.clear();
+                self.call(Command::Forget { txid, force: true });
+            }
             _ => {
                 let sent = self.truth.sent.len();
                 let nth = self.dice.below(sent.max(1));
@@ -99,8 +114,14 @@ impl World {
                 self.nodes.gifts.push(address.script_pubkey());
                 Ok(())
             }
-            (Command::Send { .. } | Command::Bump { .. }, Ok(Reply::Sent(sent))) => {
+            (Command::Send { .. }, Ok(Reply::Sent(sent))) => {
                 self.truth.sent.insert(sent.txid);
+                Ok(())
+            }
+            (Command::Bump { txid, .. }, Ok(Reply::Sent(sent))) => {
+                // Of the two one is confirmed. The first may never have been published.
+                self.truth.sent.insert(sent.txid);
+                self.truth.refused.insert(txid);
                 Ok(())
             }
             (Command::Watches, Ok(Reply::Watches(lines))) => {
@@ -207,6 +228,12 @@ impl World {
         }
         if self.last.len() != 2 {
             return Err(format!("of the last calls only these were replied: {:?}", self.last));
+        }
+        for number in 1..=self.payments {
+            let times = self.nodes.paid(&script(500 + number));
+            if times > 1 {
+                return Err(format!("payment {number} was paid {times} times"));
+            }
         }
         for txid in &self.truth.sent {
             let confirmed = self.nodes.is_confirmed(*txid);
