@@ -1,7 +1,7 @@
 //! The chain and its users.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque, btree_map},
     ops::Range,
     sync::Arc,
 };
@@ -45,9 +45,13 @@ pub struct Chain {
     index: Index,
     searches: Searches,
     asked: BTreeSet<BlockRef>,
+    /// Blocks that the source does not have: not asked for until somebody says so.
+    missing: BTreeSet<BlockRef>,
     kept: BTreeMap<Height, Kept>,
     /// There may be something to tell, or to ask for.
     is_stirred: bool,
+    /// Headers are to be asked for, behind what is our chain by then.
+    wants_headers: bool,
     asks: VecDeque<Ask>,
     events: VecDeque<(User, Event)>,
     changes: VecDeque<Change>,
@@ -79,8 +83,10 @@ impl Chain {
             index: Index::default(),
             searches: Searches::default(),
             asked: BTreeSet::new(),
+            missing: BTreeSet::new(),
             kept: BTreeMap::new(),
             is_stirred: false,
+            wants_headers: false,
             asks: VecDeque::new(),
             events: VecDeque::new(),
             changes: VecDeque::new(),
@@ -95,6 +101,9 @@ impl Chain {
     /// The next question for the source.
     pub fn poll(&mut self) -> Option<Ask> {
         self.advance();
+        if std::mem::take(&mut self.wants_headers) {
+            return Some(Ask::Headers { locator: self.headers.locator() });
+        }
         self.asks.pop_front()
     }
 
@@ -200,7 +209,7 @@ impl Chain {
     /// The source has another tip. It may be weaker than ours, or a lie.
     pub fn handle_tip(&mut self, hash: BlockHash) {
         if self.headers.tip().hash != hash {
-            self.asks.push_back(Ask::Headers { locator: self.headers.locator() });
+            self.wants_headers = true;
         }
     }
 
@@ -218,9 +227,7 @@ impl Chain {
         for header in headers {
             self.change_by(Change::Connected(header));
         }
-        if more {
-            self.asks.push_back(Ask::Headers { locator: self.headers.locator() });
-        }
+        self.wants_headers |= more;
         self.is_stirred = true;
         Ok(Ok(()))
     }
@@ -231,6 +238,7 @@ impl Chain {
         let tip = self.headers.tip();
         self.kept.remove(&block.height);
         self.asked.remove(&block);
+        self.missing.remove(&block);
         self.asks.retain(|ask| *ask != Ask::Block { block });
         let users = self.places.remove(&block.height).unwrap_or_default();
         for user in &users {
@@ -270,11 +278,32 @@ impl Chain {
         Ok(())
     }
 
+    /// The source does not have a block that it was asked for. Only those who need it next wait for
+    /// it, until [`Chain::ask_again`]. Says where it is, if it was asked for.
+    pub fn handle_no_block(&mut self, hash: BlockHash) -> Option<BlockRef> {
+        let block = self.asked.iter().find(|asked| asked.hash == hash).copied()?;
+        self.asked.remove(&block);
+        self.missing.insert(block);
+        self.is_stirred = true;
+        Some(block)
+    }
+
+    /// The source may have this block by now.
+    pub fn ask_again(&mut self, block: BlockRef) {
+        self.is_stirred |= self.missing.remove(&block);
+    }
+
+    /// Blocks that are needed and that the source does not have, the lowest first.
+    pub fn missing(&self) -> impl Iterator<Item = BlockRef> {
+        self.missing.iter().copied()
+    }
+
     /// The source cannot give what it was asked for, or has changed: all is asked again.
     pub fn handle_source_lost(&mut self) {
         self.asks.clear();
         self.asked.clear();
-        self.asks.push_back(Ask::Headers { locator: self.headers.locator() });
+        self.missing.clear();
+        self.wants_headers = true;
         self.is_stirred = true;
     }
 
@@ -293,6 +322,7 @@ impl Chain {
             self.search_block(height);
         }
         let lanes = self.lanes();
+        self.forget_unneeded(&lanes[2]);
         for height in lanes.iter().flat_map(|lane| lane.clone()) {
             self.ask(Height(height));
         }
@@ -310,16 +340,35 @@ impl Chain {
     fn lanes(&self) -> [Range<u32>; 3] {
         let tip = self.headers.tip().height.0;
         let near = Height(tip.saturating_sub(NEAR_BLOCKS));
-        let behind = |place: Option<(&Height, &BTreeSet<User>)>, end: u32| {
-            let first = place.map_or(end, |(height, _)| height.0 + 1);
+        // Who waits for a block that nobody has does not hold up those further on.
+        let behind = |places: btree_map::Range<'_, Height, BTreeSet<User>>, end: u32| {
+            let first = places
+                .map(|(height, _)| height.0 + 1)
+                .find(|next| !self.is_missing(Height(*next)))
+                .unwrap_or(end);
             first..end.min(first + LANE_BLOCKS)
         };
-        let last = self.places.range(..near).next();
         let searched = self
             .searches
             .needs()
             .map_or(0..0, |(first, last)| first.0..(last.0 + 1).min(first.0 + LANE_BLOCKS));
-        [behind(self.places.range(near..).next(), tip + 1), behind(last, tip + 1), searched]
+        let (last, first) = (self.places.range(..near), self.places.range(near..));
+        [behind(first, tip + 1), behind(last, tip + 1), searched]
+    }
+
+    fn is_missing(&self, height: Height) -> bool {
+        !self.missing.is_empty()
+            && self.headers.at(height).is_some_and(|block| self.missing.contains(&block))
+    }
+
+    /// Nobody waits any more for what nobody needs.
+    fn forget_unneeded(&mut self, searched: &Range<u32>) {
+        let (places, missing) = (&self.places, &mut self.missing);
+        missing.retain(|block| {
+            let height = block.height.0;
+            let before = Height(height.saturating_sub(LANE_BLOCKS))..Height(height);
+            searched.contains(&height) || places.range(before).next().is_some()
+        });
     }
 
     fn ask(&mut self, height: Height) {
@@ -327,6 +376,7 @@ impl Chain {
             return;
         }
         if let Some(block) = self.headers.at(height)
+            && !self.missing.contains(&block)
             && self.asked.insert(block)
         {
             self.asks.push_back(Ask::Block { block });

@@ -7,6 +7,7 @@ use bitcoin::{BlockHash, Network, Work, block::Header};
 use crate::{
     api::{BlockRef, Height},
     fault::{Fault, HeaderFault},
+    first::{FirstFault, judge_first},
     hashes::Hashes,
     rules,
 };
@@ -51,7 +52,7 @@ pub(crate) enum Verdict {
 }
 
 impl Headers {
-    /// A chain that begins with this block, which is taken on trust.
+    /// A chain that begins with this block, which [`judge_first`](crate::judge_first) has judged.
     pub fn new(network: Network, height: Height, first: Header) -> Self {
         let hash = first.block_hash();
         Self {
@@ -68,6 +69,11 @@ impl Headers {
     /// The first block.
     pub const fn first(&self) -> BlockRef {
         self.first
+    }
+
+    /// Whether the first block may be one, for whoever has read it from a disk.
+    pub fn judge_first(&self) -> Result<BlockHash, FirstFault> {
+        judge_first(self.network, self.first.height, &self.chain[0])
     }
 
     /// Whose chain it is.

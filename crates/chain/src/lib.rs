@@ -13,6 +13,7 @@ mod api;
 mod chain;
 mod fault;
 mod fees;
+mod first;
 mod hashes;
 mod headers;
 mod index;
@@ -33,6 +34,7 @@ pub use fees::{
     RATES_RETRY_MS, RATES_STALE_MS_MAX, Rate, Rates, RatesFault, TARGETS, Target, TermsFault,
     parse_rate,
 };
+pub use first::{FirstFault, HEIGHT_MAX, judge_first};
 pub use headers::{Change, HEADERS_MAX, Headers, REORG_BLOCKS_MAX};
 pub use proof::{PROOF_STEPS_MAX, Proof};
 pub use publish::{

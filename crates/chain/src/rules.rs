@@ -9,7 +9,7 @@ use crate::{api::Height, fault::HeaderFault};
 const RETARGET_BLOCKS: u32 = 2_016;
 
 /// The easiest target of a network.
-fn easiest(network: Network) -> Target {
+pub(crate) fn easiest(network: Network) -> Target {
     match network {
         Network::Bitcoin => Target::MAX_ATTAINABLE_MAINNET,
         Network::Signet => Target::MAX_ATTAINABLE_SIGNET,

@@ -15,6 +15,7 @@ use wire::{fault::Broke, reader::Reader};
 use crate::{
     api::Height,
     fault::HeaderFault,
+    first::{FirstFault, judge_first},
     headers::{Headers, REORG_BLOCKS_MAX},
     rules,
 };
@@ -41,6 +42,8 @@ pub enum SnapshotFault {
     },
     /// The bytes are damaged.
     Damaged(Broke),
+    /// The chain cannot begin with the first.
+    First(FirstFault),
     /// One of them is no header of this chain.
     Header(HeaderFault),
     /// More than there can be.
@@ -95,14 +98,13 @@ impl Headers {
         let network = network_of(network).ok_or(SnapshotFault::Network { got: network })?;
         let height = number(&mut from)?;
         let first = consensus::deserialize(from.array::<80>()?).expect("80 bytes are a header");
+        judge_first(network, Height(height), &first).map_err(SnapshotFault::First)?;
         let mut headers = Self::new(network, Height(height), first);
-        let count = number(&mut from)?;
-        let max = u32::MAX / 2;
-        for got in [count, height] {
-            if got > max {
-                return Err(SnapshotFault::TooMany { got, max });
-            }
+        let (got, max) = (number(&mut from)?, u32::MAX / 2);
+        if got > max {
+            return Err(SnapshotFault::TooMany { got, max });
         }
+        let count = got;
         // Never more room than there are bytes.
         headers.chain.reserve_exact((count as usize).min(from.len() / HEADER_BYTES));
         let mut before = first;
@@ -175,6 +177,7 @@ impl fmt::Display for SnapshotFault {
             }
             Self::Network { got } => write!(f, "headers of network {got}, which is unknown"),
             Self::Damaged(broke) => write!(f, "saved headers are damaged: {broke}"),
+            Self::First(fault) => write!(f, "the first saved header is wrong: {fault}"),
             Self::Header(fault) => write!(f, "a saved header is wrong: {fault}"),
             Self::TooMany { got, max } => write!(f, "{got} saved headers, at most {max}"),
             Self::Tip { got, want } => write!(f, "saved headers end at {got}, not at {want}"),

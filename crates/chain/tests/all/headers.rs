@@ -1,7 +1,12 @@
 //! Headers that lie.
 
-use bitcoin::{Block, CompactTarget, Network, ScriptBuf, block::Header, hashes::Hash as _};
-use chain::{Chain, Change, Fault, HEADERS_MAX, HeaderFault, Headers, Height, REORG_BLOCKS_MAX};
+use bitcoin::{
+    Block, CompactTarget, Network, ScriptBuf, block::Header, constants, hashes::Hash as _,
+};
+use chain::{
+    Chain, Change, Fault, FirstFault, HEADERS_MAX, HEIGHT_MAX, HeaderFault, Headers, Height,
+    REORG_BLOCKS_MAX, SnapshotFault,
+};
 
 use crate::blocks::{genesis, mine, outpoint, pays, script, work};
 
@@ -78,6 +83,55 @@ fn a_network_with_a_target_keeps_it() {
     let refused = chain.handle_headers(&[easy]);
     let Err(HeaderFault::TooEasy { height, got, max }) = refused else { panic!("{refused:?}") };
     assert_eq!((height, got, max), (Height(700_001), easy.bits, first.bits));
+}
+
+#[test]
+fn a_first_header_is_judged_by_itself() {
+    let judge = chain::judge_first;
+    let header = branch(genesis().header, 1, 1)[0];
+    let got = header.block_hash();
+    assert_eq!(judge(Network::Regtest, HEIGHT_MAX, &header), Ok(got));
+    let above = Height(HEIGHT_MAX.0 + 1);
+    let fault = FirstFault::TooHigh { got: above, max: HEIGHT_MAX };
+    assert_eq!(judge(Network::Regtest, above, &header), Err(fault));
+    let networks =
+        [Network::Bitcoin, Network::Testnet, Network::Testnet4, Network::Signet, Network::Regtest];
+    for network in networks {
+        let first = constants::genesis_block(network).header;
+        let genesis = first.block_hash();
+        assert_eq!(judge(network, Height(0), &first), Ok(genesis));
+        // It is nowhere else, and nothing else is there.
+        for (height, header) in [(Height(1), first), (Height(0), header)] {
+            let fault = FirstFault::Genesis { height, got: header.block_hash(), genesis };
+            assert_eq!(judge(network, height, &header), Err(fault));
+        }
+        let max = first.bits;
+        let bits = CompactTarget::from_consensus(0x2100_ffff);
+        let easy = Header { bits, ..header };
+        let height = Height(9);
+        let fault = FirstFault::TooEasy { height, got: bits, max };
+        assert_eq!(judge(network, height, &easy), Err(fault));
+        let mut lazy = Header { bits: max, ..header };
+        while lazy.target().is_met_by(lazy.block_hash()) {
+            lazy.nonce += 1;
+        }
+        let fault = FirstFault::NoWork { got: lazy.block_hash(), max };
+        assert_eq!(judge(network, height, &lazy), Err(fault));
+    }
+}
+
+#[test]
+fn saved_headers_do_not_begin_with_a_lie() {
+    let mut first = branch(genesis().header, 1, 1)[0];
+    let saved = Headers::new(Network::Regtest, Height(7), first).encode();
+    assert!(Headers::decode(&saved).is_ok());
+    while first.target().is_met_by(first.block_hash()) {
+        first.nonce += 1;
+    }
+    let saved = Headers::new(Network::Regtest, Height(7), first).encode();
+    let got = first.block_hash();
+    let fault = SnapshotFault::First(FirstFault::NoWork { got, max: first.bits });
+    assert_eq!(Headers::decode(&saved).err(), Some(fault));
 }
 
 #[test]
@@ -161,7 +215,7 @@ fn damaged_headers_are_refused() {
     assert!(Headers::decode(&[good.clone(), vec![0]].concat()).is_err());
     let mut newer = good.clone();
     newer[0] = 2;
-    let refused = chain::SnapshotFault::Version { got: 2, max: 1 };
+    let refused = SnapshotFault::Version { got: 2, max: 1 };
     assert_eq!(Headers::decode(&newer).err(), Some(refused));
     // Said to be more than there are.
     let mut many = good;

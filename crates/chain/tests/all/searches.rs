@@ -235,3 +235,53 @@ fn saved_watches_are_the_same_again() {
         assert!(Watch::read(bytes).is_err(), "{bytes:?}");
     }
 }
+
+/// A source may have pruned what somebody needs.
+#[test]
+fn a_block_that_is_missing_holds_up_only_who_needs_it() {
+    let mut past = Past::new(600);
+    // One far back, one further on, one near the tip, and a search.
+    for (user, height) in [(1, 10), (2, 100), (3, 595), (4, 600)] {
+        past.attach(user, height);
+    }
+    past.watch(4, 300, 300);
+    let is_missing = |height: u32| height == 11 || (296..305).contains(&height);
+    past.settle();
+    let mut rounds = 0..5_000;
+    while !past.open.is_empty() {
+        let block = past.open.remove(0);
+        if is_missing(block.height.0) {
+            assert_eq!(past.chain.handle_no_block(block.hash), Some(block));
+            assert_eq!(past.chain.handle_no_block(block.hash), None, "nobody asks for it");
+        } else {
+            past.chain.handle_block(past.blocks[block.height.0 as usize].clone()).ok();
+        }
+        past.settle();
+        rounds.next().expect("it ends");
+    }
+    let heard = |past: &Past, user: u32| {
+        let heights = past.heard.iter().filter_map(|(whose, event)| match event {
+            Event::Connected { block, .. } if whose.0 == user => Some(block.height.0),
+            Event::Connected { .. }
+            | Event::Disconnected { .. }
+            | Event::Found { .. }
+            | Event::Searched { .. } => None,
+        });
+        heights.max()
+    };
+    let far = [1, 2, 3].map(|user| heard(&past, user));
+    assert_eq!(far, [None, Some(295), Some(600)]);
+    let missing = |past: &Past| past.chain.missing().map(|it| it.height.0).collect::<Vec<_>>();
+    assert_eq!(missing(&past), [11, 296, 297, 298, 299, 300, 301, 302, 303, 304]);
+    // What nobody needs any more is not missing.
+    past.chain.unwatch(User(4), &Watch::Spend(outpoint(300)));
+    past.chain.detach(User(2));
+    past.settle();
+    assert_eq!(missing(&past), [11]);
+    // It is there after all.
+    let block = past.chain.missing().next().expect("it is missing");
+    past.chain.ask_again(block);
+    past.answer(usize::MAX);
+    assert_eq!(heard(&past, 1), Some(600));
+    assert_eq!(missing(&past), Vec::<u32>::new());
+}
