@@ -100,6 +100,7 @@ pub fn chain(status: &api::ChainStatus, as_json: bool) {
     };
     println!("network    {}", status.network);
     println!("source     {}", status.source.text);
+    status.missing.iter().for_each(|missing| println!("           {missing}"));
     println!("first      {}", block(&status.first));
     println!("tip        {}", block(&status.tip));
     if let Some(signer) = &status.signer {

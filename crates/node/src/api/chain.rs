@@ -17,7 +17,8 @@ pub struct Block {
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Source {
-    /// `up`, `behind`, `down`, `other_network`, `lying`, or `unknown` before the first answer.
+    /// `up`, `behind`, `stale` if blocks are long since due, `down`, `other_network`, `lying`, or
+    /// `unknown` before the first answer.
     pub state: String,
     /// In words.
     pub text: String,
@@ -47,6 +48,8 @@ pub struct ChainStatus {
     pub publications: usize,
     /// How far the signer's own view of the chain is; nothing if the signer is away.
     pub signer: Option<SignersView>,
+    /// Blocks that are needed and that the source does not have, and why, in words.
+    pub missing: Vec<String>,
     /// What is paid, for some targets.
     pub rates: Vec<Rate>,
 }

@@ -10,6 +10,11 @@ pub fn now() -> Tick {
     Tick(time.tv_sec as u64 * 1_000 + time.tv_nsec as u64 / 1_000_000)
 }
 
+/// Seconds since 1970, by the clock on the wall. Somebody may have set it wrong.
+pub fn wall() -> u32 {
+    u32::try_from(clock_gettime(ClockId::Realtime).tv_sec).unwrap_or(u32::MAX)
+}
+
 /// A key for one handshake.
 pub fn ephemeral() -> EphemeralKey {
     loop {

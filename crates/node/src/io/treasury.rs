@@ -178,6 +178,7 @@ impl Service {
         let mut inputs = Vec::new();
         while !stop.is_set() {
             self.now = clock::now();
+            self.treasury.clock(clock::wall());
             if self.treasury.wake_at() <= self.now {
                 self.treasury.wake(self.now);
             }
@@ -268,6 +269,7 @@ impl Service {
                 Next::Do(effect) => self.perform(effect)?,
             }
         }
+        self.source.drop_before(self.treasury.first_open());
         self.signer.send(&mut self.hub);
         Ok(())
     }
@@ -291,7 +293,11 @@ impl Service {
 
     fn perform(&mut self, effect: Effect) -> Result<(), TreasuryFault> {
         match effect {
-            Effect::AskSource(id, ask) => self.source.ask(id, ask),
+            Effect::AskSource(id, ask) => {
+                if self.treasury.question_left(id, self.now) {
+                    self.source.ask(id, ask);
+                }
+            }
             Effect::AskSigner(id, ask) => {
                 let payload = Zeroizing::new(ask.encode());
                 self.signer.unsent.push_back((id, ask.topic(), payload));
@@ -329,6 +335,7 @@ fn log(event: &Event) {
         Event::Source(health) => match health {
             Health::Up => info!("the source of blocks is up"),
             Health::Unknown | Health::Behind { .. } => info!(%health, "the source of blocks"),
+            Health::Stale { .. } => warn!(%health, "the source of blocks stands still"),
             Health::Down { .. } => warn!(%health, "the source of blocks does not answer"),
             Health::OtherNetwork { .. } | Health::Lying { .. } => {
                 error!(%health, "the source of blocks is not to be trusted");
@@ -338,6 +345,7 @@ fn log(event: &Event) {
         Event::Forgotten { txid } => warn!(%txid, "given up"),
         Event::Balance(_) => {}
         Event::ViewRefused { why } => error!(why, "the signer does not believe our source"),
+        Event::NoBlock(no_block) => warn!("{no_block}"),
         Event::Rates(fault) => warn!(%fault, "the source's fee rates are left out"),
         Event::Block(block) => info!(%block, "connected"),
         Event::BlockGone(block) => info!(%block, "disconnected"),

@@ -3,21 +3,25 @@
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{SocketAddr, TcpListener, TcpStream},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+        mpsc::channel,
+    },
     time::Duration,
 };
 
-use apart::Place as Folder;
+use apart::{Place as Folder, WAIT};
 use node::{
-    io::bitcoind::{ANSWER_BYTES_MAX, DoorKey, Place, Rpc, answer},
-    services::treasury::{Answer, Ask, SourceFault},
+    io::bitcoind::{ANSWER_BYTES_MAX, Bitcoind, DoorKey, Place, Rpc, WAITING_MAX, answer},
+    services::treasury::{Answer, Ask, AskId, From, SourceFault},
 };
 use serde_json::{Value, json};
 
-use bitcoin::{FeeRate, OutPoint};
-use chain::{Attempt, Package, PublishAnswer, Reason, Target};
+use bitcoin::{Block, BlockHash, FeeRate, OutPoint, consensus::encode::serialize_hex};
+use chain::{Attempt, Height, Package, PublishAnswer, Reason, Target, Text};
 
-use crate::blocks::{genesis, outpoint, pays, script};
+use crate::blocks::{genesis, mine, outpoint, pays, script};
 
 /// A server that does this with each request, as long as the test runs.
 fn server(speak: impl Fn(&mut TcpStream, Value) + Send + 'static) -> SocketAddr {
@@ -78,11 +82,11 @@ fn results(result: impl Fn(&str) -> Value + Send + 'static) -> SocketAddr {
 }
 
 fn rpc(at: SocketAddr) -> Rpc {
-    Rpc::new(place(at), Duration::from_secs(20))
+    Rpc::new(place(at), Duration::from_secs(20), Duration::from_secs(60))
 }
 
 fn impatient(at: SocketAddr) -> String {
-    let rpc = Rpc::new(place(at), Duration::from_millis(300));
+    let rpc = Rpc::new(place(at), Duration::from_millis(300), Duration::from_secs(60));
     answer(&rpc, &Ask::Tip).expect_err("it cannot be right").to_string()
 }
 
@@ -164,6 +168,11 @@ fn a_refusal_carries_its_number_and_words() {
     assert!(why.starts_with("Loading block index[2Jxx") && why.len() == 200, "{why}");
 }
 
+/// What a source on regtest says of itself.
+fn info(blocks: usize, hash: BlockHash) -> Value {
+    json!({ "chain": "regtest", "blocks": blocks, "headers": blocks, "bestblockhash": hash })
+}
+
 #[test]
 fn values_of_another_kind_are_no_answers() {
     let hash = genesis().block_hash();
@@ -177,12 +186,16 @@ fn values_of_another_kind_are_no_answers() {
         (&block, json!("zz"), "no answer to getblock"),
         (&block, json!(null), "no answer to getblock"),
         (&headers, json!({ "confirmations": -1, "height": 0 }), "it knows none of our blocks"),
-        (&headers, json!("00"), "no answer to getblockheader"),
+        (&headers, json!(7), "no answer to getblockheader"),
         (&fees, json!({ "feerate": 1e300 }), "is no fee rate"),
         (&fees, json!({ "feerate": -0.1 }), "is no fee rate"),
     ];
     for (ask, value, want) in rows {
-        let at = results(move |_| value.clone());
+        let is_headers = *ask == headers;
+        let at = results(move |method| match method {
+            "getblockchaininfo" if is_headers => info(1, hash),
+            _ => value.clone(),
+        });
         let fault = fault(at, ask);
         assert!(fault.contains(want), "{want}: {fault}");
     }
@@ -220,6 +233,11 @@ fn what_becomes_of_a_transaction_is_told_apart() {
     assert_eq!(said(refuses(send, -26, "txn-already-in-mempool"), &one), PublishAnswer::Known);
     let fault = answer(&rpc(refuses(send, -28, "still loading")), &one);
     assert!(matches!(fault, Err(SourceFault::Refused { code: -28, .. })));
+    // A number that we do not know is a number for not taking it.
+    let broken = PublishAnswer::Refused(Reason::Invalid { text: Text::new("bad-txns-vin-empty") });
+    assert_eq!(said(refuses(send, -22, "bad-txns-vin-empty"), &one), broken);
+    let unknown = |text| PublishAnswer::Refused(Reason::Unknown { text: Text::new(text) });
+    assert_eq!(said(refuses(send, -1, "something new"), &one), unknown("something new"));
     // Together, or one by one with an old one.
     let together = |msg: &'static str, error: Value| {
         let one = json!({ "wtxid": { "txid": "txid", "error": error } });
@@ -245,12 +263,172 @@ fn fee_rates_are_read_as_they_are_written() {
 }
 
 #[test]
+fn a_refused_estimate_is_one_target_less() {
+    let at = says("200 OK", |request| {
+        let one = |request: &Value| {
+            let id = &request["id"];
+            let refused = json!({ "code": -8, "message": "Invalid conf_target" });
+            match (request["method"].as_str(), &request["params"][0]) {
+                (Some("estimatesmartfee"), target) if *target == 1 => {
+                    json!({ "result": null, "error": refused, "id": id })
+                }
+                (Some("estimatesmartfee"), _) => {
+                    json!({ "result": { "feerate": 0.00002 }, "error": null, "id": id })
+                }
+                _ => json!({ "result": null, "error": refused, "id": id }),
+            }
+        };
+        let several = request.as_array().map(|several| several.iter().map(one).collect());
+        serde_json::to_vec(&several.unwrap_or_else(|| one(request))).expect("plain values")
+    });
+    let ask = Ask::Rates { targets: vec![Target(1), Target(6)] };
+    let Ok(Answer::Rates(rates)) = answer(&rpc(at), &ask) else { panic!("rates") };
+    let targets: Vec<Target> = rates.estimates.into_keys().collect();
+    assert_eq!((targets, rates.mempool_min), (vec![Target(6)], None));
+}
+
+/// One of two chains of blocks, which takes the other one after so many answers.
+fn flips(chains: [Vec<Block>; 2], after: usize) -> SocketAddr {
+    let all = chains.concat();
+    let one = move |request: &Value, chain: &[Block]| {
+        let of = |hash: &Value| all.iter().find(|block| json!(block.block_hash()) == *hash);
+        let [first, second] = [0, 1].map(|at| request["params"][at].clone());
+        let place = |block: &Block| chain.iter().position(|it| it == block);
+        let best = chain.len() - 1;
+        let result = match (request["method"].as_str(), of(&first)) {
+            (Some("getblockchaininfo"), _) => info(best, chain[best].block_hash()),
+            (Some("getblockhash"), _) => {
+                let height = first.as_u64().map_or(usize::MAX, |height| height as usize);
+                json!(chain.get(height).map(Block::block_hash))
+            }
+            (Some("getblockheader"), Some(block)) if second == true => match place(block) {
+                Some(at) => json!({ "confirmations": 1, "height": at }),
+                None => json!({ "confirmations": -1, "height": 1 }),
+            },
+            (Some("getblockheader"), Some(block)) => json!(serialize_hex(&block.header)),
+            _ => json!(null),
+        };
+        json!({ "result": result, "error": null, "id": request["id"] })
+    };
+    let answers = AtomicUsize::new(0);
+    says("200 OK", move |request| {
+        let at = answers.fetch_add(1, Ordering::Relaxed);
+        let chain = &chains[usize::from(at >= after)];
+        let several = request.as_array();
+        let several = several.map(|several| several.iter().map(|it| one(it, chain)).collect());
+        serde_json::to_vec(&several.unwrap_or_else(|| one(request, chain))).expect("plain values")
+    })
+}
+
+fn behind(parent: &Block, salts: std::ops::Range<u64>) -> Vec<Block> {
+    let mut blocks = vec![parent.clone()];
+    for salt in salts {
+        let last = blocks.last().expect("the first one").block_hash();
+        blocks.push(mine(last, salt, vec![]));
+    }
+    blocks
+}
+
+#[test]
+fn a_reorg_between_two_questions_is_no_lie() {
+    let (ours, theirs) = (behind(&genesis(), 1..4), behind(&genesis(), 11..16));
+    let locator: Vec<_> = ours[..3].iter().rev().map(Block::block_hash).collect();
+    let ask = Ask::Headers { locator: locator.clone() };
+    let read = |chains, after| match answer(&rpc(flips(chains, after)), &ask) {
+        Ok(Answer::Headers(headers)) => headers,
+        other => panic!("{other:?}"),
+    };
+    let want = |blocks: &[Block]| blocks.iter().map(|block| block.header).collect::<Vec<_>>();
+    // Whenever it happens: what comes is behind a block of ours, and of one chain.
+    for after in 0..12 {
+        let headers = read([ours.clone(), theirs.clone()], after);
+        let is_ours = headers == want(&ours[3..]);
+        let is_theirs = !headers.is_empty() && want(&theirs[1..]).starts_with(&headers);
+        assert!(is_ours || is_theirs, "{after}: {headers:?}");
+    }
+    // One that lies is at rest all the time, and whoever asked is told what it says.
+    let mut mixed = ours[..3].to_vec();
+    mixed.extend_from_slice(&theirs[3..]);
+    assert_eq!(read([mixed.clone(), mixed], 0), want(&theirs[3..]));
+}
+
+#[test]
+fn a_header_is_the_one_that_was_asked_for() {
+    let blocks = behind(&genesis(), 1..3);
+    let other = serialize_hex(&blocks[2].header);
+    let hash = blocks[1].block_hash();
+    let at = results(move |method| match method {
+        "getblockcount" => json!(1),
+        "getblockhash" => json!(hash),
+        _ => json!(other),
+    });
+    let fault = fault(at, &Ask::HeaderAt { at: From::At(Height(1)) });
+    assert!(fault.contains(&format!("header {} for {hash}", blocks[2].block_hash())), "{fault}");
+}
+
+#[test]
+fn one_question_has_its_time_however_many_answers_it_needs() {
+    let hash = genesis().block_hash();
+    let at = results(move |method| {
+        std::thread::sleep(Duration::from_millis(60));
+        match method {
+            "getblockchaininfo" => info(1, hash),
+            _ => json!({ "confirmations": -1, "height": 0 }),
+        }
+    });
+    let rpc = Rpc::new(place(at), Duration::from_secs(20), Duration::from_millis(300));
+    let locator = (0..200).map(|salt| mine(hash, salt, vec![]).block_hash()).collect();
+    let fault = answer(&rpc, &Ask::Headers { locator }).expect_err("it takes too long");
+    assert!(fault.to_string().contains("cannot be reached"), "{fault}");
+}
+
+/// Until it has said which question it is at, it waits.
+#[test]
+fn questions_that_nobody_waits_for_are_not_asked() {
+    let (go, wait) = channel::<()>();
+    let (tell, asked) = channel();
+    let silent = server(move |_, request| {
+        tell.send(request["method"].clone()).ok();
+        wait.recv_timeout(WAIT).ok();
+    });
+    let hub = bus::Hub::new().expect("a hub");
+    let mut source = Bitcoind::start(place(silent), hub.waker());
+    source.ask(AskId(1), Ask::Tip);
+    asked.recv_timeout(WAIT).expect("the first is asked");
+    let many = WAITING_MAX as u64 + 9;
+    for id in 2..=many {
+        source.ask(AskId(id), Ask::Tip);
+    }
+    // No more wait than there is room for.
+    let unasked: Vec<_> = std::iter::from_fn(|| source.told()).collect();
+    assert_eq!(unasked.len(), 8, "{unasked:?}");
+    let full = format!("{WAITING_MAX} questions wait already");
+    assert!(unasked.iter().all(|(_, it)| format!("{it:?}").contains(&full)), "{unasked:?}");
+    source.drop_before(AskId(WAITING_MAX as u64 + 1));
+    drop(go);
+    asked.recv_timeout(WAIT).expect("the last is asked");
+    let told = |source: &mut Bitcoind| {
+        let mut rounds = 0..3_000;
+        while rounds.next().is_some() {
+            if let Some((id, _)) = source.told() {
+                return id;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        panic!("no answer");
+    };
+    assert_eq!(told(&mut source), AskId(1));
+    assert_eq!(told(&mut source), AskId(WAITING_MAX as u64 + 1));
+    assert!(asked.try_recv().is_err(), "nothing else was asked");
+}
+
+#[test]
 fn a_cookie_that_is_none_is_named() {
     let folder = Folder::new();
     let cookie = |name: &str| {
         let key = DoorKey::Cookie(folder.at(name));
         let place = Place { url: "http://127.0.0.1:1".to_owned(), key };
-        let rpc = Rpc::new(place, Duration::from_millis(500));
+        let rpc = Rpc::new(place, Duration::from_millis(500), Duration::from_secs(60));
         answer(&rpc, &Ask::Tip).expect_err("nobody is there").to_string()
     };
     assert!(cookie("none").contains("cannot be read"), "{}", cookie("none"));

@@ -14,6 +14,7 @@ mod party;
 #[cfg(feature = "planted")]
 mod planted;
 mod purse;
+mod source;
 mod store;
 mod takeover;
 mod treasury;

@@ -1,6 +1,6 @@
 //! The treasury and its source, without a disk and without a clock.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bitcoin::{Amount, Block, BlockHash, Network, block::Header};
 use chain::{FeeTerms, Height, PublishAnswer, Rates, Watch};
@@ -17,43 +17,50 @@ use wire::tick::Tick;
 use crate::blocks::{genesis, mine, outpoint, pays, script};
 
 /// A source with one chain, which can be told to misbehave.
-struct Source {
-    blocks: BTreeMap<BlockHash, Block>,
-    chain: Vec<BlockHash>,
-    network: String,
-    headers: Option<u32>,
+pub struct Source {
+    pub blocks: BTreeMap<BlockHash, Block>,
+    pub chain: Vec<BlockHash>,
+    pub network: NetworkName,
+    pub headers: Option<u32>,
+    /// Blocks that it says it does not have.
+    pub pruned: BTreeSet<BlockHash>,
 }
 
 impl Source {
-    fn new() -> Self {
-        let genesis = genesis();
+    pub fn new() -> Self {
+        Self::of(genesis(), Network::Regtest)
+    }
+
+    /// One of another network.
+    pub fn of(genesis: Block, network: Network) -> Self {
         Self {
             chain: vec![genesis.block_hash()],
             blocks: BTreeMap::from([(genesis.block_hash(), genesis)]),
-            network: "regtest".to_owned(),
+            network: NetworkName::of(network, None),
             headers: None,
+            pruned: BTreeSet::new(),
         }
     }
 
-    fn mine(&mut self, salt: u64, transactions: Vec<bitcoin::Transaction>) {
+    pub fn mine(&mut self, salt: u64, transactions: Vec<bitcoin::Transaction>) {
         let block = mine(*self.chain.last().expect("it begins"), salt, transactions);
         self.chain.push(block.block_hash());
         self.blocks.insert(block.block_hash(), block);
     }
 
-    fn cut(&mut self, height: usize) {
+    pub fn cut(&mut self, height: usize) {
         self.chain.truncate(height + 1);
     }
 
-    fn header(&self, hash: &BlockHash) -> Header {
+    pub fn header(&self, hash: &BlockHash) -> Header {
         self.blocks[hash].header
     }
 
-    fn answer(&self, ask: &Ask) -> Result<Answer, SourceFault> {
+    pub fn answer(&self, ask: &Ask) -> Result<Answer, SourceFault> {
         let last = self.chain.len() - 1;
         Ok(match ask {
             Ask::Tip => Answer::Tip(Tip {
-                network: NetworkName { name: self.network.clone(), challenge: None },
+                network: self.network.clone(),
                 hash: self.chain[last],
                 blocks: Height(last as u32),
                 headers: Height(self.headers.unwrap_or(last as u32)),
@@ -74,6 +81,10 @@ impl Source {
                 let behind = shared.expect("the first block is shared") + 1;
                 Answer::Headers(self.chain[behind..].iter().map(|hash| self.header(hash)).collect())
             }
+            Ask::Block { hash } if self.pruned.contains(hash) => {
+                let why = "Block not available (pruned data)".to_owned();
+                return Err(SourceFault::Refused { method: "getblock", code: -1, why });
+            }
             Ask::Block { hash } => Answer::Block(Box::new(self.blocks[hash].clone())),
             Ask::Publish { .. } => Answer::Published(PublishAnswer::Accepted),
             Ask::Rates { .. } => Answer::Rates(Rates::default()),
@@ -82,28 +93,28 @@ impl Source {
 }
 
 /// A treasury, what it has saved, and what it has said.
-struct Bank {
-    treasury: Treasury,
-    saved: Vec<Vec<u8>>,
-    asked: Vec<(AskId, Ask)>,
-    events: Vec<Event>,
-    replies: Vec<Result<Reply, Refusal>>,
-    failure: Option<Failure>,
-    now: Tick,
+pub struct Bank {
+    pub treasury: Treasury,
+    pub saved: Vec<Vec<u8>>,
+    pub asked: Vec<(AskId, Ask)>,
+    pub events: Vec<Event>,
+    pub replies: Vec<Result<Reply, Refusal>>,
+    pub failure: Option<Failure>,
+    pub now: Tick,
 }
 
-fn terms() -> Terms {
+pub fn terms() -> Terms {
     let fees = FeeTerms::default();
     let reserve = Amount::ZERO;
     Terms { network: Network::Regtest, challenge: None, birthday: None, fees, reserve }
 }
 
 impl Bank {
-    fn new() -> Self {
+    pub fn new() -> Self {
         Self::with(State::default(), terms(), Vec::new())
     }
 
-    fn with(state: State, terms: Terms, saved: Vec<Vec<u8>>) -> Self {
+    pub fn with(state: State, terms: Terms, saved: Vec<Vec<u8>>) -> Self {
         let mut bank = Self {
             treasury: Treasury::open(Saved { own: state, ..Saved::default() }, terms, Tick(0)),
             saved,
@@ -118,7 +129,7 @@ impl Bank {
     }
 
     /// Everything but what was saved is gone.
-    fn restart(self) -> Self {
+    pub fn restart(self) -> Self {
         let mut state = State::default();
         for bytes in &self.saved {
             let change = Change::decode(bytes).expect("we wrote it").expect("it is known");
@@ -128,7 +139,7 @@ impl Bank {
         Self { now: self.now, ..again }
     }
 
-    fn settle(&mut self) {
+    pub fn settle(&mut self) {
         while let Some(step) = self.treasury.poll() {
             match step {
                 Step::Save(Save::Own(change)) => self.saved.push(change.encode()),
@@ -141,25 +152,25 @@ impl Bank {
         }
     }
 
-    fn call(&mut self, command: Command) -> Result<Reply, Refusal> {
+    pub fn call(&mut self, command: Command) -> Result<Reply, Refusal> {
         self.treasury.call(CallId(0), command, self.now);
         self.settle();
         self.replies.pop().expect("an answer at once")
     }
 
-    fn wake(&mut self) {
+    pub fn wake(&mut self) {
         self.now = Tick(self.now.0.max(self.treasury.wake_at().0));
         self.treasury.wake(self.now);
         self.settle();
     }
 
-    fn tell(&mut self, id: AskId, answer: Result<Answer, SourceFault>) {
+    pub fn tell(&mut self, id: AskId, answer: Result<Answer, SourceFault>) {
         self.treasury.answered(id, answer, self.now);
         self.settle();
     }
 
     /// Until the source has nothing new.
-    fn follow(&mut self, source: &Source) {
+    pub fn follow(&mut self, source: &Source) {
         self.wake();
         let mut rounds = 0..10_000;
         while let Some((id, ask)) = self.asked.pop() {
@@ -168,11 +179,22 @@ impl Bank {
         }
     }
 
-    fn tip(&self) -> BlockHash {
+    /// The same, with other answers.
+    pub fn follow_once(&mut self, answer: impl Fn(&Source, &Ask) -> Result<Answer, SourceFault>) {
+        let source = Source::new();
+        self.wake();
+        let mut rounds = 0..100;
+        while let Some((id, ask)) = self.asked.pop() {
+            self.tell(id, answer(&source, &ask));
+            rounds.next().expect("it ends");
+        }
+    }
+
+    pub fn tip(&self) -> BlockHash {
         self.treasury.tip().expect("it has begun").hash
     }
 
-    fn hits(&mut self) -> Vec<usize> {
+    pub fn hits(&mut self) -> Vec<usize> {
         let Ok(Reply::Watches(lines)) = self.call(Command::Watches) else { panic!("no list") };
         assert!(lines.iter().all(|line| !line.searching), "{lines:?}");
         lines.iter().map(|line| line.hits.len()).collect()
@@ -343,10 +365,10 @@ fn a_source_that_lies_or_is_elsewhere_changes_nothing() {
         assert!(lied, "{lie}");
         assert!(lie >= 3 || bank.tip() == tip);
     }
-    source.network = "test".to_owned();
+    source.network = NetworkName::of(Network::Testnet, None);
     bank.follow(&source);
     assert!(matches!(bank.treasury.health(), Health::OtherNetwork { .. }));
-    source.network = "regtest".to_owned();
+    source.network = NetworkName::of(Network::Regtest, None);
     source.headers = Some(9);
     bank.follow(&source);
     let behind = Health::Behind { have: Height(2), want: Height(9) };

@@ -3,8 +3,12 @@
 mod rpc;
 
 use std::{
-    collections::BTreeMap,
-    sync::mpsc::{Receiver, Sender, channel},
+    collections::{BTreeMap, VecDeque},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+        mpsc::{Receiver, SyncSender, TrySendError, channel, sync_channel},
+    },
     thread,
 };
 
@@ -18,53 +22,80 @@ use chain::{Height, Package, PublishAnswer, Rates, Target};
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
 
-use crate::services::treasury::{Answer, Ask, AskId, From, NetworkName, SourceFault, Tip};
+use crate::services::treasury::{
+    ASKS_MAX, Answer, Ask, AskId, From, NetworkName, SourceFault, Tip, WARMING_UP,
+};
 
 use rpc::nonsense;
-pub use rpc::{ANSWER_BYTES_MAX, ANSWER_MAX, DoorKey, Place, Rpc};
+pub use rpc::{ANSWER_BYTES_MAX, ANSWER_MAX, DoorKey, Place, QUESTION_MAX, Rpc};
 
 /// Headers that are asked for at once.
 const HEADERS_AT_ONCE: u32 = 1_000;
 /// bitcoind knows the transaction as one of a block.
 const IN_CHAIN_ALREADY: i32 = -27;
-/// bitcoind does not take the transaction.
+/// bitcoind does not take the transaction. One package is refused with these, another by itself.
 const NOT_TAKEN: [i32; 2] = [-25, -26];
+/// bitcoind has no block so high.
+const NO_SUCH_HEIGHT: i32 = -8;
+/// Questions that wait for the thread: as many as may be open, and those that begin a connection.
+pub const WAITING_MAX: usize = 2 * ASKS_MAX;
 
 /// What the source has to say to a question.
 pub type Told = (AskId, Result<Answer, SourceFault>);
 
-/// A thread that asks a bitcoind.
+/// A thread that asks a bitcoind, one question after the other.
 pub struct Bitcoind {
-    asks: Sender<(AskId, Ask)>,
+    asks: SyncSender<(AskId, Ask)>,
     told: Receiver<Told>,
+    /// What could not be asked.
+    unasked: VecDeque<Told>,
+    /// Questions before this one are not asked any more.
+    first: Arc<AtomicU64>,
 }
 
 impl Bitcoind {
     /// Starts the thread; it ends with this value, after the question it is at.
     pub fn start(place: Place, waker: Waker) -> Self {
-        let (asks, to_ask) = channel::<(AskId, Ask)>();
+        let (asks, to_ask) = sync_channel::<(AskId, Ask)>(WAITING_MAX);
         let (tell, told) = channel();
+        let first = Arc::new(AtomicU64::new(0));
+        let of_thread = Arc::clone(&first);
         thread::spawn(move || {
-            let rpc = Rpc::new(place, ANSWER_MAX);
             for (id, ask) in to_ask {
+                if id.0 < of_thread.load(Ordering::Relaxed) {
+                    continue;
+                }
+                let rpc = Rpc::new(place.clone(), ANSWER_MAX, QUESTION_MAX);
                 if tell.send((id, answer(&rpc, &ask))).is_err() {
                     return;
                 }
                 waker.wake();
             }
         });
-        Self { asks, told }
+        Self { asks, told, unasked: VecDeque::new(), first }
     }
 
-    /// Asks.
-    pub fn ask(&self, id: AskId, ask: Ask) {
-        // A thread that has ended by a bug answers nothing; the treasury says that it is so.
-        self.asks.send((id, ask)).ok();
+    /// Asks. Each question that is not dropped has an answer.
+    pub fn ask(&mut self, id: AskId, ask: Ask) {
+        let why = match self.asks.try_send((id, ask)) {
+            Ok(()) => return,
+            Err(TrySendError::Full(_)) => {
+                format!("{WAITING_MAX} questions wait already, at most {WAITING_MAX}")
+            }
+            Err(TrySendError::Disconnected(_)) => "the thread that asks it has ended".to_owned(),
+        };
+        self.unasked.push_back((id, Err(SourceFault::Unreachable { why })));
+    }
+
+    /// Nobody waits for answers to questions before this one.
+    pub fn drop_before(&mut self, first: AskId) {
+        self.first.store(first.0, Ordering::Relaxed);
+        self.unasked.retain(|(id, _)| *id >= first);
     }
 
     /// What it has answered since.
-    pub fn told(&self) -> Option<Told> {
-        self.told.try_recv().ok()
+    pub fn told(&mut self) -> Option<Told> {
+        self.unasked.pop_front().or_else(|| self.told.try_recv().ok())
     }
 }
 
@@ -72,16 +103,12 @@ impl Bitcoind {
 pub fn answer(rpc: &Rpc, ask: &Ask) -> Result<Answer, SourceFault> {
     match ask {
         Ask::Tip => tip(rpc).map(Answer::Tip),
-        Ask::HeaderAt { at } => {
-            let count: u32 = rpc.ask("getblockcount", &NOTHING)?;
-            let height = match at {
-                From::Below(blocks) => count.saturating_sub(*blocks),
-                From::At(height) => height.0.min(count),
-            };
-            let hash: BlockHash = rpc.ask("getblockhash", &[height])?;
-            let header = header(rpc.ask("getblockheader", &(hash, false))?)?;
-            Ok(Answer::HeaderAt { height: Height(height), header })
-        }
+        // Its chain may become shorter between two questions.
+        Ask::HeaderAt { at } => match header_at(rpc, *at) {
+            Ok(answer) => Ok(answer),
+            Err(SourceFault::Refused { code: NO_SUCH_HEIGHT, .. }) => header_at(rpc, *at),
+            Err(fault) => Err(fault),
+        },
         Ask::Headers { locator } => headers(rpc, locator).map(Answer::Headers),
         Ask::Block { hash } => {
             let hex: String = rpc.ask("getblock", &(hash, 0))?;
@@ -122,45 +149,82 @@ struct HeaderInfo {
     height: u32,
 }
 
+fn header_at(rpc: &Rpc, at: From) -> Result<Answer, SourceFault> {
+    let count: u32 = rpc.ask("getblockcount", &NOTHING)?;
+    let height = match at {
+        From::Below(blocks) => count.saturating_sub(blocks),
+        From::At(height) => height.0.min(count),
+    };
+    let hash: BlockHash = rpc.ask("getblockhash", &[height])?;
+    let header = header_of(hash, rpc.ask("getblockheader", &(hash, false))?)?;
+    Ok(Answer::HeaderAt { height: Height(height), header })
+}
+
+/// The headers behind a block of ours. Its chain may change between two of these questions; what is
+/// of one chain and what of another does not fit together then, which is no lie.
 fn headers(rpc: &Rpc, locator: &[BlockHash]) -> Result<Vec<Header>, SourceFault> {
-    let mut shared = None;
-    // Mostly it is one of the first.
-    for some in locator.chunks(4) {
-        let arguments: Vec<_> = some.iter().map(|hash| (hash, true)).collect();
-        for info in rpc.ask_all::<HeaderInfo>("getblockheader", &arguments)? {
-            match info {
-                Ok(info) if info.confirmations >= 0 => shared = shared.or(Some(info.height)),
-                Ok(_) | Err(SourceFault::Refused { .. }) => {}
-                Err(fault) => return Err(fault),
-            }
-        }
-        if shared.is_some() {
-            break;
+    for _ in 0..2 {
+        let before = tip(rpc)?;
+        let (shared, headers) = headers_behind(rpc, locator, before.blocks)?;
+        // What is behind nothing of ours is judged by whoever asked, unless it comes of a change.
+        let fits = headers.first().is_none_or(|first| first.prev_blockhash == shared);
+        if fits || tip(rpc)?.hash == before.hash {
+            return Ok(headers);
         }
     }
-    let Some(shared) = shared else {
-        return Err(nonsense("getblockheader", "it knows none of our blocks"));
-    };
-    let count: u32 = rpc.ask("getblockcount", &NOTHING)?;
-    let last = count.min(shared.saturating_add(HEADERS_AT_ONCE));
-    let heights: Vec<_> = (shared.saturating_add(1)..=last).map(|height| [height]).collect();
+    // The next question for its tip finds a chain that is at rest.
+    Ok(Vec::new())
+}
+
+/// The first of our blocks that is in its chain, and headers of the heights above.
+fn headers_behind(
+    rpc: &Rpc,
+    locator: &[BlockHash],
+    count: Height,
+) -> Result<(BlockHash, Vec<Header>), SourceFault> {
+    let (hash, height) = shared(rpc, locator)?;
+    let last = count.0.min(height.saturating_add(HEADERS_AT_ONCE));
+    let heights: Vec<_> = (height.saturating_add(1)..=last).map(|height| [height]).collect();
     let hashes = rpc.ask_all::<BlockHash>("getblockhash", &heights)?;
     let hashes: Vec<_> =
         hashes.into_iter().map_while(Result::ok).map(|hash| (hash, false)).collect();
     let mut headers: Vec<Header> = Vec::with_capacity(hashes.len());
-    for hex in rpc.ask_all::<String>("getblockheader", &hashes)? {
-        let header = header(hex?)?;
-        // Its chain may have changed between two questions.
+    for ((hash, _), hex) in hashes.iter().zip(rpc.ask_all("getblockheader", &hashes)?) {
+        let header = header_of(*hash, hex?)?;
         if headers.last().is_some_and(|last| last.block_hash() != header.prev_blockhash) {
             break;
         }
         headers.push(header);
     }
-    Ok(headers)
+    Ok((hash, headers))
 }
 
-fn header(hex: String) -> Result<Header, SourceFault> {
-    deserialize_hex(&hex).map_err(|fault| nonsense("getblockheader", &fault.to_string()))
+/// The first of these blocks that is in its chain, and where it is.
+fn shared(rpc: &Rpc, locator: &[BlockHash]) -> Result<(BlockHash, u32), SourceFault> {
+    // Mostly it is one of the first.
+    for some in locator.chunks(4) {
+        let arguments: Vec<_> = some.iter().map(|hash| (hash, true)).collect();
+        let infos = rpc.ask_all::<HeaderInfo>("getblockheader", &arguments)?;
+        for (hash, info) in some.iter().zip(infos) {
+            match info {
+                Ok(info) if info.confirmations >= 0 => return Ok((*hash, info.height)),
+                Ok(_) | Err(SourceFault::Refused { .. }) => {}
+                Err(fault) => return Err(fault),
+            }
+        }
+    }
+    Err(nonsense("getblockheader", "it knows none of our blocks"))
+}
+
+/// The header that was asked for by its hash.
+fn header_of(hash: BlockHash, hex: String) -> Result<Header, SourceFault> {
+    let header: Header =
+        deserialize_hex(&hex).map_err(|fault| nonsense("getblockheader", &fault.to_string()))?;
+    let got = header.block_hash();
+    match got == hash {
+        true => Ok(header),
+        false => Err(nonsense("getblockheader", &format!("header {got} for {hash}"))),
+    }
 }
 
 fn publish(rpc: &Rpc, package: &Package) -> Result<PublishAnswer, SourceFault> {
@@ -181,7 +245,8 @@ fn publish_one(rpc: &Rpc, transaction: &Transaction) -> Result<PublishAnswer, So
     match rpc.ask::<Value>("sendrawtransaction", &arguments) {
         Ok(_) => Ok(PublishAnswer::Accepted),
         Err(SourceFault::Refused { code: IN_CHAIN_ALREADY, .. }) => Ok(PublishAnswer::Confirmed),
-        Err(SourceFault::Refused { code, why, .. }) if NOT_TAKEN.contains(&code) => {
+        // It may have more numbers for not taking one than we know.
+        Err(SourceFault::Refused { code, why, .. }) if code != WARMING_UP => {
             Ok(PublishAnswer::parse(&why))
         }
         Err(fault) => Err(fault),
@@ -237,14 +302,27 @@ fn rates(rpc: &Rpc, targets: &[Target]) -> Result<Rates, SourceFault> {
     let answers = rpc.ask_all::<Estimate>("estimatesmartfee", &arguments)?;
     let mut estimates = BTreeMap::new();
     for (target, estimate) in targets.iter().zip(answers) {
-        if let Some(rate) = estimate?.feerate {
+        let estimate = match estimate {
+            Ok(estimate) => estimate.feerate,
+            // The other targets may have one.
+            Err(SourceFault::Refused { .. }) => None,
+            Err(fault) => return Err(fault),
+        };
+        if let Some(rate) = estimate {
             estimates.insert(*target, rate_of("estimatesmartfee", &rate)?);
         }
     }
-    let info: MempoolInfo = rpc.ask("getmempoolinfo", &NOTHING)?;
+    Ok(Rates { estimates, mempool_min: mempool_min(rpc)? })
+}
+
+/// Nothing if it does not say.
+fn mempool_min(rpc: &Rpc) -> Result<Option<FeeRate>, SourceFault> {
+    let info: MempoolInfo = match rpc.ask("getmempoolinfo", &NOTHING) {
+        Err(SourceFault::Refused { .. }) => return Ok(None),
+        info => info?,
+    };
     let least = rate_of("getmempoolinfo", &info.minrelaytxfee)?;
-    let mempool_min = Some(rate_of("getmempoolinfo", &info.mempoolminfee)?.max(least));
-    Ok(Rates { estimates, mempool_min })
+    Ok(Some(rate_of("getmempoolinfo", &info.mempoolminfee)?.max(least)))
 }
 
 fn rate_of(method: &'static str, rate: &RawValue) -> Result<FeeRate, SourceFault> {

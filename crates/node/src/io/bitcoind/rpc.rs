@@ -1,6 +1,10 @@
 //! JSON-RPC to a bitcoind: one request or a batch of them, with a limit on everything.
 
-use std::{fmt, fs, io, path::PathBuf, time::Duration};
+use std::{
+    fmt, fs, io,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use jsonrpc::{Client, Request, Response, client::Transport};
@@ -14,6 +18,9 @@ use crate::services::treasury::SourceFault;
 pub const ANSWER_BYTES_MAX: usize = 9 << 20;
 /// An answer must be complete after this time.
 pub const ANSWER_MAX: Duration = Duration::from_secs(15);
+/// All answers that one question of ours needs must be complete after this time: before the
+/// treasury believes that there will be none.
+pub const QUESTION_MAX: Duration = Duration::from_secs(45);
 /// Bytes of a file with a cookie.
 const COOKIE_BYTES_MAX: u64 = 1_024;
 /// Characters of somebody else's words that are repeated.
@@ -42,18 +49,20 @@ pub enum DoorKey {
     },
 }
 
-/// Asks a bitcoind.
+/// Asks a bitcoind, for one question of ours.
 pub struct Rpc(Client);
 
 struct Http {
     place: Place,
     patience: Duration,
+    until: Instant,
 }
 
 impl Rpc {
-    /// Asks the one at this place, whose answers must be complete after `patience`.
-    pub fn new(place: Place, patience: Duration) -> Self {
-        Self(Client::with_transport(Http { place, patience }))
+    /// Asks the one at this place. Each of its answers must be complete after `patience`, and all
+    /// of them `in_all` after now.
+    pub fn new(place: Place, patience: Duration, in_all: Duration) -> Self {
+        Self(Client::with_transport(Http { place, patience, until: Instant::now() + in_all }))
     }
 
     /// One question.
@@ -129,8 +138,12 @@ fn shortened(words: &str) -> String {
 impl Http {
     fn send<T: DeserializeOwned>(&self, body: &impl Serialize) -> Result<T, SourceFault> {
         let body = serde_json::to_vec(body).map_err(|fault| nonsense("", &fault.to_string()))?;
+        let left = self.until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(SourceFault::Unreachable { why: "its answers take too long".to_owned() });
+        }
         let request = bitreq::post(&self.place.url)
-            .with_timeout(self.patience)
+            .with_timeout(self.patience.min(left))
             .with_max_redirects(0)
             .with_max_headers_size(16 << 10)
             .with_max_status_line_length(1 << 10)

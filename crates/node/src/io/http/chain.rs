@@ -43,6 +43,7 @@ pub(super) async fn status(State(desk): State<Arc<Desk>>) -> Answer<api::ChainSt
             tip_time: view.header_time,
             received_ms: view.received.map(|ago| ago.0),
         }),
+        missing: status.no_blocks.iter().map(ToString::to_string).collect(),
         rates: status.rates.iter().map(rate).collect(),
     }))
 }
@@ -144,6 +145,9 @@ pub(super) fn event(event: &Event, network: Network) -> api::Event {
                 text: format!("the signer does not believe it: {why}"),
             },
         },
+        Event::NoBlock(no_block) => api::Event::Source {
+            source: api::Source { state: "up".to_owned(), text: no_block.to_string() },
+        },
         Event::Balance(balance) => api::Event::Balance { balance: wallet::balance(balance) },
         Event::Rates(fault) => api::Event::Source {
             source: api::Source { state: "up".to_owned(), text: fault.to_string() },
@@ -174,6 +178,7 @@ fn source(health: &Health) -> api::Source {
         Health::Unknown => "unknown",
         Health::Up => "up",
         Health::Behind { .. } => "behind",
+        Health::Stale { .. } => "stale",
         Health::Down { .. } => "down",
         Health::OtherNetwork { .. } => "other_network",
         Health::Lying { .. } => "lying",

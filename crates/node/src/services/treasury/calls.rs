@@ -7,7 +7,7 @@ use chain::{BlockRef, Height, Rate, Target, Watch};
 use wire::tick::{Millis, Tick};
 
 use super::{
-    Change, Health, Hit, NAME_BLOCKS, Ordered, PEOPLE, PaymentName, SIGN_MAX, Sent, Treasury,
+    Change, Health, Hit, NAME_BLOCKS, NoBlock, Ordered, PEOPLE, PaymentName, SIGN_MAX, Sent, Treasury,
 };
 
 /// Names a call.
@@ -135,6 +135,8 @@ pub struct Status {
     pub signer: bool,
     /// How far the signer's own view of the chain is, if it has said so.
     pub signers_view: Option<SignersView>,
+    /// Blocks that are needed, and that the source does not have.
+    pub no_blocks: Vec<NoBlock>,
     /// What is paid, for some targets.
     pub rates: Vec<(Target, Rate)>,
 }
@@ -298,6 +300,9 @@ impl Treasury {
                 tip: status.tip,
                 header_time: status.header_time,
                 received: status.received.map(|ago| Millis(ago.0.saturating_add(now.since(at).0))),
+            }),
+            no_blocks: self.chain.as_ref().map_or_else(Vec::new, |it| {
+                it.chain.missing().map(|block| self.source.why_no_block(block)).collect()
             }),
             rates: [2, 6, 144].map(|of| (Target(of), self.fees.rate(Target(of), now))).to_vec(),
         }

@@ -5,6 +5,7 @@
 //! [`Treasury::poll`] gives steps, in order, and what follows a [`Step::Save`] leaves only when
 //! that is durable.
 
+mod answers;
 mod calls;
 mod change;
 mod forget;
@@ -16,10 +17,10 @@ mod view;
 
 use std::{collections::VecDeque, fmt};
 
-use bitcoin::{Amount, BlockHash, Txid, bip32::Fingerprint};
+use bitcoin::{Amount, BlockHash, Txid, bip32::Fingerprint, block::Header};
 use chain::{
-    BlockRef, Chain, FeeTerms, Fees, Headers, Height, PUBLISHER, PublishChange, PublishEvent,
-    PublishState, Publisher, RatesFault, User, WatchAsk,
+    BlockRef, Chain, FeeTerms, Fees, FirstFault, Headers, Height, PUBLISHER, PublishChange,
+    PublishEvent, PublishState, Publisher, RatesFault, User, WatchAsk,
 };
 use wallet::Wallet;
 use wire::{Network, id::ChainHash, tick::Tick};
@@ -30,8 +31,9 @@ pub use forget::FORGET_BLOCKS;
 pub use names::{NAME_BLOCKS, NAME_BYTES_MAX, NAMES_MAX, NameFault, Named, Ordered, PaymentName};
 pub use purse::{SIGN_MAX, SavedWallet, Sent, SignId, TAKE_MAX};
 pub use source::{
-    ANSWER_MAX, Answer, Ask, AskId, From, Health, NetworkName, RETRY_MAX, RETRY_MIN, SourceFault,
-    TIP_EVERY, Tip,
+    ANSWER_MAX, ASKS_MAX, Answer, Ask, AskId, From, Health, LAG_MAX, NO_BLOCK_MAX, NO_BLOCK_MIN,
+    NetworkName, NoBlock, PUBLIC_SIGNET, RETRY_MAX, RETRY_MIN, SourceFault, TIP_EVERY, Tip,
+    WARMING_UP,
 };
 
 use purse::{Purse, WALLET};
@@ -120,6 +122,8 @@ pub enum Event {
         /// Why.
         why: String,
     },
+    /// The source does not have a block that is needed.
+    NoBlock(NoBlock),
     /// The source has answered with fee rates that cannot be.
     Rates(RatesFault),
     /// The chain has one block more.
@@ -156,6 +160,8 @@ pub enum Failure {
         /// Names the state's.
         want: ChainHash,
     },
+    /// What was saved of the chain cannot be its beginning.
+    First(FirstFault),
     /// The chain cannot be followed.
     Chain(chain::Fault),
     /// The signer has another seed than the wallet.
@@ -237,7 +243,10 @@ impl Treasury {
                 let got = treasury.terms.network;
                 treasury.fail(Failure::OtherNetwork { got, want });
             }
-            Some((born, headers)) => treasury.begin(born, headers),
+            Some((born, headers)) => match headers.judge_first() {
+                Ok(_) => treasury.begin(born, headers),
+                Err(fault) => treasury.fail(Failure::First(fault)),
+            },
             None if treasury.begins_with_genesis() => {
                 let block = bitcoin::constants::genesis_block(treasury.terms.network);
                 treasury.born_with(Height(0), block.header);
@@ -251,7 +260,7 @@ impl Treasury {
         self.terms.network == Network::Regtest && self.terms.birthday.is_none()
     }
 
-    fn born_with(&mut self, height: Height, header: bitcoin::block::Header) {
+    fn born_with(&mut self, height: Height, header: Header) {
         let network = ChainHash::of(self.terms.network);
         self.steps.push_back(Step::Save(Save::Own(Change::Born { network, height, header })));
         self.begin(network, Headers::new(self.terms.network, height, header));
@@ -348,122 +357,12 @@ impl Treasury {
             self.fees.handle_wake(now);
             if let Some(following) = &mut self.chain {
                 following.publisher.handle_wake(now);
+                while let Some(block) = self.source.block_due(now) {
+                    following.chain.ask_again(block);
+                }
             }
             self.hear();
             self.ask_more(now);
-        }
-    }
-
-    /// The source has answered, or has not.
-    pub fn answered(&mut self, id: AskId, answer: Result<Answer, SourceFault>, now: Tick) {
-        self.now = now;
-        let Some(asked) = self.source.answered(id) else { return };
-        let answer = match (&asked, answer) {
-            (_, Ok(answer)) => answer,
-            // One that has no estimates has blocks nevertheless.
-            (
-                Ask::Rates { .. },
-                Err(SourceFault::Refused { .. } | SourceFault::Nonsense { .. }),
-            ) => {
-                self.fees.handle_no_rates(now);
-                return;
-            }
-            (_, Err(fault)) => return self.lose(Health::Down { why: fault.to_string() }, now),
-        };
-        match (asked, answer) {
-            (Ask::Tip, Answer::Tip(tip)) => self.has_tip(tip, now),
-            (Ask::HeaderAt { .. }, Answer::HeaderAt { height, header }) => {
-                if self.chain.is_none() {
-                    self.born_with(height, header);
-                }
-            }
-            (Ask::Headers { .. }, Answer::Headers(headers)) => self.has_headers(&headers, now),
-            (Ask::Block { hash }, Answer::Block(block)) if block.block_hash() != hash => {
-                let why = format!("block {} for {hash}", block.block_hash());
-                self.lose(Health::Lying { why }, now);
-            }
-            (Ask::Block { .. }, Answer::Block(block)) => {
-                let Some(following) = &mut self.chain else { return };
-                match following.chain.handle_block(*block) {
-                    // A block that left the chain meanwhile.
-                    Ok(()) | Err(chain::BlockFault::Unasked { .. }) => {}
-                    Err(fault) => {
-                        self.lose(Health::Lying { why: fault.to_string() }, now);
-                    }
-                }
-            }
-            (Ask::Publish { attempt, .. }, Answer::Published(answer)) => {
-                if let Some(following) = &mut self.chain {
-                    // One that came too late is asked again by itself.
-                    following.publisher.handle_answer(attempt, answer, now).ok();
-                }
-            }
-            (Ask::Rates { .. }, Answer::Rates(rates)) => match self.fees.handle_rates(rates, now) {
-                Ok(()) | Err(RatesFault::Unasked) => {}
-                // It is no reason to doubt its blocks.
-                Err(fault) => self.tell(Event::Rates(fault)),
-            },
-            (asked, _) => {
-                let why = format!("an answer to another question than {}", asked.name());
-                self.lose(Health::Lying { why }, now);
-            }
-        }
-        self.hear();
-        self.ask_more(now);
-    }
-
-    fn has_tip(&mut self, tip: Tip, now: Tick) {
-        if !self.source.is_ours(&tip.network) {
-            let (got, want) = (tip.network.to_string(), self.source.network.to_string());
-            return self.lose(Health::OtherNetwork { got, want }, now);
-        }
-        let was_up = self.source.is_up();
-        if was_up {
-            self.source.succeed();
-        }
-        let Some(Following { chain, publisher, .. }) = &mut self.chain else {
-            self.set_health(Health::Up);
-            let at = match self.terms.birthday {
-                Some(height) => From::At(height),
-                None => From::Below(BIRTH_BLOCKS),
-            };
-            let (id, ask) = self.source.ask(Ask::HeaderAt { at }, now);
-            return self.act(Effect::AskSource(id, ask));
-        };
-        let ours = chain.headers().tip();
-        if was_up {
-            chain.handle_tip(tip.hash);
-        } else {
-            chain.handle_source_lost();
-            publisher.handle_source_lost(now);
-            self.fees.handle_source_lost(now);
-        }
-        let want = tip.headers.max(ours.height);
-        let is_behind = tip.blocks < want;
-        let behind = Health::Behind { have: tip.blocks, want };
-        self.set_health(if is_behind { behind } else { Health::Up });
-    }
-
-    fn has_headers(&mut self, headers: &[bitcoin::block::Header], now: Tick) {
-        let Some(following) = &mut self.chain else { return };
-        match following.chain.handle_headers(headers) {
-            Ok(Ok(())) => {}
-            Ok(Err(fault)) => self.fail(Failure::Chain(fault)),
-            Err(fault) => self.lose(Health::Lying { why: fault.to_string() }, now),
-        }
-    }
-
-    /// The source cannot be used for now.
-    fn lose(&mut self, health: Health, now: Tick) {
-        self.source.fail(now);
-        self.set_health(health);
-        self.stop_waiting();
-    }
-
-    fn set_health(&mut self, health: Health) {
-        if self.source.health != health {
-            self.source.health = health.clone();
-            self.tell(Event::Source(health));
         }
     }
 
@@ -522,24 +421,6 @@ impl Treasury {
                 }
             }
             _ => self.people_hear(event),
-        }
-    }
-
-    fn ask_more(&mut self, now: Tick) {
-        while self.source.is_up()
-            && !self.failed
-            && let Some(following) = &mut self.chain
-        {
-            let ask = following.chain.poll().or_else(|| following.publisher.poll());
-            let Some(ask) = ask.or_else(|| self.fees.poll()) else { return };
-            let ask = match ask {
-                chain::Ask::Headers { locator } => Ask::Headers { locator },
-                chain::Ask::Block { block } => Ask::Block { hash: block.hash },
-                chain::Ask::Publish { attempt, package } => Ask::Publish { attempt, package },
-                chain::Ask::Rates { targets } => Ask::Rates { targets },
-            };
-            let (id, ask) = self.source.ask(ask, now);
-            self.act(Effect::AskSource(id, ask));
         }
     }
 
@@ -607,6 +488,7 @@ impl fmt::Display for Failure {
                 let want = BlockHash::from_raw_hash(bitcoin::hashes::Hash::from_byte_array(want.0));
                 write!(f, "the network is {got}, this folder belongs to the chain of {want}")
             }
+            Self::First(fault) => write!(f, "the saved chain cannot be: {fault}"),
             Self::Chain(fault) => fault.fmt(f),
             Self::OtherSeed { got, want } => {
                 write!(f, "the signer has the seed {got}, this folder's wallet is of {want}")
