@@ -83,7 +83,7 @@ fn ask(running: &Running, command: Command) -> Result<Reply, Refusal> {
     let (told, reply) = channel();
     let bell = running.treasury.as_ref().expect("it follows a chain");
     let answer = Box::new(move |reply| told.send(reply).expect("it is waited for"));
-    assert!(bell.call(command, answer), "there is room");
+    bell.call(command, answer).expect("there is room");
     reply.recv_timeout(WAIT).expect("an answer")
 }
 

@@ -1,5 +1,6 @@
 //! The world outside: sockets, clock, dice.
 
+pub mod bell;
 pub mod bitcoind;
 pub mod clock;
 pub mod devnet;

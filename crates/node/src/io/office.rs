@@ -1,24 +1,17 @@
 //! The post office as a service: its links, its log, and whoever calls.
 
-use std::{
-    collections::BTreeMap,
-    fmt, io,
-    sync::{
-        Arc,
-        mpsc::{Receiver, SyncSender, TryRecvError, sync_channel},
-    },
-    time::Duration,
-};
+use std::{collections::BTreeMap, fmt, io, sync::Arc, time::Duration};
 
-use bus::{Frame, Hub, Input, Kind, LinkId, Waker};
-use peer::desk::Token;
+use bus::{Frame, Hub, Input, Kind, LinkId, NotSent};
+use peer::{desk::Token, holder::Denial};
 use tracing::{error, info, warn};
 use wire::{features::Features, tick::Tick};
 use zeroize::Zeroizing;
 
 use super::{
+    bell::{self, Answer, Calls, SaveFault, Saver, Unheard},
     clock,
-    reach::{At, Service, pass_on},
+    reach::{At, Service},
     stop::Stop,
 };
 use crate::{
@@ -28,27 +21,16 @@ use crate::{
         post::{Received, Refusal, Reply, State},
         saved::ChangeFault,
     },
-    store::{Core, Durable, Log, LogFault, Restored, StoreFault, Write, Writer},
+    store::{Core, Log, LogFault, Restored, StoreFault, Write},
 };
 
 /// Whose changes ours are.
 pub const POST: Core = Core("post");
-/// Until the log has said why it is broken.
-const LAST_WORDS_MAX: Duration = Duration::from_secs(1);
-/// Calls that wait to be looked at.
-const CALLS_MAX: usize = 256;
 /// Calls looked at in one round.
 const CALLS_PER_ROUND: usize = 64;
 
-/// What happens with a reply.
-pub type Answer = Box<dyn FnOnce(Result<Reply, Refusal>) + Send>;
-
 /// Calls the office from any thread.
-#[derive(Clone)]
-pub struct Bell {
-    calls: SyncSender<(Command, Answer)>,
-    waker: Waker,
-}
+pub type Bell = bell::Bell<Command, Result<Reply, Refusal>>;
 
 /// Why an office cannot go on.
 #[derive(Debug)]
@@ -69,26 +51,15 @@ pub enum OfficeFault {
 pub struct Office {
     hub: Hub,
     clerk: Clerk,
-    log: Writer,
-    durable: Receiver<Durable>,
-    calls: Receiver<(Command, Answer)>,
-    waiting: BTreeMap<CallId, Answer>,
+    saver: Saver,
+    calls: Calls<Command, Result<Reply, Refusal>>,
+    waiting: BTreeMap<CallId, Answer<Result<Reply, Refusal>>>,
     last_call: CallId,
     tell: Box<dyn Fn(Event) + Send>,
     sockets: Service<Token>,
     signer: Service<Token>,
     now: Tick,
     stopping: bool,
-}
-
-impl Bell {
-    /// Calls; the answer is given to `answer` on the office's thread, which must not wait.
-    pub fn call(&self, command: Command, answer: Answer) -> Result<(), Refusal> {
-        let full = Refusal::Busy { have: CALLS_MAX, max: CALLS_MAX };
-        self.calls.try_send((command, answer)).map_err(|_| full)?;
-        self.waker.wake();
-        Ok(())
-    }
 }
 
 impl Office {
@@ -106,15 +77,12 @@ impl Office {
         let post = Post::open(state, features, clock::dice());
         let sockets = Service::reach(&mut hub, sockets, "sockets").map_err(OfficeFault::Io)?;
         let signer = Service::reach(&mut hub, signer, "signer").map_err(OfficeFault::Io)?;
-        let (calls_in, calls) = sync_channel(CALLS_MAX);
-        let (told, durable) = std::sync::mpsc::channel();
-        let log = log.writer(pass_on(told, hub.waker()));
-        let bell = Bell { calls: calls_in, waker: hub.waker() };
+        let (bell, calls) = bell::bell(hub.waker());
+        let saver = Saver::new(log, hub.waker());
         let office = Self {
             hub,
             clerk: Clerk::new(post),
-            log,
-            durable,
+            saver,
             calls,
             waiting: BTreeMap::new(),
             last_call: CallId(0),
@@ -210,12 +178,8 @@ impl Office {
     }
 
     fn woken(&mut self) -> Result<(), OfficeFault> {
-        loop {
-            match self.durable.try_recv() {
-                Ok(Durable::Through(ticket)) => self.clerk.durable(ticket),
-                Ok(Durable::Failed(fault)) => return Err(OfficeFault::Store(fault)),
-                Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
-            }
+        while let Some(ticket) = self.saver.told()? {
+            self.clerk.durable(ticket);
         }
         for _ in 0..CALLS_PER_ROUND {
             let Ok((command, answer)) = self.calls.try_recv() else { return Ok(()) };
@@ -235,7 +199,7 @@ impl Office {
                 Out::Save { ticket, records } => {
                     let mut batch = Vec::new();
                     records.into_iter().for_each(|record| put(record, &mut batch));
-                    let given = self.log.append(batch).map_err(|fault| self.why(fault))?;
+                    let given = self.saver.append(batch)?;
                     assert_eq!(given, ticket, "the log and the clerk count alike");
                 }
                 Out::Do(effect) => self.perform(effect)?,
@@ -248,21 +212,25 @@ impl Office {
                 }
             }
         }
-        self.sockets.send(&mut self.hub);
-        self.signer.send(&mut self.hub);
+        self.send();
         Ok(())
     }
 
-    /// A log that is broken has said why, or is about to.
-    fn why(&self, fault: LogFault) -> OfficeFault {
-        while fault == LogFault::Broken
-            && let Ok(news) = self.durable.recv_timeout(LAST_WORDS_MAX)
-        {
-            if let Durable::Failed(fault) = news {
-                return OfficeFault::Store(fault);
+    /// Sends what was asked; what cannot be sent is answered here.
+    fn send(&mut self) {
+        for (token, why) in self.sockets.send(&mut self.hub) {
+            if let NotSent::TooLong { got: have, max } = why {
+                let denial = Denial::Full { what: "bytes", have, max };
+                let answer = peer::holder::Answer::Refused(denial);
+                self.clerk.post().holder_answered(token, answer, self.now);
+                self.hub.waker().wake();
             }
         }
-        OfficeFault::Log(fault)
+        for (token, why) in self.signer.send(&mut self.hub) {
+            self.clerk.post().signer_answered(token, unsigned(&why));
+            // Somebody may wait for what follows from that.
+            self.hub.waker().wake();
+        }
     }
 
     fn perform(&mut self, effect: Effect) -> Result<(), OfficeFault> {
@@ -278,6 +246,19 @@ impl Office {
             Effect::Fail(failure) => return Err(OfficeFault::Failure(Box::new(failure))),
         }
         Ok(())
+    }
+}
+
+/// The answer to a question that could not be sent.
+pub(super) fn unsigned(why: &NotSent) -> Option<signer::Answer> {
+    match *why {
+        NotSent::TooLong { got, max } => {
+            Some(signer::Answer::Refused(signer::Refusal::MessageTooLong { got, max }))
+        }
+        NotSent::NoLink
+        | NotSent::Full { .. }
+        | NotSent::Unanswered { .. }
+        | NotSent::NotAsked { .. } => None,
     }
 }
 
@@ -305,6 +286,24 @@ fn put(record: Record, batch: &mut Vec<Write>) {
             }
         }
         Record::Snapshot(bytes) => batch.push(Write::Snapshot { core: POST, bytes }),
+    }
+}
+
+impl From<SaveFault> for OfficeFault {
+    fn from(fault: SaveFault) -> Self {
+        match fault {
+            SaveFault::Store(fault) => Self::Store(fault),
+            SaveFault::Log(fault) => Self::Log(fault),
+        }
+    }
+}
+
+impl From<Unheard> for Refusal {
+    fn from(unheard: Unheard) -> Self {
+        match unheard {
+            Unheard::Full { max } => Self::Busy { have: max, max },
+            Unheard::Ended => Self::Unavailable { why: unheard.to_string() },
+        }
     }
 }
 

@@ -5,14 +5,11 @@ use std::{
     io,
     os::unix::net::UnixStream,
     path::PathBuf,
-    sync::mpsc::Sender,
 };
 
-use bus::{Grant, Hub, LinkId, NotSent, Standing, Waker};
+use bus::{Grant, Hub, LinkId, NotSent, Standing};
 use tracing::error;
 use zeroize::Zeroizing;
-
-use crate::store::Durable;
 
 /// How to reach another service.
 pub enum At {
@@ -23,18 +20,21 @@ pub enum At {
 }
 
 /// Another service, and what it was asked.
-pub(super) struct Service<T> {
+pub struct Service<T> {
     standing: Option<Standing>,
     /// The link of a pair, which does not come back.
     pair: Option<LinkId>,
-    pub(super) link: Option<LinkId>,
-    pub(super) asked: BTreeMap<u64, T>,
+    /// The link, while it is up.
+    pub link: Option<LinkId>,
+    /// Who waits for the answer to which question.
+    pub asked: BTreeMap<u64, T>,
     /// Questions that the link had no room for.
-    pub(super) unsent: VecDeque<(T, u16, Zeroizing<Vec<u8>>)>,
+    pub unsent: VecDeque<(T, u16, Zeroizing<Vec<u8>>)>,
 }
 
 impl<T: Copy> Service<T> {
-    pub(super) fn reach(hub: &mut Hub, at: At, name: &str) -> io::Result<Self> {
+    /// Reaches it, now and again whenever it is there.
+    pub fn reach(hub: &mut Hub, at: At, name: &str) -> io::Result<Self> {
         let (mut standing, mut pair) = (None, None);
         match at {
             At::Path(path) => standing = Some(hub.stand(&path, Grant::nothing(name))),
@@ -43,39 +43,40 @@ impl<T: Copy> Service<T> {
         Ok(Self { standing, pair, link: None, asked: BTreeMap::new(), unsent: VecDeque::new() })
     }
 
-    pub(super) fn is(&self, link: LinkId, standing: Option<Standing>) -> bool {
+    /// Whether this is its link.
+    pub fn is(&self, link: LinkId, standing: Option<Standing>) -> bool {
         self.pair == Some(link) || standing.is_some() && self.standing == standing
     }
 
-    pub(super) fn went(&mut self) {
+    /// Its link is gone, with all that was asked over it.
+    pub fn went(&mut self) {
         self.link = None;
         self.asked.clear();
         self.unsent.clear();
     }
 
-    /// Sends as much as the link takes.
-    pub(super) fn send(&mut self, hub: &mut Hub) {
-        let Some(link) = self.link else { return self.unsent.clear() };
+    /// Sends as much as the link takes. What can never be sent is given back, and why: whoever
+    /// asked waits for an answer.
+    #[must_use]
+    pub fn send(&mut self, hub: &mut Hub) -> Vec<(T, NotSent)> {
+        let mut refused = Vec::new();
+        let Some(link) = self.link else {
+            refused.extend(self.unsent.drain(..).map(|(token, ..)| (token, NotSent::NoLink)));
+            return refused;
+        };
         while let Some((token, topic, payload)) = self.unsent.front() {
             match hub.ask(link, *topic, payload) {
                 Ok(id) => {
                     self.asked.insert(id, *token);
                 }
-                Err(NotSent::Full { .. } | NotSent::Unanswered { .. } | NotSent::NoLink) => return,
+                Err(NotSent::Full { .. } | NotSent::Unanswered { .. } | NotSent::NoLink) => break,
                 Err(fault @ (NotSent::NotAsked { .. } | NotSent::TooLong { .. })) => {
                     error!(%fault, "a question that cannot be asked");
+                    refused.push((*token, fault));
                 }
             }
             self.unsent.pop_front();
         }
-    }
-}
-
-/// Tells a service what the log tells, and wakes it.
-pub(super) fn pass_on(told: Sender<Durable>, waker: Waker) -> impl Fn(Durable) + Send {
-    move |durable| {
-        // An office that has ended wants to know nothing any more.
-        told.send(durable).ok();
-        waker.wake();
+        refused
     }
 }

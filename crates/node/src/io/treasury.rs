@@ -1,25 +1,19 @@
 //! The treasury as a service: its source, its log, and whoever calls.
 
-use std::{
-    collections::BTreeMap,
-    fmt, io,
-    sync::{
-        Arc,
-        mpsc::{Receiver, SyncSender, TryRecvError, sync_channel},
-    },
-    time::Duration,
-};
+use std::{collections::BTreeMap, fmt, io, sync::Arc, time::Duration};
 
-use bus::{Hub, Input, Waker};
+use bus::{Hub, Input};
 use chain::{PublishChange, PublishState};
 use tracing::{error, info, warn};
 use wire::{Network, tick::Tick};
 use zeroize::Zeroizing;
 
 use super::{
+    bell::{self, Answer, Bell, Calls, SaveFault, Saver},
     bitcoind::Bitcoind,
     clock,
-    reach::{self, At, pass_on},
+    office::unsigned,
+    reach::{self, At},
     stop::Stop,
 };
 use crate::{
@@ -31,9 +25,7 @@ use crate::{
             SavedWallet, SignId, State, Step, Terms, Treasury,
         },
     },
-    store::{
-        Core, Durable, Log, LogFault, Restored, Store, StoreFault, WRITE_BYTES_MAX, Write, Writer,
-    },
+    store::{Core, Log, LogFault, Restored, Store, StoreFault, WRITE_BYTES_MAX, Write},
 };
 
 /// Whose changes ours are.
@@ -46,20 +38,9 @@ pub const WALLET: Core = Core("wallet");
 const SNAPSHOT_EVERY: u64 = 1_000;
 /// A longer sum is saved more rarely: after one change for so many of its bytes.
 const SNAPSHOT_BYTES_PER_CHANGE: u64 = 400;
-/// Calls that wait to be looked at.
-const CALLS_MAX: usize = 256;
-/// Until the log has said why it is broken.
-const LAST_WORDS_MAX: Duration = Duration::from_secs(1);
-
-/// What happens with a reply.
-pub type Reported = Box<dyn FnOnce(Result<Reply, Refusal>) + Send>;
 
 /// Calls the treasury from any thread.
-#[derive(Clone)]
-pub struct TreasuryBell {
-    calls: SyncSender<(Command, Reported)>,
-    waker: Waker,
-}
+pub type TreasuryBell = Bell<Command, Result<Reply, Refusal>>;
 
 /// Why a treasury cannot go on.
 #[derive(Debug)]
@@ -112,26 +93,14 @@ pub struct Service {
     barrier: Barrier<Write, Effect>,
     changes: u64,
     snapshot_after: u64,
-    log: Writer,
-    durable: Receiver<Durable>,
-    calls: Receiver<(Command, Reported)>,
-    waiting: BTreeMap<CallId, Reported>,
+    saver: Saver,
+    calls: Calls<Command, Result<Reply, Refusal>>,
+    waiting: BTreeMap<CallId, Answer<Result<Reply, Refusal>>>,
     last_call: CallId,
     tell: Box<dyn Fn(Event) + Send>,
     source: Bitcoind,
     signer: reach::Service<SignId>,
     now: Tick,
-}
-
-impl TreasuryBell {
-    /// Calls; the answer is given to `answer` on the treasury's thread, which must not wait. Says
-    /// whether there was room.
-    #[must_use]
-    pub fn call(&self, command: Command, answer: Reported) -> bool {
-        let rung = self.calls.try_send((command, answer)).is_ok();
-        self.waker.wake();
-        rung
-    }
 }
 
 impl Service {
@@ -150,18 +119,15 @@ impl Service {
         let signer =
             reach::Service::reach(&mut hub, signer, "signer").map_err(TreasuryFault::Io)?;
         let now = clock::now();
-        let (calls_in, calls) = sync_channel(CALLS_MAX);
-        let (told, durable) = std::sync::mpsc::channel();
-        let log = log.writer(pass_on(told, hub.waker()));
-        let bell = TreasuryBell { calls: calls_in, waker: hub.waker() };
+        let (bell, calls) = bell::bell(hub.waker());
+        let saver = Saver::new(log, hub.waker());
         let service = Self {
             hub,
             treasury: Treasury::open(saved, terms, now),
             barrier: Barrier::default(),
             changes: since as u64,
             snapshot_after: SNAPSHOT_EVERY,
-            log,
-            durable,
+            saver,
             calls,
             waiting: BTreeMap::new(),
             last_call: CallId(0),
@@ -221,12 +187,8 @@ impl Service {
     }
 
     fn woken(&mut self) -> Result<(), TreasuryFault> {
-        loop {
-            match self.durable.try_recv() {
-                Ok(Durable::Through(ticket)) => self.barrier.durable(ticket),
-                Ok(Durable::Failed(fault)) => return Err(TreasuryFault::Store(fault)),
-                Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
-            }
+        while let Some(ticket) = self.saver.told()? {
+            self.barrier.durable(ticket);
         }
         while let Some((id, answer)) = self.source.told() {
             self.treasury.answered(id, answer, self.now);
@@ -263,14 +225,18 @@ impl Service {
         while let Some(next) = self.barrier.release() {
             match next {
                 Next::Save { ticket, records } => {
-                    let given = self.log.append(records).map_err(|fault| self.why(fault))?;
+                    let given = self.saver.append(records)?;
                     assert_eq!(given, ticket, "the log and the barrier count alike");
                 }
                 Next::Do(effect) => self.perform(effect)?,
             }
         }
         self.source.drop_before(self.treasury.first_open());
-        self.signer.send(&mut self.hub);
+        for (id, why) in self.signer.send(&mut self.hub) {
+            self.treasury.signer_answered(id, unsigned(&why));
+            // Somebody may wait for what follows from that.
+            self.hub.waker().wake();
+        }
         Ok(())
     }
 
@@ -314,18 +280,6 @@ impl Service {
             Effect::Fail(failure) => return Err(TreasuryFault::Failure(Box::new(failure))),
         }
         Ok(())
-    }
-
-    /// A log that is broken has said why, or is about to.
-    fn why(&self, fault: LogFault) -> TreasuryFault {
-        while fault == LogFault::Broken
-            && let Ok(news) = self.durable.recv_timeout(LAST_WORDS_MAX)
-        {
-            if let Durable::Failed(fault) = news {
-                return TreasuryFault::Store(fault);
-            }
-        }
-        TreasuryFault::Log(fault)
     }
 }
 
@@ -375,6 +329,15 @@ fn restore_publisher(saved: &Restored) -> Result<PublishState, chain::ChangeFaul
         }
     }
     Ok(state)
+}
+
+impl From<SaveFault> for TreasuryFault {
+    fn from(fault: SaveFault) -> Self {
+        match fault {
+            SaveFault::Store(fault) => Self::Store(fault),
+            SaveFault::Log(fault) => Self::Log(fault),
+        }
+    }
 }
 
 impl fmt::Display for TreasuryFault {

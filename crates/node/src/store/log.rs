@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Condvar, Mutex, MutexGuard},
     thread::JoinHandle,
 };
@@ -146,13 +147,36 @@ impl Write {
     }
 }
 
-fn write_all(shared: &Shared, mut store: Store) {
-    let mut writers: Vec<Tell> = Vec::new();
+/// Until the log is dropped, or broken; a bug in here breaks it, too, for nobody is to wait for it.
+fn write_all(shared: &Shared, store: Store) {
+    let path = store.path.clone();
+    let mut writers = Vec::new();
+    let all = AssertUnwindSafe(|| write_on(shared, store, &mut writers));
+    let fault = match catch_unwind(all) {
+        Ok(Ok(())) => return,
+        Ok(Err(fault)) => fault,
+        Err(_) => StoreFault::Failed { path, why: "a bug has ended its thread".to_owned() },
+    };
+    let mut queue = shared.lock();
+    queue.broken = true;
+    queue.batches.clear();
+    writers.append(&mut queue.new);
+    drop(queue);
+    shared.taken.notify_all();
+    let fault = Arc::new(fault);
+    for tell in &writers {
+        // One that cannot be told keeps nobody else from hearing it.
+        let fault = Durable::Failed(Arc::clone(&fault));
+        catch_unwind(AssertUnwindSafe(|| tell(fault))).ok();
+    }
+}
+
+fn write_on(shared: &Shared, mut store: Store, writers: &mut Vec<Tell>) -> Result<(), StoreFault> {
     loop {
         let mut queue = shared.lock();
         while queue.batches.is_empty() {
             if queue.ended {
-                return;
+                return Ok(());
             }
             queue = shared.filled.wait(queue).expect("nobody panics while holding it");
         }
@@ -163,17 +187,8 @@ fn write_all(shared: &Shared, mut store: Store) {
         queue.bytes = 0;
         drop(queue);
         shared.taken.notify_all();
-        if let Err(fault) = store.commit(&batches) {
-            let mut queue = shared.lock();
-            queue.broken = true;
-            queue.batches.clear();
-            writers.append(&mut queue.new);
-            drop(queue);
-            shared.taken.notify_all();
-            let fault = Arc::new(fault);
-            return writers.iter().for_each(|tell| tell(Durable::Failed(Arc::clone(&fault))));
-        }
-        for ((last, waited), tell) in given.into_iter().zip(&writers) {
+        store.commit(&batches)?;
+        for ((last, waited), tell) in given.into_iter().zip(&*writers) {
             if waited {
                 tell(Durable::Through(last));
             }

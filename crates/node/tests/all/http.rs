@@ -10,7 +10,10 @@ use std::{
 
 use apart::{Place, WAIT};
 use node::{
-    io::http::{self, BODY_BYTES_MAX, Desk, Token},
+    io::{
+        bell::{self, CALLS_MAX, Unheard},
+        http::{self, BODY_BYTES_MAX, Desk, Token},
+    },
     roles,
 };
 
@@ -256,4 +259,31 @@ fn the_api_is_for_this_machine_only() {
     let refused = http::serve("0.0.0.0:0".parse().expect("an address"), desk).err();
     assert!(refused.expect("refused").to_string().contains("this machine only"));
     api.running.stop();
+}
+
+/// Too many calls and no service at all are two different things.
+#[test]
+fn a_node_that_has_ended_is_not_busy() {
+    let hub = bus::Hub::new().expect("a hub");
+    let (bell, calls) = bell::bell::<u8, u8>(hub.waker());
+    let call = || bell.call(7, Box::new(|_| {}));
+    for _ in 0..CALLS_MAX {
+        assert_eq!(call(), Ok(()));
+    }
+    assert_eq!(call(), Err(Unheard::Full { max: CALLS_MAX }));
+    drop(calls);
+    assert_eq!(call(), Err(Unheard::Ended));
+
+    let api = Api::start(78);
+    api.running.stop();
+    let end = std::time::Instant::now() + WAIT;
+    loop {
+        let (status, body) = api.ask("GET", "/v1/info", &api.owner(), "");
+        if status == 503 {
+            assert!(body.contains("the node is stopping"), "{body}");
+            return;
+        }
+        assert_eq!(status, 200, "{body}");
+        assert!(std::time::Instant::now() < end, "it goes on");
+    }
 }

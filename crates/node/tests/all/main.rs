@@ -5,6 +5,8 @@ mod bitcoind;
 #[path = "../../../chain/tests/all/blocks.rs"]
 mod blocks;
 mod clerk;
+#[cfg(feature = "devnet")]
+mod devnet;
 mod flood;
 mod handover;
 mod http;
@@ -14,6 +16,7 @@ mod party;
 #[cfg(feature = "planted")]
 mod planted;
 mod purse;
+mod reach;
 mod source;
 mod store;
 mod takeover;

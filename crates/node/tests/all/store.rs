@@ -101,6 +101,28 @@ fn killed_child() {
     }
 }
 
+/// A bug in the log's thread ends it; nobody waits for it for ever.
+#[test]
+fn a_log_that_panics_is_broken_and_says_so() {
+    let place = Place::new();
+    let log = Log::start(open(&place.at("log.sqlite")));
+    let (told, durable) = channel();
+    let well = log.writer(move |news| told.send(news).expect("we wait"));
+    well.append(vec![change(ONE, "a")]).expect("it is open");
+    let first = durable.recv_timeout(WAIT).expect("it is saved");
+    assert!(matches!(first, Durable::Through(Ticket(1))), "{first:?}");
+    let bug = log.writer(|_| panic!("a bug, planted by a test"));
+    bug.append(vec![change(TWO, "x")]).expect("it is open");
+    let Durable::Failed(fault) = durable.recv_timeout(WAIT).expect("it is told") else {
+        panic!("it went on")
+    };
+    assert!(fault.to_string().contains("a bug has ended its thread"), "{fault}");
+    assert_eq!(well.append(vec![change(ONE, "b")]), Err(LogFault::Broken));
+    // What was durable still is.
+    drop((well, bug, log));
+    assert_eq!(texts(&open(&place.at("log.sqlite")).restore(ONE).expect("whole")), ["a"]);
+}
+
 #[test]
 fn what_was_durable_survives_a_kill() {
     for round in 0..6_u64 {

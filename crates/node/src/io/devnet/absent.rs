@@ -1,6 +1,11 @@
 //! No devnet: this program was built without one, so there is no value of it.
 
-use std::{convert::Infallible, net::SocketAddr, path::Path, time::Duration};
+use std::{
+    convert::Infallible,
+    net::SocketAddr,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use bitcoin::{Amount, OutPoint, ScriptBuf};
 
@@ -28,17 +33,22 @@ impl Embedded {
     }
 
     /// Mines blocks.
-    pub fn mine(&self, _: u32, _: Option<&ScriptBuf>) -> Result<Vec<MinedBlock>, DevnetFault> {
+    pub fn mine(
+        &self,
+        _: Instant,
+        _: u32,
+        _: Option<&ScriptBuf>,
+    ) -> Result<Vec<MinedBlock>, DevnetFault> {
         match self.0 {}
     }
 
     /// Pays test money.
-    pub fn fund(&self, _: &ScriptBuf, _: Amount) -> Result<OutPoint, DevnetFault> {
+    pub fn fund(&self, _: Instant, _: &ScriptBuf, _: Amount) -> Result<OutPoint, DevnetFault> {
         match self.0 {}
     }
 
     /// Replaces the newest blocks.
-    pub fn reorg(&self, _: u32) -> Result<Vec<MinedBlock>, DevnetFault> {
+    pub fn reorg(&self, _: Instant, _: u32) -> Result<Vec<MinedBlock>, DevnetFault> {
         match self.0 {}
     }
 }

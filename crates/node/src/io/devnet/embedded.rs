@@ -3,8 +3,8 @@
 use std::{
     net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex},
-    time::Duration,
+    sync::{Arc, Mutex, MutexGuard},
+    time::{Duration, Instant},
 };
 
 use bitcoin::{Amount, OutPoint, ScriptBuf};
@@ -60,25 +60,41 @@ impl Embedded {
         Place { url, key: DoorKey::Cookie(self.0.cookie.clone()) }
     }
 
-    /// Mines blocks, whose reward goes to a script if one is given.
+    /// Mines blocks, whose reward goes to a script if one is given. What cannot begin by then is
+    /// not done at all, here and below.
     pub fn mine(
         &self,
+        by: Instant,
         blocks: u32,
         to: Option<&ScriptBuf>,
     ) -> Result<Vec<MinedBlock>, DevnetFault> {
-        let mined = lock(&self.0.devnet).mine_many(blocks, to.map(ScriptBuf::as_script))?;
+        let mined = self.turn(by)?.mine_many(blocks, to.map(ScriptBuf::as_script))?;
         Ok(mined.into_iter().map(MinedBlock::from).collect())
     }
 
     /// Pays test money; it waits for a block.
-    pub fn fund(&self, to: &ScriptBuf, amount: Amount) -> Result<OutPoint, DevnetFault> {
-        Ok(lock(&self.0.devnet).fund(to, amount)?)
+    pub fn fund(
+        &self,
+        by: Instant,
+        to: &ScriptBuf,
+        amount: Amount,
+    ) -> Result<OutPoint, DevnetFault> {
+        Ok(self.turn(by)?.fund(to, amount)?)
     }
 
     /// Replaces the newest blocks by as many, and one more.
-    pub fn reorg(&self, depth: u32) -> Result<Vec<MinedBlock>, DevnetFault> {
-        let mined = lock(&self.0.devnet).reorg(depth, Vec::new())?;
+    pub fn reorg(&self, by: Instant, depth: u32) -> Result<Vec<MinedBlock>, DevnetFault> {
+        let mined = self.turn(by)?.reorg(depth, Vec::new())?;
         Ok(mined.into_iter().map(MinedBlock::from).collect())
+    }
+
+    /// The devnet by itself, if its turn comes in time.
+    fn turn(&self, by: Instant) -> Result<MutexGuard<'_, Devnet>, DevnetFault> {
+        let devnet = lock(&self.0.devnet);
+        match Instant::now().checked_duration_since(by) {
+            Some(late) => Err(DevnetFault::TooLate { late }),
+            None => Ok(devnet),
+        }
     }
 }
 

@@ -6,7 +6,7 @@
 #[cfg_attr(not(feature = "devnet"), path = "absent.rs")]
 mod embedded;
 
-use std::{fmt, net::SocketAddr};
+use std::{fmt, net::SocketAddr, time::Duration};
 
 use chain::BlockRef;
 
@@ -39,6 +39,11 @@ pub enum DevnetFault {
         /// In its own words.
         why: String,
     },
+    /// Whoever asked has been told already that there is no answer; nothing was done.
+    TooLate {
+        /// How long ago that was.
+        late: Duration,
+    },
     /// This program was built without it.
     Absent,
 }
@@ -50,6 +55,10 @@ impl fmt::Display for DevnetFault {
                 write!(f, "a devnet listens at 127.0.0.0/8, for this machine only, not at {at}")
             }
             Self::Refused { why } => write!(f, "the devnet: {why}"),
+            Self::TooLate { late } => {
+                let ms = late.as_millis();
+                write!(f, "its turn came {ms} ms after it had to be answered; nothing was done")
+            }
             Self::Absent => f.write_str("this program was built without the feature devnet"),
         }
     }

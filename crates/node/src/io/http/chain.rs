@@ -99,9 +99,7 @@ pub(super) async fn call(desk: &Desk, command: Command) -> Result<Reply, No> {
         // Who asked may have hung up.
         drop(told.send(reply));
     });
-    if !bell.call(command, answer) {
-        return Err(No::new(StatusCode::TOO_MANY_REQUESTS, "busy", "too many calls wait"));
-    }
+    bell.call(command, answer)?;
     Ok(reply.await.map_err(|_| unavailable("the node is stopping"))??)
 }
 

@@ -1,12 +1,12 @@
 //! The paths of a devnet in this process.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use axum::{Json, extract::State, http::StatusCode};
 use bitcoin::Amount;
 
 use super::{
-    Desk,
+    ANSWER_MAX, Desk,
     chain::{address, block},
     routes::{Answer, Given, No},
 };
@@ -28,7 +28,7 @@ pub(super) async fn mine(
     few(mine.blocks)?;
     let to = mine.to.map(|to| address(&to, desk.network)).transpose()?;
     let to = to.map(|to| to.script_pubkey());
-    mined(work(&desk, move |devnet| devnet.mine(mine.blocks, to.as_ref())).await?)
+    mined(work(&desk, move |devnet, by| devnet.mine(by, mine.blocks, to.as_ref())).await?)
 }
 
 /// Pays test money to an address. It waits for a block.
@@ -40,7 +40,7 @@ pub(super) async fn fund(
 ) -> Answer<api::Funded> {
     let to = address(&fund.to, desk.network)?.script_pubkey();
     let amount = Amount::from_sat(fund.amount_sat);
-    let outpoint = work(&desk, move |devnet| devnet.fund(&to, amount)).await?;
+    let outpoint = work(&desk, move |devnet, by| devnet.fund(by, &to, amount)).await?;
     Ok(Json(api::Funded { outpoint: outpoint.to_string() }))
 }
 
@@ -52,7 +52,7 @@ pub(super) async fn reorg(
     Given(reorg): Given<api::Reorg>,
 ) -> Answer<api::Mined> {
     few(reorg.depth)?;
-    mined(work(&desk, move |devnet| devnet.reorg(reorg.depth)).await?)
+    mined(work(&desk, move |devnet, by| devnet.reorg(by, reorg.depth)).await?)
 }
 
 fn few(blocks: u32) -> Result<(), No> {
@@ -70,15 +70,25 @@ fn mined(mined: Vec<MinedBlock>) -> Answer<api::Mined> {
 /// Mining takes its time: not in the thread that answers everybody.
 async fn work<T: Send + 'static>(
     desk: &Desk,
-    work: impl FnOnce(&Embedded) -> Result<T, DevnetFault> + Send + 'static,
+    work: impl FnOnce(&Embedded, Instant) -> Result<T, DevnetFault> + Send + 'static,
 ) -> Result<T, No> {
     let Some(devnet) = desk.devnet.clone() else {
         let text = "this process has no devnet; start it with the role devnet";
         return Err(No::new(StatusCode::NOT_FOUND, "no_devnet", text));
     };
-    let done = tokio::task::spawn_blocking(move || work(&devnet)).await;
+    // Whoever waits for longer is told that there is no answer.
+    let by = Instant::now() + ANSWER_MAX;
+    let done = tokio::task::spawn_blocking(move || work(&devnet, by)).await;
     let done = done.map_err(|fault| {
         No::new(StatusCode::INTERNAL_SERVER_ERROR, "bug", format!("the devnet: {fault}"))
     })?;
-    done.map_err(|fault| No::new(StatusCode::CONFLICT, "devnet", fault.to_string()))
+    done.map_err(|fault| {
+        let (status, code) = match fault {
+            DevnetFault::TooLate { .. } => (StatusCode::GATEWAY_TIMEOUT, "timed_out"),
+            DevnetFault::Elsewhere { .. } | DevnetFault::Refused { .. } | DevnetFault::Absent => {
+                (StatusCode::CONFLICT, "devnet")
+            }
+        };
+        No::new(status, code, fault.to_string())
+    })
 }

@@ -25,7 +25,7 @@ use utoipa::OpenApi;
 use super::{BODY_BYTES_MAX, Desk, chain, devnet, door, wallet};
 use crate::{
     api,
-    io::clock,
+    io::{bell::Unheard, clock},
     services::post::{Command, PeerLine, Refusal, Reply},
 };
 
@@ -138,6 +138,16 @@ impl From<Refusal> for No {
             Refusal::Denied { .. } => (StatusCode::FORBIDDEN, "denied"),
         };
         Self::new(status, code, refusal.to_string())
+    }
+}
+
+impl From<Unheard> for No {
+    fn from(unheard: Unheard) -> Self {
+        let (status, code) = match unheard {
+            Unheard::Full { .. } => (StatusCode::TOO_MANY_REQUESTS, "busy"),
+            Unheard::Ended => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
+        };
+        Self::new(status, code, unheard.to_string())
     }
 }
 
