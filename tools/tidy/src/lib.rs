@@ -14,6 +14,7 @@ mod lex;
 mod links;
 mod manifest;
 mod map;
+mod named;
 mod paths;
 mod places;
 mod purity;
@@ -37,6 +38,7 @@ pub const RULES: &[(&str, Rule)] = &[
     ("ignored", ignored::check),
     ("links", links::check),
     ("map", map::check),
+    ("named-tests", named::check),
     ("places", places::check),
     ("purity", purity::check),
 ];

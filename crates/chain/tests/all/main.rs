@@ -6,6 +6,8 @@ mod headers;
 mod model;
 #[cfg(feature = "planted")]
 mod planted;
+#[cfg(feature = "planted")]
+mod plants;
 mod proofs;
 mod publish;
 mod publish_model;

@@ -15,6 +15,9 @@ mod nodes;
 mod party;
 #[cfg(feature = "planted")]
 mod planted;
+#[cfg(feature = "planted")]
+#[path = "../../../chain/tests/all/plants.rs"]
+mod plants;
 mod purse;
 mod reach;
 mod source;

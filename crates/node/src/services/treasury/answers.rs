@@ -1,7 +1,7 @@
 //! What a source answers, or does not, and what becomes of it.
 
 use bitcoin::{Block, BlockHash, block::Header};
-use chain::{Height, PublishAnswer, RatesFault};
+use chain::{Height, RatesFault};
 use wire::tick::Tick;
 
 use super::{
@@ -54,14 +54,6 @@ impl Treasury {
                     && self.source.has_no_block(block, why.clone(), now)
                 {
                     self.tell(Event::NoBlock(self.source.why_no_block(block)));
-                }
-            }
-            (Ask::Publish { attempt, .. }, SourceFault::Refused { why, .. })
-                if fault.is_of_this_question() =>
-            {
-                if let Some(following) = &mut self.chain {
-                    let answer = PublishAnswer::parse(why);
-                    following.publisher.handle_answer(attempt, answer, now).ok();
                 }
             }
             _ => self.lose(Health::Down { why: fault.to_string() }, now),
