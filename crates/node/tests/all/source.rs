@@ -5,10 +5,10 @@ use bitcoin::{
 };
 use chain::{Height, Watch};
 use node::services::treasury::{
-    ANSWER_MAX, ASKS_MAX, Answer, Ask, AskId, Command, Event, Health, LAG_MAX, NO_BLOCK_MIN,
-    NetworkName, PUBLIC_SIGNET, Reply, SourceFault, State, Status, Terms,
+    ANSWER_MAX, ASKS_MAX, Answer, Ask, AskId, Change, Command, Event, Failure, Health, LAG_MAX,
+    NO_BLOCK_MIN, NetworkName, PUBLIC_SIGNET, Reply, SourceFault, State, Status, Terms,
 };
-use wire::tick::Tick;
+use wire::{id::ChainHash, tick::Tick};
 
 use crate::{
     blocks::{mine, outpoint, pays, script},
@@ -280,6 +280,22 @@ fn a_chain_does_not_begin_with_a_lie() {
     let header = some_header();
     bank.follow_once(|source, ask| answer_with(source, ask, 5, header));
     assert_eq!(bank.treasury.tip().map(|tip| tip.hash), Some(header.block_hash()));
+}
+
+/// Nor does it go on with one, if a disk has made one of what was saved.
+#[test]
+fn a_saved_chain_does_not_begin_with_a_lie() {
+    let mut header = some_header();
+    while header.validate_pow(header.target()).is_ok() {
+        header.nonce += 1;
+    }
+    let network = ChainHash::of(Network::Regtest);
+    let mut state = State::default();
+    state.evolve(&Change::Born { network, height: Height(5), header }, Network::Regtest);
+    let bank = Bank::with(state, terms(), Vec::new());
+    let got = header.block_hash();
+    let fault = chain::FirstFault::NoWork { got, max: header.bits };
+    assert_eq!(bank.failure, Some(Failure::First(fault)));
 }
 
 /// 2020, when the public signet began.
