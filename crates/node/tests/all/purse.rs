@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use bitcoin::{Amount, FeeRate, Network, ScriptBuf, Transaction};
+use bitcoin::{Amount, BlockHash, FeeRate, Network, ScriptBuf, Transaction, hashes::Hash as _};
 use chain::{Headers, Height, PublishAnswer};
 use node::services::{
     saved,
@@ -386,6 +386,7 @@ fn a_crash_anywhere_pays_once() {
 fn names_have_room_and_an_end() {
     let mut by = signer(7);
     let tip = Height(5_000);
+    let first = mine(BlockHash::all_zeros(), 1, Vec::new());
     let full = |old: usize| {
         let named = |number: usize| {
             let name = PaymentName::new(&format!("payment {number}")).expect("a name");
@@ -393,13 +394,13 @@ fn names_have_room_and_an_end() {
             let at = Height(tip.0 - NAME_BLOCKS + u32::from(number >= old));
             (name, Named { ordered, at, sent: Vec::new() })
         };
-        let headers = Headers::new(Network::Regtest, tip, genesis().header);
+        let headers = Headers::new(Network::Regtest, tip, first.header);
         let chain = Some((ChainHash::of(Network::Regtest), headers));
         State { chain, names: (0..NAMES_MAX).map(named).collect(), ..State::default() }
     };
     for (old, left) in [(0, NAMES_MAX), (1, NAMES_MAX - 1), (NAMES_MAX, 0)] {
         let mut bank = Bank::with(Saved { own: full(old), ..Saved::default() });
-        bank.blocks.push(genesis());
+        bank.blocks.push(first.clone());
         bank.treasury.signer_came();
         bank.settle();
         bank.serve(&mut by);

@@ -57,21 +57,7 @@ impl World {
                 }
             }
             5 | 6 => self.call(Command::Address),
-            7 | 8 => {
-                // Or one that was asked for before, whatever has become of it.
-                let number = match self.payments > 0 && self.dice.one_in(3) {
-                    true => 1 + self.dice.below(self.payments as usize) as u64,
-                    false => self.payments + 1,
-                };
-                self.payments = self.payments.max(number);
-                let to = Recipient::Script(script(500 + number));
-                let name = PaymentName::new(&format!("payment {number}")).ok();
-                let amount = Amount::from_sat(5_000 + number * 7_919 % 60_000);
-                let rate = FeeRate::from_sat_per_kwu(500 + self.dice.below(1_500) as u64);
-                let order = Order::new(to, Wanted::Exactly(amount), rate);
-                let draw = self.dice.array();
-                self.call(Command::Send { order, spend_reserve: true, name, draw });
-            }
+            7 | 8 => self.pay(),
             _ if self.dice.one_in(4) => self.call(Command::Status),
             _ if self.dice.one_in(4) => {
                 let sent = self.truth.sent.len();
@@ -96,6 +82,22 @@ impl World {
                 });
             }
         }
+    }
+
+    /// A new payment, or one that was asked for before, whatever has become of it.
+    fn pay(&mut self) {
+        let number = match self.payments > 0 && self.dice.one_in(3) {
+            true => 1 + self.dice.below(self.payments as usize) as u64,
+            false => self.payments + 1,
+        };
+        self.payments = self.payments.max(number);
+        let to = Recipient::Script(script(500 + number));
+        let name = PaymentName::new(&format!("payment {number}")).ok();
+        let amount = Amount::from_sat(5_000 + number * 7_919 % 60_000);
+        let rate = FeeRate::from_sat_per_kwu(500 + self.dice.below(1_500) as u64);
+        let order = Order::new(to, Wanted::Exactly(amount), rate);
+        let draw = self.dice.array();
+        self.call(Command::Send { order, spend_reserve: true, name, draw });
     }
 
     pub(super) fn replied(

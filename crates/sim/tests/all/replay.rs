@@ -6,7 +6,7 @@ use bitcoin::BlockHash;
 use devnet::{Kernel, Verdict};
 use sim::blocks;
 
-const SEEDS: u64 = 6;
+const SEEDS: u64 = 10;
 
 #[test]
 fn the_kernel_takes_every_block_of_the_nodes() {

@@ -7,7 +7,8 @@ use chain::{BlockRef, Height, Rate, Target, Watch};
 use wire::tick::{Millis, Tick};
 
 use super::{
-    Change, Health, Hit, NAME_BLOCKS, NoBlock, Ordered, PEOPLE, PaymentName, SIGN_MAX, Sent, Treasury,
+    Change, Health, Hit, NAME_BLOCKS, NoBlock, Ordered, PEOPLE, PaymentName, SIGN_MAX, Sent,
+    Treasury,
 };
 
 /// Names a call.
