@@ -21,6 +21,8 @@ use crate::{
 pub const USERS_MAX: usize = 65_536;
 /// Watches of one user.
 pub const WATCHES_MAX: usize = 1_000_000;
+/// Bytes of a script that is watched: a longer one can never be spent.
+pub const SCRIPT_BYTES_MAX: usize = 10_000;
 /// Blocks asked for at once, for each reason to ask.
 const LANE_BLOCKS: u32 = 5;
 /// Who is so near to the tip does not wait for those who are further back.
@@ -164,7 +166,8 @@ impl Chain {
     }
 
     /// A user watches for something, from this height on. It hears when all blocks up to its cursor
-    /// have been searched, at once if there are none. To watch again changes nothing.
+    /// have been searched, at once if there are none. To watch again from further back searches
+    /// what is before; else it changes nothing.
     pub fn watch(&mut self, user: User, watch: Watch, from: Height) -> Result<(), Fault> {
         let min = Height(self.headers.first().height.0 + 1);
         let reader = self.readers.get_mut(&user).ok_or(Fault::UnknownUser { user })?;
@@ -172,16 +175,25 @@ impl Chain {
         if from < min && from <= last {
             return Err(Fault::TooOld { got: from, min });
         }
+        if let Watch::Pay(script) = &watch
+            && script.len() > SCRIPT_BYTES_MAX
+        {
+            return Err(Fault::ScriptTooLong { got: script.len(), max: SCRIPT_BYTES_MAX });
+        }
         let (have, max) = (reader.watches, WATCHES_MAX);
         if have >= max {
             return Err(Fault::Full { have, max });
         }
-        let is_new = self.index.insert(user, &watch);
-        reader.watches += usize::from(is_new);
-        if is_new && from <= last {
-            self.searches.add(user, watch, from, last);
+        // What comes behind the cursor is heard anyway.
+        let next = Height(last.0.saturating_add(1));
+        let first = from.min(next);
+        let before = self.index.insert(user, &watch, first);
+        reader.watches += usize::from(before.is_none());
+        let end = before.unwrap_or(next).min(next);
+        if first < end {
+            self.searches.add(user, watch, first, Height(end.0 - 1));
             self.is_stirred = true;
-        } else if is_new || !self.searches.has(user, &watch) {
+        } else if before.is_none() || !self.searches.has(user, &watch) {
             self.events.push_back((user, Event::Searched { watch }));
         }
         Ok(())

@@ -33,6 +33,15 @@ pub enum HeaderFault {
         /// The easiest that is allowed.
         max: CompactTarget,
     },
+    /// One claims another target than follows from the blocks below it.
+    OtherTarget {
+        /// Where it would be.
+        height: Height,
+        /// What it claims.
+        got: CompactTarget,
+        /// What it must be.
+        want: CompactTarget,
+    },
     /// More than are read at once.
     TooMany {
         /// How many came.
@@ -133,6 +142,13 @@ pub enum Fault {
         /// The first that we have.
         min: Height,
     },
+    /// A script is longer than any that can be spent.
+    ScriptTooLong {
+        /// Its bytes.
+        got: usize,
+        /// The most there may be.
+        max: usize,
+    },
     /// There are as many watches as there may be.
     Full {
         /// How many there are.
@@ -163,6 +179,10 @@ impl fmt::Display for HeaderFault {
             Self::TooEasy { height, got, max } => {
                 let (got, max) = (got.to_consensus(), max.to_consensus());
                 write!(f, "the header for {height} has target {got:08x}, at most {max:08x}")
+            }
+            Self::OtherTarget { height, got, want } => {
+                let (got, want) = (got.to_consensus(), want.to_consensus());
+                write!(f, "the header for {height} has target {got:08x}, not {want:08x}")
             }
             Self::TooMany { got, max } => write!(f, "{got} headers, at most {max}"),
         }
@@ -217,6 +237,9 @@ impl fmt::Display for Fault {
             }
             Self::TooOld { got, min } => {
                 write!(f, "a watch from {got} on, we have {min} and later")
+            }
+            Self::ScriptTooLong { got, max } => {
+                write!(f, "a script of {got} bytes to watch, at most {max}")
             }
             Self::Full { have, max } => write!(f, "{have} watches, at most {max}"),
             Self::TooManyUsers { have, max } => write!(f, "{have} users, at most {max}"),

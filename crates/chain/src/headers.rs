@@ -9,7 +9,7 @@ use crate::{
     fault::{Fault, HeaderFault},
     first::{FirstFault, judge_first},
     hashes::Hashes,
-    rules,
+    rules::Below,
 };
 
 /// At most so many blocks are replaced by others. More, and somebody must look.
@@ -169,14 +169,16 @@ impl Headers {
         let Some(head) = headers.first() else { return Ok(Ok(Verdict::Weaker)) };
         let parent = head.prev_blockhash;
         let above = self.height_of(parent).ok_or(HeaderFault::Unconnected { parent })?;
-        let mut before = *self.header_at(above).expect("its height is known");
+        let mut before = self.header_at(above).expect("its height is known");
+        let kept = &self.chain[..=self.offset(above).expect("its height is known")];
         let mut parent = parent;
-        for (height, header) in (above.0 + 1..).zip(headers) {
+        for ((at, height), header) in (above.0 + 1..).enumerate().zip(headers) {
             if header.prev_blockhash != parent {
                 return Err(HeaderFault::Broken { height: Height(height) });
             }
-            parent = rules::check(self.network, &before, header, Height(height))?;
-            before = *header;
+            let below = Below::new(self.network, self.first.height, kept, &headers[..at]);
+            parent = below.check(before, header, Height(height))?;
+            before = header;
         }
         let ours = self.work_above(above);
         let theirs = headers.iter().map(Header::work).reduce(|sum, work| sum + work);
@@ -190,20 +192,16 @@ impl Headers {
         Ok(Ok(Verdict::Adopt { above, headers: headers.to_vec() }))
     }
 
-    /// Takes headers in that a source has given, if with them there is more work, and says what has
-    /// changed: nothing, or blocks that left and then those that came.
-    pub fn take(&mut self, headers: &[Header]) -> Result<Result<Vec<Change>, Fault>, HeaderFault> {
+    /// What would change if headers were taken in that a source has given: nothing if there is as
+    /// much work without them, else blocks leave and then others come.
+    pub fn changes(&self, headers: &[Header]) -> Result<Result<Vec<Change>, Fault>, HeaderFault> {
         let (above, headers) = match self.judge(headers)? {
             Ok(Verdict::Adopt { above, headers }) => (above, headers),
             Ok(Verdict::Weaker) => return Ok(Ok(Vec::new())),
             Err(fault) => return Ok(Err(fault)),
         };
         let gone = (above.0..self.tip().height.0).map(|_| Change::Disconnected);
-        let changes: Vec<Change> = gone.chain(headers.into_iter().map(Change::Connected)).collect();
-        for change in &changes {
-            self.evolve(change);
-        }
-        Ok(Ok(changes))
+        Ok(Ok(gone.chain(headers.into_iter().map(Change::Connected)).collect()))
     }
 
     fn work_above(&self, height: Height) -> Option<Work> {

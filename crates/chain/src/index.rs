@@ -1,13 +1,10 @@
 //! All that is watched, by whomever, so that a block is looked through once for everybody.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use bitcoin::{OutPoint, Script, ScriptBuf, Transaction, hashes::Hash as _};
 
-use crate::api::{FoundIn, User, Watch};
+use crate::api::{FoundIn, Height, User, Watch};
 
 /// Bits of the filter for each watch: one lookup in sixteen is in vain.
 const FILTER_BITS: usize = 16;
@@ -23,10 +20,10 @@ pub(crate) struct Index {
     additions: u64,
 }
 
-/// Nearly always it is one.
+/// Nearly always it is one. Each has all blocks looked through from a height on.
 enum Users {
-    One(User),
-    Many(BTreeSet<User>),
+    One(User, Height),
+    Many(BTreeMap<User, Height>),
 }
 
 /// Something that somebody watches for.
@@ -37,13 +34,13 @@ pub(crate) struct Hit {
 }
 
 impl Index {
-    /// Whether this is new.
-    pub(crate) fn insert(&mut self, user: User, watch: &Watch) -> bool {
-        let is_new = match watch {
-            Watch::Spend(outpoint) => insert(&mut self.spends, outpoint, user),
-            Watch::Pay(script) => insert(&mut self.pays, script, user),
+    /// A user watches for this in all blocks from a height on. From where it did so before.
+    pub(crate) fn insert(&mut self, user: User, watch: &Watch, from: Height) -> Option<Height> {
+        let before = match watch {
+            Watch::Spend(outpoint) => insert(&mut self.spends, outpoint, user, from),
+            Watch::Pay(script) => insert(&mut self.pays, script, user, from),
         };
-        if is_new {
+        if before.is_none() {
             self.additions += 1;
             if self.filter.has_room() {
                 self.filter.add(mark_of(watch));
@@ -51,7 +48,7 @@ impl Index {
                 self.rebuild();
             }
         }
-        is_new
+        before
     }
 
     /// Whether it was there.
@@ -75,11 +72,11 @@ impl Index {
             Watch::Pay(script) => self.pays.get(script),
         };
         let (one, many) = match users {
-            Some(Users::One(user)) => (Some(*user), None),
+            Some(Users::One(user, _)) => (Some(*user), None),
             Some(Users::Many(users)) => (None, Some(users)),
             None => (None, None),
         };
-        one.into_iter().chain(many.into_iter().flatten().copied())
+        one.into_iter().chain(many.into_iter().flat_map(BTreeMap::keys).copied())
     }
 
     /// What was looked through before this has changed may lack something.
@@ -118,10 +115,18 @@ impl Index {
     }
 }
 
-fn insert<K: Ord + Clone>(map: &mut BTreeMap<K, Users>, key: &K, user: User) -> bool {
+fn insert<K: Ord + Clone>(
+    map: &mut BTreeMap<K, Users>,
+    key: &K,
+    user: User,
+    from: Height,
+) -> Option<Height> {
     match map.get_mut(key) {
-        Some(users) => users.insert(user),
-        None => map.insert(key.clone(), Users::One(user)).is_none(),
+        Some(users) => users.insert(user, from),
+        None => {
+            map.insert(key.clone(), Users::One(user, from));
+            None
+        }
     }
 }
 
@@ -137,26 +142,35 @@ fn remove<K: Ord>(map: &mut BTreeMap<K, Users>, key: &K, user: User) -> bool {
 impl Users {
     fn has(&self, user: User) -> bool {
         match self {
-            Self::One(one) => *one == user,
-            Self::Many(many) => many.contains(&user),
+            Self::One(one, _) => *one == user,
+            Self::Many(many) => many.contains_key(&user),
         }
     }
 
-    fn insert(&mut self, user: User) -> bool {
+    /// From where this user watched it before.
+    fn insert(&mut self, user: User, from: Height) -> Option<Height> {
         match self {
-            Self::One(one) if *one == user => false,
-            Self::One(one) => {
-                *self = Self::Many(BTreeSet::from([*one, user]));
-                true
+            Self::One(one, known) if *one == user => {
+                let before = *known;
+                *known = before.min(from);
+                Some(before)
             }
-            Self::Many(many) => many.insert(user),
+            Self::One(one, known) => {
+                *self = Self::Many(BTreeMap::from([(*one, *known), (user, from)]));
+                None
+            }
+            Self::Many(many) => {
+                let before = many.get(&user).copied();
+                many.insert(user, before.map_or(from, |before| before.min(from)));
+                before
+            }
         }
     }
 
     /// Whether nobody is left.
     fn remove(&mut self, user: User) -> bool {
         match self {
-            Self::One(one) => *one == user,
+            Self::One(one, _) => *one == user,
             Self::Many(many) => {
                 many.remove(&user);
                 many.is_empty()

@@ -27,7 +27,7 @@ mod search;
 mod snapshot;
 
 pub use api::{Ask, BlockRef, Event, Found, FoundIn, Height, User, Watch, WatchFault};
-pub use chain::{Chain, USERS_MAX, WATCHES_MAX};
+pub use chain::{Chain, SCRIPT_BYTES_MAX, USERS_MAX, WATCHES_MAX};
 pub use fault::{BlockFault, Fault, HeaderFault, ProofFault};
 pub use fees::{
     FeeSource, FeeTerms, Fees, NoRate, RATE_MAX, RATES_ANSWER_MS_MAX, RATES_FRESH_MS_MAX, RATES_MS,
@@ -38,15 +38,15 @@ pub use first::{FirstFault, HEIGHT_MAX, judge_first};
 pub use headers::{Change, HEADERS_MAX, Headers, REORG_BLOCKS_MAX};
 pub use proof::{PROOF_STEPS_MAX, Proof};
 pub use publish::{
-    ATTEMPT_MS_MAX, ATTEMPTS_MAX, Attempt, ChangeFault, Cure, DEEP_BLOCKS, Key,
-    PACKAGE_TRANSACTIONS_MAX, PACKAGE_WEIGHT_MAX, PUBLICATION_INPUTS_MAX, PUBLICATIONS_MAX,
-    PUBLICATIONS_WU_MAX, PUBLISHER, Package, PackageFault, Publication, PublicationId,
-    PublishAnswer, PublishChange, PublishEvent, PublishFault, PublishState, Publisher,
-    REASON_CHARS_MAX, REBROADCAST_MS, REBROADCAST_MS_MAX, RETRY_MS, RETRY_MS_MAX, Reason, Spend,
-    Standing, Text, TooLittle, Unasked, Wanted, WatchAsk,
+    ATTEMPT_MS_MAX, ATTEMPTS_MAX, Attempt, Cure, DEEP_BLOCKS, Key, PACKAGE_TRANSACTIONS_MAX,
+    PACKAGE_WEIGHT_MAX, PUBLICATION_INPUTS_MAX, PUBLICATIONS_MAX, PUBLICATIONS_WU_MAX, PUBLISHER,
+    Package, PackageFault, Publication, PublicationId, PublishAnswer, PublishChange, PublishEvent,
+    PublishFault, PublishState, Publisher, REASON_CHARS_MAX, REBROADCAST_MS, REBROADCAST_MS_MAX,
+    RETRY_MS, RETRY_MS_MAX, Reason, Spend, Standing, Text, TooLittle, Unasked, Wanted, WatchAsk,
 };
 pub use replace::{
     ChildFault, ChildFee, INCREMENTAL_RELAY, INCREMENTAL_RELAY_CORE_30, MIN_RELAY,
     MIN_RELAY_CORE_30, Priced, ReplaceFault, child_fee, judge_replacement, replacement_fee,
 };
+pub use rules::{RETARGET_BLOCKS, easiest};
 pub use snapshot::SnapshotFault;

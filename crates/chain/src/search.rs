@@ -29,18 +29,21 @@ struct Sweep {
 }
 
 impl Searches {
-    /// A search begins: from a height up to another.
+    /// A search begins: from a height up to another. If the same is being searched for already, it
+    /// is from the block behind these on, and goes on with that.
     pub(crate) fn add(&mut self, user: User, watch: Watch, first: Height, last: Height) {
         if self.now.is_empty() {
             self.next = first;
         }
         let searcher = Arc::new((user, watch));
         if last >= self.next {
-            self.now.insert(Arc::clone(&searcher), first.max(self.next), last);
+            let end = self.now.end_of(&searcher).unwrap_or(last);
+            self.now.insert(Arc::clone(&searcher), first.max(self.next), end);
         }
         if first < self.next {
-            let before = Height(self.next.0 - 1);
-            self.later.insert(searcher, first, last.min(before));
+            let before = last.min(Height(self.next.0 - 1));
+            let end = self.later.end_of(&searcher).unwrap_or(before);
+            self.later.insert(searcher, first, end);
         }
     }
 
@@ -135,6 +138,10 @@ impl Searches {
 impl Sweep {
     fn is_empty(&self) -> bool {
         self.ranges.is_empty()
+    }
+
+    fn end_of(&self, searcher: &Searcher) -> Option<Height> {
+        self.ranges.get(searcher).map(|(_, last)| *last)
     }
 
     fn insert(&mut self, searcher: Arc<Searcher>, first: Height, last: Height) {

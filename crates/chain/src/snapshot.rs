@@ -17,7 +17,7 @@ use crate::{
     fault::HeaderFault,
     first::{FirstFault, judge_first},
     headers::{Headers, REORG_BLOCKS_MAX},
-    rules,
+    rules::Below,
 };
 
 const VERSION: u8 = 1;
@@ -110,7 +110,8 @@ impl Headers {
         let mut before = first;
         for height in height + 1..=height + count {
             let header = read_header(&mut from, headers.tip().hash)?;
-            let hash = rules::check(network, &before, &header, Height(height));
+            let below = Below::new(network, headers.first().height, &headers.chain, &[]);
+            let hash = below.check(&before, &header, Height(height));
             headers.push(header, hash.map_err(SnapshotFault::Header)?);
             before = header;
         }

@@ -270,6 +270,10 @@ pub struct Up {
     /// The signer pays fees above its limits, if the node says that a person has seen them
     #[arg(long)]
     pub high_fees: bool,
+    /// The signer trusts this block, the first of a period of 2016, and judges the chain from there
+    /// on; HEADER is what bitcoin-cli getblockheader HASH false prints [default: built in]
+    #[arg(long, value_name = "HEIGHT:HEADER")]
+    pub checkpoint: Option<String>,
     /// The challenge of a signet of your own
     #[arg(long, value_name = "HEX")]
     pub signet_challenge: Option<String>,

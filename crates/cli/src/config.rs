@@ -15,7 +15,7 @@ use node::{
     roles::{DevnetPlan, LinkName, Roles},
 };
 use serde::Deserialize;
-use signer::{Destinations, Policy};
+use signer::{Checkpoint, Destinations, Policy};
 use wire::Network;
 
 use crate::arguments::{Arguments, Up};
@@ -45,13 +45,14 @@ pub struct Settings {
     reserve: Option<u64>,
     pay_only: Option<Vec<String>>,
     high_fees: Option<bool>,
+    checkpoint: Option<String>,
     signet_challenge: Option<String>,
     passphrase_file: Option<PathBuf>,
     log: Option<String>,
     log_json: Option<bool>,
 }
 
-const KEYS: [&str; 22] = [
+const KEYS: [&str; 23] = [
     "dir",
     "config",
     "network",
@@ -70,6 +71,7 @@ const KEYS: [&str; 22] = [
     "reserve",
     "pay_only",
     "high_fees",
+    "checkpoint",
     "signet_challenge",
     "passphrase_file",
     "log",
@@ -105,6 +107,8 @@ pub struct Config {
     pub birthday: Option<Height>,
     /// What the signer agrees to.
     pub policy: Policy,
+    /// Where the signer's view of the chain begins.
+    pub checkpoint: Checkpoint,
     /// What spends of the wallet have to leave, for future channels.
     pub reserve: Amount,
     /// The challenge of a signet of one's own.
@@ -220,6 +224,7 @@ fn of_variables(mut variables: BTreeMap<String, String>) -> Result<Settings, Str
         pay_only: text("pay_only").map(|list| list.split(',').map(str::to_owned).collect()),
         high_fees: flag("HIGH_FEES", text("high_fees"))?,
         reserve: text("reserve").map(|text| number("LEYDEN_RESERVE", &text)).transpose()?,
+        checkpoint: text("checkpoint"),
         signet_challenge: text("signet_challenge"),
         passphrase_file: text("passphrase_file").map(PathBuf::from),
         log: text("log"),
@@ -245,6 +250,7 @@ fn of_flags(arguments: &Arguments, up: &Up) -> Settings {
         reserve: up.reserve,
         pay_only: (!up.pay_only.is_empty()).then(|| up.pay_only.clone()),
         high_fees: up.high_fees.then_some(true),
+        checkpoint: up.checkpoint.clone(),
         signet_challenge: up.signet_challenge.clone(),
         passphrase_file: up.passphrase_file.clone(),
         log: up.log.clone(),
@@ -272,6 +278,7 @@ impl Settings {
             reserve: over.reserve.or(self.reserve),
             pay_only: over.pay_only.or(self.pay_only),
             high_fees: over.high_fees.or(self.high_fees),
+            checkpoint: over.checkpoint.or(self.checkpoint),
             signet_challenge: over.signet_challenge.or(self.signet_challenge),
             passphrase_file: over.passphrase_file.or(self.passphrase_file),
             log: over.log.or(self.log),
@@ -299,6 +306,7 @@ impl Settings {
         if !["error", "warn", "info", "debug", "trace"].contains(&log.as_str()) {
             return Err(format!("'{log}' is no level: error, warn, info, debug or trace"));
         }
+        let signet_challenge = challenge(self.signet_challenge, network)?;
         Ok(Config {
             dir,
             network,
@@ -320,7 +328,8 @@ impl Settings {
             birthday: self.birthday.map(Height),
             reserve: reserve(self.reserve)?,
             policy: policy(self.pay_only, self.high_fees, network)?,
-            signet_challenge: challenge(self.signet_challenge, network)?,
+            checkpoint: checkpoint(self.checkpoint, network, signet_challenge.is_some())?,
+            signet_challenge,
             passphrase_file: self.passphrase_file,
             log,
             log_json: self.log_json.unwrap_or(false),
@@ -399,6 +408,21 @@ fn challenge(hex: Option<String>, network: Network) -> Result<Option<String>, St
         return Err(format!("--signet-challenge takes a script in hex, not '{hex}'"));
     }
     Ok(Some(hex))
+}
+
+/// Where the signer begins: what is built in is of the public signet, and of no other.
+fn checkpoint(
+    text: Option<String>,
+    network: Network,
+    is_own_signet: bool,
+) -> Result<Checkpoint, String> {
+    match text {
+        Some(text) => {
+            Checkpoint::parse(network, &text).map_err(|fault| format!("--checkpoint: {fault}"))
+        }
+        None if is_own_signet => Ok(Checkpoint::genesis(network)),
+        None => Ok(Checkpoint::built_in(network)),
+    }
 }
 
 /// Whom the signer lets be paid: anybody, if nobody is named; and whether its node may ask for high
@@ -487,10 +511,28 @@ mod tests {
         assert_eq!(config.roles, Roles::ALL, "built in");
     }
 
+    /// The header of the first block of all networks but one, at a place that it cannot have.
+    const CHECKPOINT: &str = "2017:0100000000000000000000000000000000000000000000000000000000000000\
+        000000003ba3edfd7a7b12b27ac72c3e67768f617fc81bc3888a51323a9fb8aa4b1e5e4a\
+        008f4d5fae77031e8ad22203";
+
+    #[test]
+    fn a_signer_begins_with_what_is_built_in_or_given() {
+        let of = |words: &[&str]| config(words, "", &[]).expect("it is fine").checkpoint;
+        let built_in = Checkpoint::built_in(Network::Signet);
+        assert_eq!(of(&["--network", "signet"]), built_in);
+        let own = ["--network", "signet", "--signet-challenge", "51"];
+        assert_eq!(of(&own), Checkpoint::genesis(Network::Signet));
+        let genesis = CHECKPOINT.replace("2017:", "0:");
+        let given = of(&["--network", "signet", "--checkpoint", &genesis]);
+        assert_eq!(given, Checkpoint::genesis(Network::Signet));
+        assert_eq!(of(&[]), Checkpoint::genesis(Network::Regtest));
+    }
+
     #[test]
     fn what_is_unknown_or_wrong_is_named() {
         type Row<'a> = (&'a [&'a str], &'a str, &'a [(&'a str, &'a str)], &'a str);
-        let rows: [Row<'_>; 17] = [
+        let rows: [Row<'_>; 19] = [
             (&[], "netwrk = \"signet\"", &[], "did you mean network?"),
             (
                 &[],
@@ -509,6 +551,13 @@ mod tests {
             (&["--bitcoind", "http://127.0.0.1:1"], "", &[], "USER:PASSWORD@"),
             (&["--bitcoind-cookie", "/x"], "", &[], "needs --bitcoind, too"),
             (&["--signet-challenge", "51"], "", &[], "not for regtest"),
+            (&["--checkpoint", "2016:00"], "", &[], "160 characters of hex, not 2"),
+            (
+                &["--network", "signet"],
+                "",
+                &[("LEYDEN_CHECKPOINT", CHECKPOINT)],
+                "inside of a period",
+            ),
             (&[], "", &[("LEYDEN_BIRTHDAY", "soon")], "LEYDEN_BIRTHDAY is a number"),
             (&["--devnet-rpc", "18443"], "", &[], "--devnet-rpc takes an address"),
             (&["--pay-only", "xyz"], "", &[], "--pay-only takes addresses of regtest: 'xyz'"),

@@ -75,6 +75,7 @@ pub fn up(config: &Config, json: bool) -> Result<(), Failure> {
         take_over: config.take_over.clone(),
         seed,
         policy: config.policy.clone(),
+        checkpoint: config.checkpoint,
         chain,
         devnet,
         store_pages_max: None,

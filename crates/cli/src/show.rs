@@ -104,7 +104,8 @@ pub fn chain(status: &api::ChainStatus, as_json: bool) {
     println!("first      {}", block(&status.first));
     println!("tip        {}", block(&status.tip));
     if let Some(signer) = &status.signer {
-        println!("signer     {}", block(&Some(signer.tip.clone())));
+        let age = signer.age_s.map_or(String::new(), |seconds| format!(", {seconds} s old"));
+        println!("signer     {}{age}", block(&Some(signer.tip.clone())));
     }
     println!("watches    {}, {} of them still searched for", status.watches, status.searching);
     for rate in &status.rates {
@@ -123,6 +124,9 @@ pub fn watches(lines: &[api::WatchLine], as_json: bool) {
     }
     for line in lines {
         println!("{}{}", line.what, if line.searching { " (still searching)" } else { "" });
+        if line.left_out > 0 {
+            println!("  {} older ones", line.left_out);
+        }
         line.found.iter().for_each(|found| println!("  {}", place(found)));
     }
 }

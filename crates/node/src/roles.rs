@@ -14,7 +14,7 @@ use bitcoin::Amount;
 use bus::{Grant, Hub, ListenFault, Waker};
 use chain::{FeeTerms, Height};
 use peer::Terms;
-use signer::{NodeIndex, Policy, Seed, Signer};
+use signer::{Checkpoint, NodeIndex, Policy, Seed, Signer};
 use wire::{Network, features::Features, id::ChainHash};
 
 use crate::{
@@ -27,7 +27,7 @@ use crate::{
         sockets::{self, SignerAt, Sockets, TakeOverFault},
         stop::Stop,
         treasury::{Before, Service, TreasuryBell, TreasuryFault},
-        view_file::{self, ViewFileFault},
+        view_file::{ViewFile, ViewFileFault},
     },
     services::{post::Event, treasury},
     store::{Log, Store, StoreFault},
@@ -88,6 +88,8 @@ pub struct Plan {
     pub seed: Option<Seed>,
     /// What the signer agrees to.
     pub policy: Policy,
+    /// Where its own view of the chain begins.
+    pub checkpoint: Checkpoint,
     /// The chain, if the node is here and is to follow one.
     pub chain: Option<ChainPlan>,
     /// The devnet, if it is here.
@@ -177,6 +179,7 @@ impl Plan {
             take_over: None,
             seed: Some(seed),
             policy: Policy::default(),
+            checkpoint: Checkpoint::built_in(network),
             chain: None,
             devnet: None,
             store_pages_max: None,
@@ -311,15 +314,13 @@ impl Running {
         let seed = plan.seed.take().ok_or(RunFault::Plan("the role signer needs the seed"))?;
         let key = seed.node_key(plan.network, NodeIndex::FIRST);
         let signer = Signer::new(key, seed.wallet_key(plan.network));
-        let mut signer = signer.with_policy(plan.policy.clone());
-        if let Some(view) = view_file::read(&plan.dir, plan.network).map_err(RunFault::View)? {
-            signer = signer.with_view(view);
-        }
-        let dir = plan.dir.clone();
+        let (file, view) =
+            ViewFile::open(&plan.dir, plan.network, &plan.checkpoint).map_err(RunFault::View)?;
+        let signer = signer.with_policy(plan.policy.clone()).with_view(view);
         self.wakers.push(hub.waker());
         let stop = self.stop.clone();
         self.spawn("signer", ends, move || {
-            signer_service::run(hub, signer, &dir, &stop)
+            signer_service::run(hub, signer, file, &stop)
                 .map_err(|fault| io_fault("the signer", fault))
         })
     }

@@ -138,6 +138,13 @@ pub enum Refusal {
     Spend(SpendFlaw),
     /// The chain is not as somebody says.
     View(ViewFlaw),
+    /// What is new could not be saved, so it is not known.
+    NotSaved {
+        /// Its bytes.
+        bytes: usize,
+        /// The system's number for why; 0 if it has none.
+        code: i32,
+    },
 }
 
 /// The numbers of the questions on the bus, for permissions: the kinds that the codec writes.
@@ -223,6 +230,9 @@ impl Display for Refusal {
             }
             Refusal::Spend(flaw) => write!(f, "the spend is not signed: {flaw}"),
             Refusal::View(flaw) => write!(f, "not taken in: {flaw}"),
+            Refusal::NotSaved { bytes, code } => {
+                write!(f, "not taken in: {bytes} bytes could not be saved (system error {code})")
+            }
         }
     }
 }

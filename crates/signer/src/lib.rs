@@ -25,11 +25,13 @@
 mod account;
 mod api;
 mod channel;
+mod checkpoint;
 mod codec;
 mod derive;
 mod fault;
 mod file;
 mod handshakes;
+mod journal;
 mod message;
 mod policy;
 mod secret;
@@ -46,6 +48,7 @@ pub use channel::{
     ChannelAsk, ChannelChange, ChannelKeys, ChannelOp, ChannelRefusal, Channels, DELAY_MAX,
     DUST_SAT_MAX, DUST_SAT_MIN, Decided, PAYMENT_KEYS, PEER_DELAY_MIN, SetUp, ShownKeys,
 };
+pub use checkpoint::{Checkpoint, CheckpointFault};
 pub use codec::{ANSWER_BYTES_MAX, ASK_BYTES_MAX, CODEC_VERSION, Frame, Malformed, RecordFlaw};
 pub use derive::{NODE_INDEX_MAX, NodeIndex, NodeKey, PURPOSE};
 pub use fault::{
@@ -56,6 +59,7 @@ pub use file::{
     NONCE_BYTES, PASSES_MAX, PASSES_MIN, PASSPHRASE_BYTES_MAX, Passphrase, SALT_BYTES, SealedSeed,
 };
 pub use handshakes::{HANDSHAKE_MS_MAX, HANDSHAKES_MAX, LinkId};
+pub use journal::{Restored, VIEW_VERSION, ViewFault};
 pub use message::{MESSAGE_BYTES_MAX, MessageSignature, SIGNATURE_BYTES, SIGNATURE_CHARS};
 pub use policy::{
     CONSOLIDATION_FLOOR_SAT, CONSOLIDATION_PERCENT_MAX, Destinations, FEE_FLOOR_SAT,
@@ -69,6 +73,6 @@ pub use spend::{
     UnsignedFault,
 };
 pub use view::{
-    Proven, VIEW_BLOCKS_MAX, VIEW_HEADERS_MAX, VIEW_PROVEN_MAX, VIEW_VERSION, View, ViewFault,
-    ViewFlaw, ViewStatus,
+    AHEAD_SECONDS_MAX, Proven, Seconds, UnixTime, VIEW_BLOCKS_MAX, VIEW_HEADERS_MAX,
+    VIEW_PROVEN_MAX, View, ViewChange, ViewFlaw, ViewStatus,
 };

@@ -12,7 +12,7 @@ use crate::derive::NodeKey;
 use crate::handshakes::{Handshakes, LinkId};
 use crate::message::MESSAGE_BYTES_MAX;
 use crate::policy::Policy;
-use crate::view::View;
+use crate::view::{UnixTime, View, ViewChange};
 
 assert_not_impl_any!(Signer: Clone, Copy, Debug, Display);
 
@@ -26,6 +26,7 @@ pub struct Signer {
     view: View,
     handshakes: Handshakes,
     now: Tick,
+    time: Option<UnixTime>,
 }
 
 impl Signer {
@@ -33,7 +34,8 @@ impl Signer {
     /// more.
     pub fn new(key: NodeKey, wallet: WalletKey) -> Signer {
         let (policy, view) = (Policy::default(), View::genesis(wallet.network()));
-        Signer { key, wallet, policy, view, handshakes: Handshakes::default(), now: Tick(0) }
+        let (handshakes, now) = (Handshakes::default(), Tick(0));
+        Signer { key, wallet, policy, view, handshakes, now, time: None }
     }
 
     /// The same signer, with rules of its owner's.
@@ -46,9 +48,32 @@ impl Signer {
         Signer { view, ..self }
     }
 
-    /// What it has seen of the chain. It is saved before an answer about it is given.
+    /// What it has seen of the chain.
     pub fn view(&self) -> &View {
         &self.view
+    }
+
+    /// What a clock shows. Headers are compared with it, and with nothing as long as it is not
+    /// told.
+    pub const fn tell_time(&mut self, time: UnixTime) {
+        self.time = Some(time);
+    }
+
+    /// What would be new after the answer to this question: the shell saves it first, and only then
+    /// asks. If it cannot, it answers [`Refusal::NotSaved`] by itself.
+    pub fn unsaved(&self, ask: &Ask) -> Option<ViewChange> {
+        let change = match ask {
+            Ask::ViewHeaders { headers } => self.view.judge(headers, self.time).ok()?,
+            Ask::ViewProof { block, proof } => self.view.judge_proof(*block, proof).ok()?,
+            Ask::NodeId
+            | Ask::Handshake { .. }
+            | Ask::Forget { .. }
+            | Ask::SignMessage { .. }
+            | Ask::WalletAccount
+            | Ask::SignSpend { .. }
+            | Ask::ViewStatus => return None,
+        };
+        Some(change).filter(|change| !change.is_nothing())
     }
 
     /// The node's id.
@@ -91,15 +116,15 @@ impl Signer {
                 Ok(_) => Answer::SpendSigned { signatures: self.wallet.sign(&spend) },
                 Err(flaw) => Answer::Refused(Refusal::Spend(flaw)),
             },
-            Ask::ViewHeaders { headers } => match self.view.take(&headers, self.now) {
-                Ok(()) => Answer::View { status: self.view.status(self.now) },
+            Ask::ViewHeaders { headers } => match self.view.take(&headers, self.now, self.time) {
+                Ok(()) => Answer::View { status: self.view.status(self.now, self.time) },
                 Err(flaw) => Answer::Refused(Refusal::View(flaw)),
             },
             Ask::ViewProof { block, proof } => match self.view.prove(block, &proof) {
                 Ok(proven) => Answer::Proven { proven },
                 Err(flaw) => Answer::Refused(Refusal::View(flaw)),
             },
-            Ask::ViewStatus => Answer::View { status: self.view.status(self.now) },
+            Ask::ViewStatus => Answer::View { status: self.view.status(self.now, self.time) },
         }
     }
 

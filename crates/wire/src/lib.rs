@@ -34,6 +34,7 @@ pub mod list;
 mod message;
 mod planted;
 pub mod reader;
+pub mod saved;
 mod table;
 pub mod tick;
 pub mod tlv;

@@ -157,6 +157,7 @@ fn play(role: &str) -> Result<(), RunFault> {
         take_over,
         seed: is_signer.then(|| seed(byte)),
         policy: signer::Policy::default(),
+        checkpoint: signer::Checkpoint::built_in(Network::Regtest),
         chain: None,
         devnet: None,
         store_pages_max: None,

@@ -111,6 +111,9 @@ fn money() -> io::Result<()> {
     }
     let view = View::genesis(Network::Regtest);
     keep("signer_view", "genesis", &view.encode())?;
+    let proof = Proof::of(&genesis, 0).expect("every block has a coinbase");
+    let proven = view.judge_proof(genesis.block_hash(), &proof).expect("it is the first block");
+    keep("signer_view", "proven", &[view.encode(), proven.encode()].concat())?;
     keep("signer_ask", "sign-spend", &draft.ask().encode())?;
     keep(
         "signer_ask",
@@ -120,7 +123,7 @@ fn money() -> io::Result<()> {
     let proof = Box::new(Proof::of(&genesis, 0).expect("every block has a coinbase"));
     let ask = Ask::ViewProof { block: genesis.block_hash(), proof };
     keep("signer_ask", "view-proof", &ask.encode())?;
-    let status = view.status(Tick(0));
+    let status = view.status(Tick(0), None);
     keep("signer_answer", "view", Answer::View { status }.encode().bytes())?;
     keep("signer_answer", "account", Answer::WalletAccount { account }.encode().bytes())?;
     let flaw = SpendFlaw::Twice { outpoint: free.outpoint };

@@ -84,7 +84,10 @@ pub enum PublishEvent {
         transaction: Txid,
     },
     /// All of it, or what has replaced it, is buried too deep to come back. It is forgotten.
-    Deep,
+    Deep {
+        /// The last of its transactions.
+        transaction: Txid,
+    },
 }
 
 /// What the publisher wants of the chain, as [`PUBLISHER`].

@@ -1,8 +1,5 @@
 //! What a publisher saves. Its state is the sum of its changes; so is a snapshot.
 //!
-//! A change is a TLV stream of one record. An unknown odd record is one that may be passed over; an
-//! unknown even one stops the start, for without it the rest would mean something else.
-//!
 //! | record | name | value |
 //! |---|---|---|
 //! | 2 | published | key, from (4), cursor (36), transactions: length (BigSize) and bytes each |
@@ -16,10 +13,15 @@
 //! A key is user (4) and id (8); a block height (4) and hash (32); a spend key, transaction (1),
 //! input (4) and spender (32).
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use bitcoin::{BlockHash, OutPoint, Transaction, Txid, consensus, hashes::Hash as _};
-use wire::{bigsize, fault::Broke, reader::Reader, tlv::Records};
+use wire::{
+    bigsize,
+    fault::Broke,
+    reader::Reader,
+    saved::{self, ChangeFault},
+};
 
 use super::{
     api::{Key, PublicationId},
@@ -133,25 +135,6 @@ pub struct PublishState {
     /// All that is published.
     pub publications: BTreeMap<Key, Publication>,
     seqs: u64,
-}
-
-/// Why stored bytes are no change.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ChangeFault {
-    /// A newer version wrote what must not be passed over.
-    Newer {
-        /// The record.
-        record: u64,
-    },
-    /// The bytes are damaged.
-    Damaged(Broke),
-    /// A transaction that is none.
-    Transaction {
-        /// How many bytes it has.
-        bytes: usize,
-    },
-    /// Transactions that nobody could have published.
-    Package(PackageFault),
 }
 
 impl Publication {
@@ -296,23 +279,16 @@ impl PublishState {
         changes
     }
 
-    /// A snapshot: each change with its length in front.
+    /// A snapshot.
     pub fn encode(&self) -> Vec<u8> {
-        let mut to = Vec::new();
-        for change in self.changes() {
-            let bytes = change.encode();
-            bigsize::write(bytes.len() as u64, &mut to);
-            to.extend_from_slice(&bytes);
-        }
-        to
+        saved::join(self.changes().iter().map(PublishChange::encode))
     }
 
     /// Reads what [`PublishState::encode`] wrote.
     pub fn decode(bytes: &[u8]) -> Result<Self, ChangeFault> {
         let mut state = Self::default();
-        let mut from = Reader::new(bytes);
-        while !from.is_empty() {
-            if let Some(change) = PublishChange::decode(sized(&mut from)?)? {
+        for change in saved::split(bytes)? {
+            if let Some(change) = PublishChange::decode(change)? {
                 state.evolve(&change);
             }
         }
@@ -366,34 +342,23 @@ impl PublishChange {
                 14
             }
         };
-        let mut to = Vec::with_capacity(value.len() + 4);
-        bigsize::write(record, &mut to);
-        bigsize::write(value.len() as u64, &mut to);
-        to.extend_from_slice(&value);
-        to
+        saved::write(record, &value)
     }
 
     /// Reads a saved change; nothing if it is one of a newer version that may be passed over.
     pub fn decode(bytes: &[u8]) -> Result<Option<Self>, ChangeFault> {
-        let mut records = Records::new(Reader::new(bytes));
-        let mut change = None;
-        while let Some(record) = records.next_record()? {
-            let mut from = Reader::new(record.value);
-            let read = match record.number {
-                2 => read_published(&mut from)?,
-                4 => Self::Forgotten { key: read_key(&mut from)? },
-                6 => Self::Searched { key: read_key(&mut from)? },
-                8 => Self::Connected { block: block(&mut from)?, spends: read_spends(&mut from)? },
-                10 => Self::Found { block: block(&mut from)?, spends: read_spends(&mut from)? },
-                12 => Self::Disconnected { cursor: block(&mut from)? },
-                14 => Self::Taken { key: read_key(&mut from)? },
-                record if record % 2 == 0 => return Err(ChangeFault::Newer { record }),
-                _ => continue,
-            };
-            from.end()?;
-            change = Some(read);
-        }
-        Ok(change)
+        saved::read(bytes, |record, from| {
+            Ok(Some(match record {
+                2 => read_published(from)?,
+                4 => Self::Forgotten { key: read_key(from)? },
+                6 => Self::Searched { key: read_key(from)? },
+                8 => Self::Connected { block: block(from)?, spends: read_spends(from)? },
+                10 => Self::Found { block: block(from)?, spends: read_spends(from)? },
+                12 => Self::Disconnected { cursor: block(from)? },
+                14 => Self::Taken { key: read_key(from)? },
+                _ => return Ok(None),
+            }))
+        })
     }
 }
 
@@ -423,10 +388,16 @@ fn read_published(from: &mut Reader<'_>) -> Result<PublishChange, ChangeFault> {
     while !from.is_empty() {
         let bytes = sized(from)?;
         let read: Result<Transaction, _> = consensus::deserialize(bytes);
-        let read = read.map_err(|_| ChangeFault::Transaction { bytes: bytes.len() })?;
+        let got = || format!("{} bytes", bytes.len());
+        let none = |_| ChangeFault::Meaningless { what: "transaction", got: got() };
+        let read = read.map_err(none)?;
         transactions.push(Arc::new(read));
     }
-    let package = Package::new(transactions).map_err(ChangeFault::Package)?;
+    let none = |fault: PackageFault| ChangeFault::Meaningless {
+        what: "publication",
+        got: fault.to_string(),
+    };
+    let package = Package::new(transactions).map_err(none)?;
     Ok(PublishChange::Published { key, from: height, cursor, package })
 }
 
@@ -457,24 +428,3 @@ fn sized<'a>(from: &mut Reader<'a>) -> Result<&'a [u8], Broke> {
     let len = bigsize::read(from)?;
     from.take(usize::try_from(len).unwrap_or(usize::MAX))
 }
-
-impl From<Broke> for ChangeFault {
-    fn from(broke: Broke) -> Self {
-        Self::Damaged(broke)
-    }
-}
-
-impl fmt::Display for ChangeFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Newer { record } => {
-                write!(f, "record {record} was saved by a newer version of leyden; use that one")
-            }
-            Self::Damaged(broke) => write!(f, "a saved change is damaged: {broke}"),
-            Self::Transaction { bytes } => write!(f, "{bytes} saved bytes are no transaction"),
-            Self::Package(fault) => write!(f, "a saved publication is none: {fault}"),
-        }
-    }
-}
-
-impl std::error::Error for ChangeFault {}

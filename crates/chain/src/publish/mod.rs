@@ -15,7 +15,7 @@ pub use api::{
     Attempt, Key, PUBLISHER, PublicationId, PublishAnswer, PublishEvent, PublishFault, Unasked,
     Wanted, WatchAsk,
 };
-pub use change::{ChangeFault, Publication, PublishChange, PublishState, Spend, Standing};
+pub use change::{Publication, PublishChange, PublishState, Spend, Standing};
 pub use package::{PACKAGE_TRANSACTIONS_MAX, PACKAGE_WEIGHT_MAX, Package, PackageFault};
 pub use reason::{Cure, REASON_CHARS_MAX, Reason, Text, TooLittle};
 
@@ -32,8 +32,8 @@ pub const PUBLICATIONS_MAX: usize = 20_000;
 pub const PUBLICATION_INPUTS_MAX: usize = 200_000;
 /// What they weigh.
 pub const PUBLICATIONS_WU_MAX: u64 = 400_000_000;
-/// Under so many blocks nothing comes back: the chain follows no deeper reorg.
-pub const DEEP_BLOCKS: u32 = REORG_BLOCKS_MAX;
+/// What is in the lowest of so many blocks stays: a reorg may take all that are above it, no more.
+pub const DEEP_BLOCKS: u32 = REORG_BLOCKS_MAX + 1;
 /// Questions that are open at once.
 pub const ATTEMPTS_MAX: usize = 16;
 /// A question that is open for longer is asked again.
@@ -440,7 +440,10 @@ impl Publisher {
         for key in deep {
             let is_searched = self.lives.get(&key).is_some_and(|life| life.unsearched.is_empty());
             if is_searched {
-                self.events.push_back((key, PublishEvent::Deep));
+                let last = self.state.publications.get(&key).and_then(|it| it.txids.last());
+                if let Some(transaction) = last.copied() {
+                    self.events.push_back((key, PublishEvent::Deep { transaction }));
+                }
                 self.remove(key, now);
             }
         }

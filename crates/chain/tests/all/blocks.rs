@@ -49,7 +49,8 @@ pub fn mine(parent: BlockHash, salt: u64, transactions: Vec<Transaction>) -> Blo
         version: block::Version::TWO,
         prev_blockhash: parent,
         merkle_root: TxMerkleNode::all_zeros(),
-        time: 0,
+        // Behind that of the first block of all.
+        time: 1_300_000_000_u32.wrapping_add(salt as u32),
         bits: CompactTarget::from_consensus(EASY),
         nonce: 0,
     };

@@ -4,6 +4,7 @@ mod blocks;
 mod fees;
 mod headers;
 mod model;
+mod periods;
 #[cfg(feature = "planted")]
 mod planted;
 #[cfg(feature = "planted")]

@@ -106,6 +106,15 @@ impl Heard {
         }
     }
 
+    fn watch_again(&mut self, watch: &Watch, again: &std::ops::Range<u32>) {
+        if let Some((from, searched)) = self.watched.get_mut(watch) {
+            (*from, *searched) = (Height(from.0.min(again.start)), false);
+        }
+        if let Some(places) = self.found.get_mut(watch) {
+            places.retain(|(height, ..)| !again.contains(height));
+        }
+    }
+
     fn keep(&mut self, block: BlockRef, found: &[Found]) {
         for Found { watch, position, part, .. } in found {
             let place = (block.height.0, block.hash, *position, *part);
@@ -122,6 +131,8 @@ enum Saved {
     Watched(User, Watch, Height),
     /// It will be searched for again.
     Forgot(User, Watch),
+    /// Watched from further back, where what is in these blocks is found once more.
+    Again(User, Watch, std::ops::Range<u32>),
 }
 
 struct World {
@@ -130,6 +141,8 @@ struct World {
     heard: BTreeMap<User, Heard>,
     log: Vec<Saved>,
     open: Vec<Ask>,
+    /// From where the chain that is there now has everything of a watch.
+    begun: BTreeMap<(User, Watch), u32>,
 }
 
 const USERS: [User; 3] = [User(1), User(2), User(3)];
@@ -147,7 +160,8 @@ impl World {
         for (user, heard) in &heard {
             assert_eq!(chain.attach(*user, Some(heard.cursor)), Ok(heard.cursor));
         }
-        Self { source: Source::new(), chain, heard, log: Vec::new(), open: Vec::new() }
+        let (log, open, begun) = (Vec::new(), Vec::new(), BTreeMap::new());
+        Self { source: Source::new(), chain, heard, log, open, begun }
     }
 
     /// What the chain has done is saved, then heard.
@@ -192,22 +206,58 @@ impl World {
     }
 
     fn watch(&mut self, dice: &mut Dice) {
-        let (user, number) = (USERS[dice.below(USERS.len())], dice.below(THINGS) as u64);
-        let watch = match dice.one_in(2) {
+        let (mut user, number) = (USERS[dice.below(USERS.len())], dice.below(THINGS) as u64);
+        let mut watch = match dice.one_in(2) {
             true => Watch::Spend(outpoint(number)),
             false => Watch::Pay(script(number)),
         };
-        let heard = self.heard.get_mut(&user).expect("it is attached");
-        if heard.watched.contains_key(&watch) {
-            return;
+        // Often one that is still searched for.
+        if dice.one_in(3)
+            && let Some((whose, searching)) = self.searching(dice)
+        {
+            (user, watch) = (whose, searching);
         }
+        let heard = self.heard.get_mut(&user).expect("it is attached");
         let from = Height(1 + dice.below(heard.cursor.height.0 as usize + 2) as u32);
+        if heard.watched.contains_key(&watch) {
+            return self.watch_again(user, watch, from);
+        }
         heard.watched.insert(watch.clone(), (from, false));
+        self.begin(user, &watch, from);
         self.chain.watch(user, watch.clone(), from).expect("room");
         if dice.one_in(4) {
             self.chain.watch(user, watch.clone(), from).expect("again changes nothing");
         }
         self.log.push(Saved::Watched(user, watch, from));
+    }
+
+    fn searching(&self, dice: &mut Dice) -> Option<(User, Watch)> {
+        let searching = self.heard.iter().flat_map(|(user, heard)| {
+            let unsearched = heard.watched.iter().filter(|(_, (_, searched))| !searched);
+            unsearched.map(|(watch, _)| (*user, watch.clone()))
+        });
+        let searching: Vec<_> = searching.collect();
+        searching.get(dice.below(searching.len().max(1))).cloned()
+    }
+
+    fn begin(&mut self, user: User, watch: &Watch, from: Height) {
+        let next = self.heard[&user].cursor.height.0 + 1;
+        let begun = self.begun.entry((user, watch.clone())).or_insert(next);
+        *begun = from.0.min(next).min(*begun);
+    }
+
+    /// From further back, or not.
+    fn watch_again(&mut self, user: User, watch: Watch, from: Height) {
+        let begun = self.begun[&(user, watch.clone())];
+        let heard = self.heard.get_mut(&user).expect("it is attached");
+        if from.0 < begun {
+            // A chain before this one may have found some of it.
+            let again = Saved::Again(user, watch.clone(), from.0..begun);
+            heard.watch_again(&watch, &(from.0..begun));
+            self.log.push(again);
+        }
+        self.begin(user, &watch, from);
+        self.chain.watch(user, watch, from).expect("room");
     }
 
     /// It is not watched any more, or from further back.
@@ -221,6 +271,8 @@ impl World {
         self.log.push(Saved::Forgot(user, watch.clone()));
         let from = Height(1 + dice.below(heard.cursor.height.0 as usize + 2) as u32);
         heard.watched.insert(watch.clone(), (from, false));
+        self.begun.remove(&(user, watch.clone()));
+        self.begin(user, &watch, from);
         self.chain.watch(user, watch.clone(), from).expect("room");
         self.log.push(Saved::Watched(user, watch, from));
     }
@@ -244,6 +296,9 @@ impl World {
                         .entry(watch.clone())
                         .and_modify(|(_, searched)| *searched = false);
                 }
+                Saved::Again(user, watch, again) => {
+                    heard.get_mut(user).expect("one of ours").watch_again(watch, again);
+                }
                 Saved::Watched(user, watch, from) => {
                     let heard = heard.get_mut(user).expect("one of ours");
                     heard.watched.insert(watch.clone(), (*from, false));
@@ -254,11 +309,12 @@ impl World {
         assert_eq!(snapshot.tip(), headers.tip());
         self.chain = Chain::new(if dice.one_in(2) { headers } else { snapshot });
         self.open.clear();
+        self.begun.clear();
         self.heard = heard;
         for (&user, heard) in &mut self.heard {
             let at = self.chain.attach(user, Some(heard.cursor));
             let next = Height(heard.cursor.height.0 + 1);
-            assert!(at.is_ok(), "it stopped at one of ours: {at:?}");
+            let at = at.expect("it stopped at one of ours");
             // What was not searched to the end is searched again, and found again.
             for (watch, (from, searched)) in &heard.watched {
                 if !*searched {
@@ -266,6 +322,8 @@ impl World {
                     self.log.push(Saved::Forgot(user, watch.clone()));
                 }
                 let begin = if *searched { next } else { *from };
+                // Of what is gone meanwhile it has not heard yet.
+                self.begun.insert((user, watch.clone()), begin.0.min(at.height.0 + 1));
                 self.chain.watch(user, watch.clone(), begin).expect("room");
             }
         }

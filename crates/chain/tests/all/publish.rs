@@ -6,8 +6,8 @@ use bitcoin::{BlockHash, Transaction, hashes::Hash as _};
 use chain::{
     ATTEMPT_MS_MAX, Ask, Attempt, BlockRef, Cure, Event, Found, FoundIn, Height, Key, PUBLISHER,
     Package, PackageFault, PublicationId, PublishAnswer, PublishChange, PublishEvent, PublishFault,
-    PublishState, Publisher, REBROADCAST_MS, REBROADCAST_MS_MAX, RETRY_MS, RETRY_MS_MAX, Reason,
-    User, Wanted, Watch, WatchAsk,
+    PublishState, Publisher, REBROADCAST_MS, REBROADCAST_MS_MAX, REORG_BLOCKS_MAX, RETRY_MS,
+    RETRY_MS_MAX, Reason, User, Wanted, Watch, WatchAsk,
 };
 use wire::tick::{Millis, Tick};
 
@@ -192,7 +192,7 @@ fn from_the_first_try_to_the_deep() {
         assert_eq!(story.told(), []);
         story.mine(&[]);
     }
-    assert_eq!(story.told(), [(1, PublishEvent::Deep)]);
+    assert_eq!(story.told(), [(1, PublishEvent::Deep { transaction: txid })]);
     assert!(story.log.len() > before && story.publisher.state().publications.is_empty());
     let unwatched = std::iter::from_fn(|| story.publisher.watch());
     let unwatched = unwatched.filter(|it| matches!(it, WatchAsk::Unwatch { .. }));
@@ -348,7 +348,7 @@ fn of_a_package_only_what_is_missing_is_published() {
     for _ in 1..DEEP {
         story.mine(&[]);
     }
-    assert_eq!(story.told(), [(1, PublishEvent::Deep)]);
+    assert_eq!(story.told(), [(1, PublishEvent::Deep { transaction })]);
 }
 
 #[test]
@@ -422,7 +422,7 @@ fn saved_bytes_are_read_or_refused() {
     }
     assert_eq!(PublishChange::decode(&[15, 1, 9]), Ok(None), "odd ones may be passed over");
     let newer = PublishChange::decode(&[16, 1, 9]);
-    assert_eq!(newer, Err(chain::ChangeFault::Newer { record: 16 }));
+    assert_eq!(newer, Err(wire::saved::ChangeFault::Newer { record: 16 }));
     assert_eq!(PUBLISHER, User(u32::MAX));
     let reason = Reason::NotFinal;
     assert_eq!(reason.cure(), Cure::Wait);
@@ -478,4 +478,31 @@ fn it_is_known_whether_somebody_may_have_it() {
     both.publisher.handle_source_lost(both.now);
     both.answer(&refused);
     assert!(is_out(&both));
+}
+
+/// A chain replaces at most so many blocks: what has one more confirmation stays.
+#[test]
+fn deep_is_deeper_than_any_reorg() {
+    let mut publisher = Publisher::new(PublishState::default(), block(100, 0), Tick(0));
+    let transaction = spends(&[1], 1);
+    let wanted = Wanted { key: key(1), package: single(&transaction), from: Height(101) };
+    publisher.publish(wanted, Tick(0)).expect("room");
+    let mut deep_after = None;
+    for height in 101..=101 + REORG_BLOCKS_MAX {
+        let watch = Watch::Spend(transaction.input[0].previous_output);
+        let found = (height == 101).then(|| Found {
+            watch: watch.clone(),
+            transaction: Arc::clone(&transaction),
+            position: 1,
+            part: FoundIn::Input(0),
+        });
+        let found = found.into_iter().collect();
+        publisher.handle_event(&Event::Connected { block: block(height, 0), found }, Tick(0));
+        publisher.handle_event(&Event::Searched { watch }, Tick(0));
+        let is_deep = |(_, event): (Key, PublishEvent)| matches!(event, PublishEvent::Deep { .. });
+        if std::iter::from_fn(|| publisher.event()).any(is_deep) {
+            deep_after = Some(height - 100);
+        }
+    }
+    assert_eq!(deep_after, Some(REORG_BLOCKS_MAX + 1), "confirmations");
 }

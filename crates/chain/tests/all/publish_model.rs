@@ -310,7 +310,8 @@ impl World {
                 let replaced = |it: &Standing| matches!(it, Standing::Replaced { .. });
                 is(transaction, replaced, Standing::Pending);
             }
-            PublishEvent::Deep => {
+            PublishEvent::Deep { transaction } => {
+                assert!(mine.heard.contains_key(&transaction), "{key} is not of {transaction}");
                 let settled = mine.heard.values().all(|it| *it != Standing::Pending);
                 assert!(settled, "{key} is deep: {:?}", mine.heard);
                 mine.is_deep = true;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bitcoin::{Block, Network};
-use chain::{Ask, BlockRef, Chain, Event, Headers, Height, User, Watch};
+use chain::{Ask, BlockRef, Chain, Event, Fault, Headers, Height, User, Watch};
 
 use crate::blocks::{genesis, mine, outpoint, pays, script};
 
@@ -284,4 +284,82 @@ fn a_block_that_is_missing_holds_up_only_who_needs_it() {
     past.answer(usize::MAX);
     assert_eq!(heard(&past, 1), Some(600));
     assert_eq!(missing(&past), Vec::<u32>::new());
+}
+
+/// From further back: what is before is searched, and nothing twice.
+#[test]
+fn to_watch_again_from_further_back_searches_what_is_before() {
+    let mut past = Past::new(100);
+    past.attach(1, 100);
+    let script = Watch::Pay(script(20));
+    let watch = |past: &mut Past, from: u32| {
+        assert_eq!(past.chain.watch(User(1), script.clone(), Height(from)), Ok(()));
+    };
+    watch(&mut past, 50);
+    past.answer(usize::MAX);
+    assert_eq!((past.searched().len(), past.found().len(), past.asked()), (1, 0, 51));
+    watch(&mut past, 10);
+    past.answer(usize::MAX);
+    assert_eq!((past.searched().len(), past.found()), (2, BTreeSet::from([(1, 20)])));
+    assert_eq!(past.asked(), 91, "no block twice");
+    // From where it is searched already: that is said at once.
+    watch(&mut past, 30);
+    past.answer(usize::MAX);
+    assert_eq!((past.searched().len(), past.found().len(), past.asked()), (3, 1, 91));
+    assert_eq!(past.chain.watches(User(1)), 1);
+}
+
+#[test]
+fn a_search_that_is_under_way_is_made_longer() {
+    let mut past = Past::new(100);
+    past.attach(1, 100);
+    let watch = |past: &mut Past, from: u32| {
+        let script = Watch::Pay(script(20));
+        assert_eq!(past.chain.watch(User(1), script, Height(from)), Ok(()));
+    };
+    watch(&mut past, 50);
+    past.answer(10);
+    for from in [40, 15, 10] {
+        watch(&mut past, from);
+        past.answer(7);
+    }
+    assert_eq!(past.searched(), []);
+    past.answer(usize::MAX);
+    assert_eq!((past.searched().len(), past.found()), (1, BTreeSet::from([(1, 20)])));
+    // Some were on their way when the next sweep began.
+    assert!((91..100).contains(&past.asked()), "{}", past.asked());
+}
+
+/// The sweep is still below it: what is before is put in front of it, and it is not cut.
+#[test]
+fn a_search_that_has_not_begun_is_made_longer() {
+    let mut past = Past::new(100);
+    past.attach(1, 100);
+    past.watch(1, 12, 10);
+    let watch = |past: &mut Past, number: u64, from: u32| {
+        let script = Watch::Pay(script(number));
+        assert_eq!(past.chain.watch(User(1), script, Height(from)), Ok(()));
+    };
+    watch(&mut past, 60, 50);
+    watch(&mut past, 30, 50);
+    past.answer(3);
+    watch(&mut past, 60, 25);
+    watch(&mut past, 30, 25);
+    past.answer(usize::MAX);
+    assert_eq!(past.searched().len(), 3);
+    assert_eq!(past.found(), BTreeSet::from([(1, 12), (1, 30), (1, 60)]));
+    assert_eq!(past.asked(), 91, "one sweep");
+}
+
+#[test]
+fn no_longer_script_is_watched_than_can_be_spent() {
+    let mut past = Past::new(1);
+    past.attach(1, 1);
+    let mut watch = |bytes: usize| {
+        let script = bitcoin::ScriptBuf::from_bytes(vec![0; bytes]);
+        past.chain.watch(User(1), Watch::Pay(script), Height(2))
+    };
+    assert_eq!(watch(10_000), Ok(()));
+    assert_eq!(watch(10_001), Err(Fault::ScriptTooLong { got: 10_001, max: 10_000 }));
+    assert_eq!(past.chain.watches(User(1)), 1);
 }

@@ -62,6 +62,8 @@ pub struct SignersView {
     pub tip: Block,
     /// When that says that it was made, in seconds since 1970.
     pub tip_time: u32,
+    /// How old that makes it by the signer's clock, in seconds; nothing if the signer has none.
+    pub age_s: Option<u32>,
     /// How long ago it came, in milliseconds; nothing if that was before the signer started.
     pub received_ms: Option<u64>,
 }
@@ -98,6 +100,8 @@ pub struct WatchLine {
     pub searching: bool,
     /// What was found, the oldest first.
     pub found: Vec<Found>,
+    /// How many more were found, and are not kept: the oldest.
+    pub left_out: u64,
 }
 
 /// Something that was found in a block.

@@ -2,6 +2,7 @@
 
 use noise::EphemeralKey;
 use rustix::time::{ClockId, clock_gettime};
+use signer::UnixTime;
 use wire::{dice::Dice, tick::Tick};
 
 /// Milliseconds since the machine started: the same for every process on it, and never back.
@@ -10,9 +11,10 @@ pub fn now() -> Tick {
     Tick(time.tv_sec as u64 * 1_000 + time.tv_nsec as u64 / 1_000_000)
 }
 
-/// Seconds since 1970, by the clock on the wall. Somebody may have set it wrong.
-pub fn wall() -> u32 {
-    u32::try_from(clock_gettime(ClockId::Realtime).tv_sec).unwrap_or(u32::MAX)
+/// What people's clocks show.
+pub fn unix_time() -> UnixTime {
+    let seconds = clock_gettime(ClockId::Realtime).tv_sec;
+    UnixTime(u32::try_from(seconds.max(0)).unwrap_or(u32::MAX))
 }
 
 /// A key for one handshake.

@@ -1,12 +1,12 @@
 //! The signer as a service: it answers questions, and has no socket but its links.
 
-use std::{io, path::Path, time::Duration};
+use std::{io, time::Duration};
 
 use bus::{Grant, Hub, Input, Kind, LinkId};
-use signer::{Ask, Signer, topic};
+use signer::{Answer, Ask, Refusal, Signer, topic};
 use tracing::{info, warn};
 
-use super::{clock, stop::Stop, view_file};
+use super::{clock, stop::Stop, view_file::ViewFile};
 
 /// What the holder of the sockets may ask: the steps of handshakes.
 pub fn for_sockets() -> Grant {
@@ -21,8 +21,8 @@ pub fn for_node() -> Grant {
     grant.and(topic::WALLET_ACCOUNT..=topic::SIGN_SPEND).and(topic::VIEW)
 }
 
-/// Answers until it is told to stop. What it knows of the chain is kept in `dir`.
-pub fn run(mut hub: Hub, mut signer: Signer, dir: &Path, stop: &Stop) -> io::Result<()> {
+/// Answers until it is told to stop. What it learns of the chain is in `file` before it says so.
+pub fn run(mut hub: Hub, mut signer: Signer, mut file: ViewFile, stop: &Stop) -> io::Result<()> {
     let mut inputs = Vec::new();
     while !stop.is_set() {
         let now = clock::now();
@@ -32,9 +32,7 @@ pub fn run(mut hub: Hub, mut signer: Signer, dir: &Path, stop: &Stop) -> io::Res
         for input in inputs.drain(..) {
             match input {
                 Input::Frame { link, frame } if frame.kind == Kind::Ask => {
-                    if answer(&mut hub, &mut signer, link, frame) {
-                        view_file::write(dir, signer.view())?;
-                    }
+                    answer(&mut hub, &mut signer, &mut file, link, frame);
                 }
                 Input::LinkUp { link, name, .. } => info!(link = link.0, name, "link up"),
                 Input::LinkDown { link, broken, .. } => {
@@ -56,29 +54,45 @@ pub fn run(mut hub: Hub, mut signer: Signer, dir: &Path, stop: &Stop) -> io::Res
     Ok(())
 }
 
-/// Whether its view of the chain may be another one now.
-fn answer(hub: &mut Hub, signer: &mut Signer, link: LinkId, frame: bus::Frame) -> bool {
+fn answer(
+    hub: &mut Hub,
+    signer: &mut Signer,
+    file: &mut ViewFile,
+    link: LinkId,
+    frame: bus::Frame,
+) {
     let ask = match Ask::decode(&frame.payload) {
         // The permission was looked up by the frame's topic, so it must be the question's.
         Ok(ask) if ask.topic() == frame.topic => ask,
         Ok(ask) => {
             warn!(link = link.0, topic = frame.topic, ask = ask.name(), "a question in disguise");
-            hub.close(link);
-            return false;
+            return hub.close(link);
         }
         Err(malformed) => {
             warn!(link = link.0, %malformed, "not a question");
-            hub.close(link);
-            return false;
+            return hub.close(link);
         }
     };
-    let of = signer::LinkId(link.0);
-    let told = matches!(ask, Ask::ViewHeaders { .. } | Ask::ViewProof { .. });
-    let answer = signer.answer(of, ask, clock::now(), clock::ephemeral);
-    let taken = told && !matches!(answer, signer::Answer::Refused(_));
-    let answer = answer.encode();
+    let answer = saved_answer(signer, file, signer::LinkId(link.0), ask).encode();
     if let Err(fault) = hub.answer(link, frame.id, frame.topic, answer.bytes()) {
         warn!(link = link.0, %fault, "no answer");
     }
-    taken
+}
+
+/// The answer to a question, once all that it says is on the disk.
+pub fn saved_answer(
+    signer: &mut Signer,
+    file: &mut ViewFile,
+    link: signer::LinkId,
+    ask: Ask,
+) -> Answer {
+    signer.tell_time(clock::unix_time());
+    if let Some(change) = signer.unsaved(&ask)
+        && let Err(fault) = file.save(signer.view(), &change)
+    {
+        warn!(%fault, "the signer cannot save what it learns of the chain");
+        let (bytes, code) = (change.encode().len(), fault.raw_os_error().unwrap_or(0));
+        return Answer::Refused(Refusal::NotSaved { bytes, code });
+    }
+    signer.answer(link, ask, clock::now(), clock::ephemeral)
 }

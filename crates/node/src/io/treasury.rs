@@ -25,7 +25,7 @@ use crate::{
             SavedWallet, SignId, State, Step, Terms, Treasury,
         },
     },
-    store::{Core, Log, LogFault, Restored, Store, StoreFault, WRITE_BYTES_MAX, Write},
+    store::{Core, Log, LogFault, Restored, SNAPSHOT_BYTES_MAX, Store, StoreFault, Write},
 };
 
 /// Whose changes ours are.
@@ -51,8 +51,6 @@ pub enum TreasuryFault {
     Store(Arc<StoreFault>),
     /// What it holds cannot be read.
     Saved(ChangeFault),
-    /// Nor can what it holds of publications.
-    Published(chain::ChangeFault),
     /// Nothing can be saved.
     Log(LogFault),
     /// It cannot go on by itself.
@@ -80,7 +78,7 @@ impl Before {
         let of_wallet = self.wallet.changes.into_iter().map(|(_, bytes)| bytes);
         Ok(Saved {
             own: restore(&self.own, network)?,
-            publisher: restore_publisher(&self.publisher).map_err(TreasuryFault::Published)?,
+            publisher: restore_publisher(&self.publisher).map_err(TreasuryFault::Saved)?,
             wallet: SavedWallet { snapshot: self.wallet.snapshot, changes: of_wallet.collect() },
         })
     }
@@ -144,7 +142,7 @@ impl Service {
         let mut inputs = Vec::new();
         while !stop.is_set() {
             self.now = clock::now();
-            self.treasury.clock(clock::wall());
+            self.treasury.clock(clock::unix_time().0);
             if self.treasury.wake_at() <= self.now {
                 self.treasury.wake(self.now);
             }
@@ -251,9 +249,12 @@ impl Service {
         self.changes = 0;
         self.snapshot_after = SNAPSHOT_EVERY.max(len as u64 / SNAPSHOT_BYTES_PER_CHANGE);
         for (core, bytes) in sums {
-            if bytes.len() <= WRITE_BYTES_MAX {
-                self.barrier.save(Write::Snapshot { core, bytes });
+            let (got, max) = (bytes.len(), SNAPSHOT_BYTES_MAX);
+            if got > max {
+                error!(core = core.0, got, max, "the sum is too long to be saved; changes pile up");
+                continue;
             }
+            self.barrier.save(Write::Snapshot { core, bytes });
         }
     }
 
@@ -300,6 +301,9 @@ fn log(event: &Event) {
         Event::Balance(_) => {}
         Event::ViewRefused { why } => error!(why, "the signer does not believe our source"),
         Event::NoBlock(no_block) => warn!("{no_block}"),
+        Event::ViewUnconnected { tip, first } => {
+            warn!(%tip, %first, "the signer's view of the chain ends below our first block");
+        }
         Event::Rates(fault) => warn!(%fault, "the source's fee rates are left out"),
         Event::Block(block) => info!(%block, "connected"),
         Event::BlockGone(block) => info!(%block, "disconnected"),
@@ -321,7 +325,7 @@ fn restore(saved: &Restored, network: Network) -> Result<State, TreasuryFault> {
     Ok(state)
 }
 
-fn restore_publisher(saved: &Restored) -> Result<PublishState, chain::ChangeFault> {
+fn restore_publisher(saved: &Restored) -> Result<PublishState, ChangeFault> {
     let mut state = PublishState::decode(saved.snapshot.as_deref().unwrap_or_default())?;
     for (_, bytes) in &saved.changes {
         if let Some(change) = PublishChange::decode(bytes)? {
@@ -346,7 +350,6 @@ impl fmt::Display for TreasuryFault {
             Self::Io(fault) => fault.fmt(f),
             Self::Store(fault) => fault.fmt(f),
             Self::Saved(fault) => fault.fmt(f),
-            Self::Published(fault) => fault.fmt(f),
             Self::Log(fault) => fault.fmt(f),
             Self::Failure(failure) => failure.fmt(f),
         }

@@ -3,5 +3,6 @@
 pub mod clerk;
 pub mod gate;
 pub mod post;
-pub mod saved;
 pub mod treasury;
+
+pub use wire::saved;

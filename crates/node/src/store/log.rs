@@ -7,7 +7,7 @@ use std::{
     thread::JoinHandle,
 };
 
-use super::{Batch, Store, StoreFault, WRITE_BYTES_MAX, Write};
+use super::{Batch, Store, StoreFault, Write};
 use crate::services::gate::Ticket;
 
 /// Bytes that wait to be written; whoever has more waits as well.
@@ -98,9 +98,8 @@ impl Writer {
     /// one. If too much waits for the disk, it waits, too: then those who send more have to wait
     /// for whoever calls this.
     pub fn append(&self, batch: Batch) -> Result<Ticket, LogFault> {
-        let longest = batch.iter().map(Write::bytes).max().unwrap_or(0);
-        if longest > WRITE_BYTES_MAX {
-            return Err(LogFault::TooLong { got: longest, max: WRITE_BYTES_MAX });
+        if let Some(long) = batch.iter().find(|write| write.bytes() > write.bytes_max()) {
+            return Err(LogFault::TooLong { got: long.bytes(), max: long.bytes_max() });
         }
         let shared = &self.log.0.shared;
         let mut queue = shared.lock();

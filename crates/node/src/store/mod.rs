@@ -23,8 +23,10 @@ pub use log::{Durable, Log, LogFault, QUEUE_BYTES_MAX, Writer};
 const APPLICATION_ID: i64 = 0x4c45_5944;
 /// The layout of the tables.
 pub const STORE_VERSION: i64 = 1;
-/// Bytes of one change, one snapshot, one entry.
+/// Bytes of one change, or of one entry.
 pub const WRITE_BYTES_MAX: usize = 16 << 20;
+/// Bytes of one snapshot: as many headers and publications as there may be.
+pub const SNAPSHOT_BYTES_MAX: usize = 640 << 20;
 /// Entries of the archive that are kept, for each core and key.
 pub const ARCHIVE_ENTRIES_MAX: u64 = 10_000;
 
@@ -62,6 +64,16 @@ pub enum Write {
         /// The fact.
         entry: Vec<u8>,
     },
+}
+
+impl Write {
+    /// The most bytes that one of its kind may have.
+    pub const fn bytes_max(&self) -> usize {
+        match self {
+            Self::Change { .. } | Self::Archive { .. } => WRITE_BYTES_MAX,
+            Self::Snapshot { .. } => SNAPSHOT_BYTES_MAX,
+        }
+    }
 }
 
 /// What is to be remembered together, or not at all.

@@ -7,7 +7,7 @@ use chain::{FeeTerms, Height, PublishAnswer, PublishChange, Rates};
 use node::{
     io::clock,
     services::treasury::{
-        Answer, Ask, AskId, CallId, Change, Command, Effect, Event, Failure, NetworkName,
+        Answer, Ask, AskId, CallId, Change, Command, Effect, Event, Failure, From, NetworkName,
         PaymentName, Refusal, Reply, Save, Saved, SavedWallet, Sent, SignId, SourceFault, State,
         Step, Terms, Tip, Treasury,
     },
@@ -42,6 +42,10 @@ pub struct Bank {
     pub published: Vec<Transaction>,
     /// What the source says to publications.
     pub says: PublishAnswer,
+    /// All that users were told.
+    pub events: Vec<Event>,
+    /// The source does not have blocks below the ninth.
+    pub lacks_old: bool,
     pub failure: Option<Failure>,
     /// How often something was drawn.
     pub draws: u8,
@@ -88,8 +92,12 @@ impl Bank {
     }
 
     pub fn with(saved: Saved) -> Self {
+        Self::of(saved, terms())
+    }
+
+    pub fn of(saved: Saved, terms: Terms) -> Self {
         let mut bank = Self {
-            treasury: Treasury::open(saved, terms(), Tick(0)),
+            treasury: Treasury::open(saved, terms, Tick(0)),
             blocks: Vec::new(),
             own: Vec::new(),
             wallet: SavedWallet::default(),
@@ -100,6 +108,8 @@ impl Bank {
             forgotten: Vec::new(),
             published: Vec::new(),
             says: PublishAnswer::Accepted,
+            events: Vec::new(),
+            lacks_old: false,
             failure: None,
             draws: 6,
             log: Vec::new(),
@@ -143,8 +153,12 @@ impl Bank {
                 Step::Do(Effect::AskSource(id, ask)) => self.asked.push((id, ask)),
                 Step::Do(Effect::AskSigner(id, ask)) => self.to_sign.push((id, ask)),
                 Step::Do(Effect::Reply { reply, .. }) => self.replies.push(*reply),
-                Step::Do(Effect::Tell(Event::Forgotten { txid })) => self.forgotten.push(txid),
-                Step::Do(Effect::Tell(_)) => {}
+                Step::Do(Effect::Tell(event)) => {
+                    if let Event::Forgotten { txid } = event {
+                        self.forgotten.push(txid);
+                    }
+                    self.events.push(event);
+                }
                 Step::Do(Effect::Fail(failure)) => self.failure = Some(failure),
             }
         }
@@ -197,24 +211,32 @@ impl Bank {
         self.settle();
         while let Some((id, ask)) = self.asked.pop() {
             let answer = self.answer(ask);
-            self.treasury.answered(id, Ok(answer), self.now);
+            self.treasury.answered(id, answer, self.now);
             self.settle();
         }
     }
 
-    pub fn answer(&mut self, ask: Ask) -> Answer {
+    pub fn answer(&mut self, ask: Ask) -> Result<Answer, SourceFault> {
         let last = Height(self.blocks.len() as u32 - 1);
-        match ask {
+        Ok(match ask {
             Ask::Tip => Answer::Tip(Tip {
                 network: NetworkName { name: "regtest".to_owned(), challenge: None },
                 hash: self.tip(),
                 blocks: last,
                 headers: last,
             }),
-            Ask::HeaderAt { .. } => panic!("it begins with the first block of all"),
+            Ask::HeaderAt { at } => {
+                let From::At(height) = at else { panic!("it begins where it is told") };
+                Answer::HeaderAt { height, header: self.blocks[height.0 as usize].header }
+            }
             Ask::Headers { locator } => {
+                let old = if self.lacks_old { 9 } else { 0 };
                 let known = |block: &Block| locator.contains(&block.block_hash());
-                let shared = self.blocks.iter().rposition(known).expect("the first block");
+                let shared = self.blocks.iter().rposition(known).filter(|at| *at >= old);
+                let shared = shared.ok_or_else(|| SourceFault::Nonsense {
+                    method: "getblockheader",
+                    why: "it knows none of our blocks".to_owned(),
+                })?;
                 let headers = self.blocks[shared + 1..].iter().map(|block| block.header);
                 Answer::Headers(headers.collect::<Vec<Header>>())
             }
@@ -227,7 +249,7 @@ impl Bank {
                 Answer::Published(self.says.clone())
             }
             Ask::Rates { .. } => Answer::Rates(Rates::default()),
-        }
+        })
     }
 
     pub fn tip(&self) -> BlockHash {

@@ -24,3 +24,5 @@ mod source;
 mod store;
 mod takeover;
 mod treasury;
+mod view_file;
+mod views;

@@ -15,7 +15,7 @@ use wire::id::ChainHash;
 
 use crate::{
     bank::{Bank, sign, signer, to},
-    blocks::{genesis, mine},
+    blocks::mine,
 };
 
 #[test]
@@ -396,7 +396,10 @@ fn names_have_room_and_an_end() {
         };
         let headers = Headers::new(Network::Regtest, tip, first.header);
         let chain = Some((ChainHash::of(Network::Regtest), headers));
-        State { chain, names: (0..NAMES_MAX).map(named).collect(), ..State::default() }
+        let mut state = State::default();
+        state.chain = chain;
+        state.names = (0..NAMES_MAX).map(named).collect();
+        state
     };
     for (old, left) in [(0, NAMES_MAX), (1, NAMES_MAX - 1), (NAMES_MAX, 0)] {
         let mut bank = Bank::with(Saved { own: full(old), ..Saved::default() });

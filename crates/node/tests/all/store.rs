@@ -14,8 +14,8 @@ use node::{
     services::gate::Ticket,
     services::post::{self, Reply},
     store::{
-        ARCHIVE_ENTRIES_MAX, Core, Durable, Log, LogFault, Restored, Store, StoreFault,
-        WRITE_BYTES_MAX, Write,
+        ARCHIVE_ENTRIES_MAX, Core, Durable, Log, LogFault, Restored, SNAPSHOT_BYTES_MAX, Store,
+        StoreFault, WRITE_BYTES_MAX, Write,
     },
 };
 
@@ -228,6 +228,28 @@ fn a_full_store_says_so_and_keeps_what_it_has() {
     let mut store = open(&path);
     assert_eq!(texts(&store.restore(ONE).expect("whole")), kept);
     store.commit(&[vec![change(ONE, "with more room")]]).expect("room");
+}
+
+/// A sum is as long as it is: half a million headers are more than one write of another kind.
+#[test]
+fn a_long_sum_is_kept() {
+    let place = Place::new();
+    let path = place.at("log.sqlite");
+    let (told, news) = channel();
+    let log = Log::start(open(&path));
+    let writer = log.writer(move |durable| told.send(durable).expect("we wait"));
+    let sum: Vec<u8> = (0..WRITE_BYTES_MAX + 5).map(|at| (at % 251) as u8).collect();
+    let snapshot = Write::Snapshot { core: ONE, bytes: sum.clone() };
+    assert_eq!(writer.append(vec![change(ONE, "a"), snapshot, change(ONE, "b")]), Ok(Ticket(1)));
+    assert!(matches!(news.recv_timeout(WAIT), Ok(Durable::Through(Ticket(1)))));
+    // Its memory is never touched.
+    let too_long = Write::Snapshot { core: ONE, bytes: vec![0; SNAPSHOT_BYTES_MAX + 1] };
+    let want = LogFault::TooLong { got: SNAPSHOT_BYTES_MAX + 1, max: SNAPSHOT_BYTES_MAX };
+    assert_eq!(writer.append(vec![too_long]), Err(want));
+    drop((writer, log));
+    let restored = open(&path).restore(ONE).expect("whole");
+    assert!(restored.snapshot == Some(sum));
+    assert_eq!(texts(&restored), ["b"]);
 }
 
 #[test]

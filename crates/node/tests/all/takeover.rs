@@ -446,8 +446,11 @@ mod signer_answers {
         let (seed, network) = (apart::seed(9), Network::Regtest);
         let key = seed.node_key(network, signer::NodeIndex::FIRST);
         let core = signer::Signer::new(key, seed.wallet_key(network));
-        let service =
-            thread::spawn(move || node::io::signer::run(hub, core, Path::new("nowhere"), &told));
+        let checkpoint = signer::Checkpoint::genesis(network);
+        let opened =
+            node::io::view_file::ViewFile::open(Path::new("nowhere"), network, &checkpoint);
+        let (file, _) = opened.expect("it is not there");
+        let service = thread::spawn(move || node::io::signer::run(hub, core, file, &told));
         let mut link = Caller::over(ours);
         let sign = signer::Ask::SignMessage { message: b"pay me".to_vec() };
         // By its own name it is denied, and the link lives.

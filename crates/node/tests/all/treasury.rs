@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bitcoin::{Amount, Block, BlockHash, Network, block::Header};
-use chain::{FeeTerms, Height, PublishAnswer, Rates, Watch};
+use chain::{BlockRef, FeeTerms, Height, PublishAnswer, REORG_BLOCKS_MAX, Rates, Watch};
 use node::services::{
     saved,
     treasury::{
-        ANSWER_MAX, Answer, Ask, AskId, CallId, Change, Command, Effect, Event, Failure, Health,
-        NetworkName, RETRY_MAX, Refusal, Reply, Save, Saved, SourceFault, State, Step, TIP_EVERY,
-        Terms, Tip, Treasury,
+        ANSWER_MAX, Answer, Ask, AskId, CallId, Change, Command, Effect, Event, Failure,
+        HITS_ALL_MAX, HITS_MAX, Health, Hit, NetworkName, RETRY_MAX, Refusal, Reply, Save, Saved,
+        SourceFault, State, Step, TIP_EVERY, Terms, Tip, Treasury,
     },
 };
 use wire::tick::Tick;
@@ -228,6 +228,113 @@ fn what_is_watched_is_found_wherever_it_is() {
     assert_eq!(bank.events, [Event::Source(Health::Up)]);
 }
 
+/// To watch again from further back finds what is there, and tells nothing twice.
+#[test]
+fn what_is_watched_again_is_looked_for_further_back() {
+    let mut source = Source::new();
+    for salt in 1..=6 {
+        source.mine(salt, vec![pays(&[outpoint(salt)], &[script(7)])]);
+    }
+    let mut bank = Bank::new();
+    bank.follow(&source);
+    let watch = |from| Command::Watch { watch: Watch::Pay(script(7)), from };
+    let found = |bank: &Bank| {
+        let found = |event: &&Event| matches!(event, Event::Found { .. });
+        bank.events.iter().filter(found).count()
+    };
+    for (from, hits) in [(Some(5), 2), (None, 2), (Some(6), 2), (Some(2), 5)] {
+        assert_eq!(bank.call(watch(from.map(Height))), Ok(Reply::Done));
+        bank.follow(&source);
+        assert_eq!((bank.hits(), found(&bank)), (vec![hits], hits), "{from:?}");
+    }
+    // Its chain does not know any more from where it has everything; nobody is told twice.
+    let mut bank = bank.restart();
+    bank.follow(&source);
+    assert_eq!(bank.call(watch(Some(Height(1)))), Ok(Reply::Done));
+    let mut bank = bank.restart();
+    bank.follow(&source);
+    assert_eq!((bank.hits(), found(&bank)), (vec![6], 1));
+    let long = Watch::Pay(bitcoin::ScriptBuf::from_bytes(vec![0; 10_001]));
+    let refused = bank.call(Command::Watch { watch: long, from: None });
+    assert_eq!(refused, Err(Refusal::TooLong { got: 10_001, max: 10_000 }));
+}
+
+fn hit(number: u64) -> Hit {
+    Hit { txid: outpoint(number).txid, part: chain::FoundIn::Output(number as u32) }
+}
+
+fn at(height: u32) -> BlockRef {
+    let mut hash = [1; 32];
+    hash[..4].copy_from_slice(&height.to_be_bytes());
+    BlockRef { height: Height(height), hash: bitcoin::hashes::Hash::from_byte_array(hash) }
+}
+
+/// A sum that is read again is the same sum.
+fn again(state: &State) -> State {
+    let mut again = State::default();
+    for change in state.changes(None) {
+        let read = Change::decode(&change.encode()).expect("ours").expect("known");
+        again.evolve(&read, Network::Regtest);
+    }
+    assert_eq!(again.watches, state.watches);
+    again
+}
+
+#[test]
+fn hits_that_a_reorg_can_take_are_kept_beside_the_others() {
+    let watch = Watch::Pay(script(7));
+    let mut state = State::default();
+    let evolve = |state: &mut State, change: Change| state.evolve(&change, Network::Regtest);
+    evolve(&mut state, Change::Watched { watch: watch.clone(), from: Height(1) });
+    let heard = |height: u32, count: u64| Change::Heard {
+        block: at(height),
+        hits: (0..count).map(|number| (watch.clone(), hit(number))).collect(),
+    };
+    // Ten a block: the last 288 blocks have more than are kept of old ones.
+    for height in 1..=500 {
+        evolve(&mut state, heard(height, 10));
+    }
+    let kept = |state: &State| {
+        let watched = &state.watches[&watch];
+        (watched.hits.len(), watched.left_out)
+    };
+    assert_eq!(kept(&state), (HITS_MAX + 2_880, 5_000 - 3_880));
+    let mut state = again(&state);
+    // The deepest reorg leaves as many as there are to be.
+    evolve(&mut state, Change::Unheard { cursor: at(500 - REORG_BLOCKS_MAX) });
+    assert_eq!(kept(&state), (HITS_MAX, 1_120));
+    let newest = state.watches[&watch].hits.last().expect("there are some").0;
+    assert_eq!(newest, at(212));
+    // They go as they grow old.
+    for height in 213..=1_000 {
+        evolve(&mut state, heard(height, 0));
+    }
+    assert_eq!(kept(&state), (HITS_MAX, 1_120));
+    again(&state);
+}
+
+#[test]
+fn hits_have_a_limit_together() {
+    let (busy, quiet) = (Watch::Pay(script(7)), Watch::Pay(script(8)));
+    let mut state = State::default();
+    for watch in [&busy, &quiet] {
+        let change = Change::Watched { watch: watch.clone(), from: Height(1) };
+        state.evolve(&change, Network::Regtest);
+    }
+    let many = (0..HITS_ALL_MAX as u64).map(|number| (busy.clone(), hit(number))).collect();
+    state.evolve(&Change::Found { block: at(1), hits: many }, Network::Regtest);
+    let some = (0..7).map(|number| (quiet.clone(), hit(number))).collect();
+    state.evolve(&Change::Heard { block: at(2), hits: some }, Network::Regtest);
+    let kept = |watch| (state.watches[watch].hits.len(), state.watches[watch].left_out);
+    assert_eq!((kept(&busy), kept(&quiet)), ((HITS_ALL_MAX - 7, 7), (7, 0)));
+    again(&state);
+    // Whoever stops to watch makes room.
+    state.evolve(&Change::Unwatched { watch: busy }, Network::Regtest);
+    let some = (0..9).map(|number| (quiet.clone(), hit(number))).collect();
+    state.evolve(&Change::Heard { block: at(3), hits: some }, Network::Regtest);
+    assert_eq!(state.watches[&quiet].hits.len(), 16);
+}
+
 #[test]
 fn a_reorg_while_nobody_listened_takes_back_what_was_found() {
     let mut source = Source::new();
@@ -393,7 +500,7 @@ fn a_reorg_that_is_too_deep_stops_the_node() {
     }
     let before = bank.tip();
     bank.follow(&source);
-    let want = Failure::Chain(chain::Fault::TooDeep { got: 295, max: chain::REORG_BLOCKS_MAX });
+    let want = Failure::Chain(chain::Fault::TooDeep { got: 295, max: REORG_BLOCKS_MAX });
     assert_eq!(bank.failure, Some(want));
     assert_eq!(bank.tip(), before);
 }

@@ -44,9 +44,11 @@
 //! | 16 | spend signed | 2: signatures, 64 bytes each |
 //! | 17 | spend refused | 2: flaw (1), 4: its three numbers (24), 6: its coin, if any (36) |
 //! | 18 | view | 2: tip (height 4, hash 32), 4: work (32), 6: time (4), 8: proven (4), |
-//! | | | 10: milliseconds since it came (8), or empty |
+//! | | | 10: milliseconds since it came (8), or empty; 12: its age in seconds (4), or empty; |
+//! | | | 14: first (height 4, hash 32) |
 //! | 19 | proven | 2: id (32), 4: block (height 4, hash 32), 6: confirmations (4) |
 //! | 20 | view refused | 2: flaw (1), 4: its three numbers (12), 6: its hashes, if any (32 each) |
+//! | 21 | not saved | 2: bytes (4), 4: the system's number (4) |
 //!
 //! Kinds 10 to 14 are the faults with which a key holder can refuse a step. All others are of the
 //! socket side; should one stand in an answer, it arrives as `Denied`.
@@ -229,7 +231,7 @@ impl Ask {
             }
             10 => Ok(Ask::ViewHeaders { headers: view::read_headers(&from.only(&[2])?)? }),
             11 => {
-                let (block, proof) = view::read_proof(&from.only(&[2, 4, 6, 8, 10, 12])?)?;
+                let (block, proof) = view::read_proof(&from.only(&[2, 4, 6, 8, 10, 12, 14])?)?;
                 Ok(Ask::ViewProof { block, proof: Box::new(proof) })
             }
             12 => from.only(&[]).map(|_| Ask::ViewStatus),
@@ -267,6 +269,9 @@ impl Answer {
             Answer::View { status } => view::write_status(to.kind(18), &status),
             Answer::Proven { proven } => view::write_proven(to.kind(19), &proven),
             Answer::Refused(Refusal::View(flaw)) => view::write_flaw(to.kind(20), &flaw),
+            Answer::Refused(Refusal::NotSaved { bytes, code }) => {
+                to.kind(21).number(2, bytes).record(4, &code.to_be_bytes())
+            }
         };
         assert_eq!(to.0.capacity(), room, "every answer fits");
         Frame(to.0)
@@ -313,13 +318,18 @@ impl Answer {
                 Ok(Answer::Refused(Refusal::Spend(flaw)))
             }
             18 => {
-                let status = view::read_status(&from.only(&[2, 4, 6, 8, 10])?)?;
+                let status = view::read_status(&from.only(&[2, 4, 6, 8, 10, 12, 14])?)?;
                 Ok(Answer::View { status })
             }
             19 => Ok(Answer::Proven { proven: view::read_proven(&from.only(&[2, 4, 6])?)? }),
             20 => {
                 let flaw = view::read_flaw(&from.only(&[2, 4, 6])?)?;
                 Ok(Answer::Refused(Refusal::View(flaw)))
+            }
+            21 => {
+                let from = from.only(&[2, 4])?;
+                let (bytes, code) = (from.number(2)?, i32::from_be_bytes(*from.array(4)?));
+                Ok(Answer::Refused(Refusal::NotSaved { bytes, code }))
             }
             _ => {
                 let (connection, answer) = read_step(from)?;

@@ -9,7 +9,8 @@ use wire::reader::Reader;
 use wire::tick::Millis;
 
 use super::{Malformed, Read, RecordFlaw, Writer};
-use crate::view::{HEADER_BYTES, Proven, ViewFlaw, ViewStatus};
+use crate::journal::HEADER_BYTES;
+use crate::view::{Proven, Seconds, UnixTime, ViewFlaw, ViewStatus};
 
 pub(super) fn write_headers(to: Writer, headers: &[Header]) -> Writer {
     to.record(2, &headers.iter().flat_map(serialize).collect::<Vec<u8>>())
@@ -73,7 +74,11 @@ pub(super) fn write_status(to: Writer, status: &ViewStatus) -> Writer {
         .record(4, &status.work.to_be_bytes())
         .record(6, &status.header_time.to_be_bytes())
         .number(8, status.proven);
-    to.record(10, status.received.map(|Millis(ago)| ago.to_be_bytes()).as_slice().as_flattened())
+    let received = status.received.map(|Millis(ago)| ago.to_be_bytes());
+    let age = status.age.map(|Seconds(age)| age.to_be_bytes());
+    let to =
+        to.record(10, received.as_slice().as_flattened()).record(12, age.as_slice().as_flattened());
+    write_block(to, 14, &status.first)
 }
 
 pub(super) fn read_status(from: &Read<'_>) -> Result<ViewStatus, Malformed> {
@@ -81,12 +86,18 @@ pub(super) fn read_status(from: &Read<'_>) -> Result<ViewStatus, Malformed> {
         [] => None,
         _ => Some(Millis(u64::from_be_bytes(*from.array(10)?))),
     };
+    let age = match from.bytes(12)? {
+        [] => None,
+        _ => Some(Seconds(u32::from_be_bytes(*from.array(12)?))),
+    };
     Ok(ViewStatus {
+        first: read_block(from, 14)?,
         tip: read_block(from, 2)?,
         work: Work::from_be_bytes(*from.array(4)?),
         header_time: u32::from_be_bytes(*from.array(6)?),
         proven: from.number(8)?,
         received,
+        age,
     })
 }
 
@@ -121,6 +132,7 @@ fn flaw_parts(flaw: &ViewFlaw) -> (u8, [usize; 3], Vec<[u8; 32]>) {
         ViewFlaw::Chain(
             Fault::UnknownCursor { .. }
             | Fault::TooOld { .. }
+            | Fault::ScriptTooLong { .. }
             | Fault::Full { .. }
             | Fault::TooManyUsers { .. }
             | Fault::UnknownUser { .. },
@@ -139,6 +151,11 @@ fn flaw_parts(flaw: &ViewFlaw) -> (u8, [usize; 3], Vec<[u8; 32]>) {
         ViewFlaw::Proof(ProofFault::Root { got, want }) => {
             return (15, [0; 3], vec![got.to_byte_array(), want.to_byte_array()]);
         }
+        ViewFlaw::Headers(HeaderFault::OtherTarget { height, got, want }) => {
+            (16, [n(height.0), n(got.to_consensus()), n(want.to_consensus())])
+        }
+        ViewFlaw::TooEarly { height, got, min } => (17, [height.0, got.0, min.0].map(n)),
+        ViewFlaw::TooLate { height, got, max } => (18, [height.0, got.0, max.0].map(n)),
     };
     (number, numbers, Vec::new())
 }
@@ -159,6 +176,7 @@ pub(super) fn read_flaw(from: &Read<'_>) -> Result<ViewFlaw, Malformed> {
     let hash = || Ok(BlockHash::from_byte_array(*from.array(6)?));
     let height = Height(small(0));
     let target = |at| CompactTarget::from_consensus(small(at));
+    let time = |at| UnixTime(small(at));
     Ok(match number {
         0 => ViewFlaw::Headers(HeaderFault::Unconnected { parent: hash()? }),
         1 => ViewFlaw::Headers(HeaderFault::Broken { height }),
@@ -183,6 +201,12 @@ pub(super) fn read_flaw(from: &Read<'_>) -> Result<ViewFlaw, Malformed> {
             let [got, want] = [0, 1].map(|at| TxMerkleNode::from_byte_array(hashes[at]));
             ViewFlaw::Proof(ProofFault::Root { got, want })
         }
-        got => return Err(from.flaw(2, RecordFlaw::Choice { got, min: 0, max: 15 })),
+        16 => {
+            let (got, want) = (target(1), target(2));
+            ViewFlaw::Headers(HeaderFault::OtherTarget { height, got, want })
+        }
+        17 => ViewFlaw::TooEarly { height, got: time(1), min: time(2) },
+        18 => ViewFlaw::TooLate { height, got: time(1), max: time(2) },
+        got => return Err(from.flaw(2, RecordFlaw::Choice { got, min: 0, max: 18 })),
     })
 }

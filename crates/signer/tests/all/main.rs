@@ -5,10 +5,12 @@
 
 mod accounts;
 mod channels;
+mod checkpoints;
 mod codec;
 mod derivation;
 mod files;
 mod handshakes;
+mod journals;
 mod memory;
 mod messages;
 mod parties;

@@ -131,6 +131,7 @@ impl Truth {
             | Change::Found { .. }
             | Change::Watched { .. }
             | Change::Searched { .. }
+            | Change::LeftOut { .. }
             | Change::Account { .. }
             | Change::Named { .. }
             | Change::Unnamed { .. } => {}

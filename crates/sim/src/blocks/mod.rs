@@ -208,7 +208,7 @@ impl World {
         match heard == Some(self.nodes.tip()) {
             // As a signer that starts again reads it.
             true => View::decode(&self.signer.view().encode(), Network::Regtest)
-                .map(|view| (self.disk, view))
+                .map(|restored| (self.disk, restored.view))
                 .map_err(|fault| fault.to_string()),
             false => Err(format!("heard up to {heard:?} in {YOUTH_MS} ms")),
         }

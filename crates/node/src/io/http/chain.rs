@@ -41,6 +41,7 @@ pub(super) async fn status(State(desk): State<Arc<Desk>>) -> Answer<api::ChainSt
         signer: status.signers_view.map(|view| api::SignersView {
             tip: block(view.tip),
             tip_time: view.header_time,
+            age_s: view.age.map(|age| age.0),
             received_ms: view.received.map(|ago| ago.0),
         }),
         missing: status.no_blocks.iter().map(ToString::to_string).collect(),
@@ -58,6 +59,7 @@ pub(super) async fn watches(State(desk): State<Arc<Desk>>) -> Answer<Vec<api::Wa
         what: name(&line.watch, desk.network),
         searching: line.searching,
         found: line.hits.iter().map(|(at, hit)| found(*at, hit)).collect(),
+        left_out: line.left_out,
     };
     Ok(Json(lines.into_iter().map(line).collect()))
 }
@@ -109,6 +111,7 @@ impl From<Refusal> for No {
             Refusal::NoChain { .. } => (StatusCode::SERVICE_UNAVAILABLE, "no_chain"),
             Refusal::TooOld { .. } => (StatusCode::CONFLICT, "too_old"),
             Refusal::Full { .. } => (StatusCode::CONFLICT, "full"),
+            Refusal::TooLong { .. } => (StatusCode::BAD_REQUEST, "too_long"),
             Refusal::NotWatched => (StatusCode::NOT_FOUND, "not_watched"),
             Refusal::NoSigner | Refusal::SlowSigner => {
                 (StatusCode::SERVICE_UNAVAILABLE, "unavailable")
@@ -145,6 +148,12 @@ pub(super) fn event(event: &Event, network: Network) -> api::Event {
         },
         Event::NoBlock(no_block) => api::Event::Source {
             source: api::Source { state: "up".to_owned(), text: no_block.to_string() },
+        },
+        Event::ViewUnconnected { tip, first } => api::Event::Source {
+            source: api::Source {
+                state: "up".to_owned(),
+                text: format!("the signer's view ends with {tip}, our chain begins with {first}"),
+            },
         },
         Event::Balance(balance) => api::Event::Balance { balance: wallet::balance(balance) },
         Event::Rates(fault) => api::Event::Source {

@@ -193,6 +193,6 @@ pub(super) fn publication(event: &PublishEvent) -> api::Publication {
         }
         PublishEvent::Replaced { by, .. } => api::Publication::Replaced { by: by.to_string() },
         PublishEvent::Restored { .. } => api::Publication::Restored,
-        PublishEvent::Deep => api::Publication::Deep,
+        PublishEvent::Deep { .. } => api::Publication::Deep,
     }
 }

@@ -31,6 +31,9 @@ impl Treasury {
     pub fn answered(&mut self, id: AskId, answer: Result<Answer, SourceFault>, now: Tick) {
         self.now = now;
         let Some(asked) = self.source.answered(id, now) else { return };
+        if self.view.has_read(id) {
+            return self.read_for_view(answer);
+        }
         match answer {
             Ok(answer) => self.has_answer(asked, answer, now),
             Err(fault) => self.has_no_answer(asked, fault, now),
@@ -169,6 +172,7 @@ impl Treasury {
     /// The source cannot be used for now.
     pub(super) fn lose(&mut self, health: Health, now: Tick) {
         self.source.fail(now);
+        self.view.lose_source();
         self.set_health(health);
         self.stop_waiting();
     }

@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, fmt};
 
 use bitcoin::{Address, Amount, FeeRate, Txid};
 use chain::{BlockRef, Height, Rate, Target, Watch};
+use signer::Seconds;
 use wire::tick::{Millis, Tick};
 
 use super::{
@@ -149,6 +150,8 @@ pub struct SignersView {
     pub tip: BlockRef,
     /// When that says that it was made, in seconds since 1970.
     pub header_time: u32,
+    /// How old that makes it by the signer's clock; nothing if the signer has none.
+    pub age: Option<Seconds>,
     /// How long ago it came; nothing if that was before the signer started.
     pub received: Option<Millis>,
 }
@@ -162,6 +165,8 @@ pub struct WatchLine {
     pub searching: bool,
     /// What was found.
     pub hits: BTreeSet<(BlockRef, Hit)>,
+    /// How many more were found, and are not kept: the oldest.
+    pub left_out: u64,
 }
 
 /// Why a command was refused. Nothing has changed.
@@ -183,6 +188,13 @@ pub enum Refusal {
     Full {
         /// How much.
         have: usize,
+        /// The most.
+        max: usize,
+    },
+    /// A script is longer than any that can be spent.
+    TooLong {
+        /// Its bytes.
+        got: usize,
         /// The most.
         max: usize,
     },
@@ -300,6 +312,10 @@ impl Treasury {
             signers_view: self.view.status.map(|(status, at)| SignersView {
                 tip: status.tip,
                 header_time: status.header_time,
+                age: status.age.map(|age| {
+                    let more = u32::try_from(now.since(at).0 / 1_000).unwrap_or(u32::MAX);
+                    Seconds(age.0.saturating_add(more))
+                }),
                 received: status.received.map(|ago| Millis(ago.0.saturating_add(now.since(at).0))),
             }),
             no_blocks: self.chain.as_ref().map_or_else(Vec::new, |it| {
@@ -313,10 +329,14 @@ impl Treasury {
         let health = || self.source.health.clone();
         let no_chain = Refusal::NoChain { health: health() };
         let (have, max) = (self.state.watches.len(), WATCHES_MAX);
-        if self.state.watches.contains_key(&watch) {
-            return Ok(());
-        }
-        if have >= max {
+        if let Some(watched) = self.state.watches.get(&watch) {
+            let is_searched = |from: Height| watched.from.is_some_and(|known| known <= from);
+            let heard = self.state.cursor.map_or(Height(0), |cursor| cursor.height);
+            // Only what is before has to be looked for.
+            if from.is_none_or(|from| from > heard || is_searched(from)) {
+                return Ok(());
+            }
+        } else if have >= max {
             return Err(Refusal::Full { have, max });
         }
         let chain = &mut self.chain.as_mut().ok_or(no_chain)?.chain;
@@ -325,6 +345,7 @@ impl Treasury {
         chain.watch(PEOPLE, watch.clone(), from).map_err(|fault| match fault {
             chain::Fault::TooOld { got, min } => Refusal::TooOld { got, min },
             chain::Fault::Full { have, max } => Refusal::Full { have, max },
+            chain::Fault::ScriptTooLong { got, max } => Refusal::TooLong { got, max },
             // People are attached, and nothing is replaced by watching.
             chain::Fault::TooDeep { .. }
             | chain::Fault::UnknownCursor { .. }
@@ -367,6 +388,7 @@ impl Treasury {
             watch: watch.clone(),
             searching: watched.from.is_some(),
             hits: watched.hits.clone(),
+            left_out: watched.left_out,
         });
         lines.collect()
     }
@@ -380,6 +402,9 @@ impl fmt::Display for Refusal {
                 write!(f, "block {got} is not here; the first that can be searched is {min}")
             }
             Self::Full { have, max } => write!(f, "{have} are watched, at most {max}"),
+            Self::TooLong { got, max } => {
+                write!(f, "a script of {got} bytes to watch, at most {max}")
+            }
             Self::NotWatched => f.write_str("that is not watched"),
             Self::NoSigner => f.write_str("the signer cannot be reached"),
             Self::SlowSigner => {

@@ -16,6 +16,7 @@
 //! | 20 | account | fingerprint (4), extended public key (78) |
 //! | 22 | named | name, block (4), amount (8; all bits if it is all), script, transactions |
 //! | 24 | unnamed | name |
+//! | 26 | left out | how many (8), watch |
 //!
 //! A hit is the transaction's id (32), whether it is an input (1) or an output (0), its number (4),
 //! the length of the watch (4) and the watch. A name and a script stand behind their length (4); a
@@ -37,8 +38,10 @@ use wire::{Network, fault::Broke, id::ChainHash, reader::Reader};
 use super::names::{Named, Ordered, PaymentName};
 use crate::services::saved::{self, ChangeFault};
 
-/// Hits that are kept for each watch; the oldest go first.
+/// Hits that are kept for each watch, below those that a reorg can take; the oldest go first.
 pub const HITS_MAX: usize = 1_000;
+/// Hits that are kept in all. If there are more the oldest of the watch with the most go.
+pub const HITS_ALL_MAX: usize = 500_000;
 
 /// One step of the state.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,6 +93,13 @@ pub enum Change {
         /// For what.
         watch: Watch,
     },
+    /// So many hits of a watch are not kept: in a sum only, else it follows from the others.
+    LeftOut {
+        /// Of which watch.
+        watch: Watch,
+        /// How many.
+        count: u64,
+    },
     /// The signer has said whose money the wallet's is.
     Account {
         /// All its addresses.
@@ -131,6 +141,10 @@ pub struct State {
     pub account: Option<Account>,
     /// Payments that have names.
     pub names: BTreeMap<PaymentName, Named>,
+    /// Watches with more hits than are kept of old ones.
+    busy: BTreeSet<Watch>,
+    /// Hits of all watches.
+    hits: usize,
 }
 
 /// A watch of people.
@@ -140,6 +154,26 @@ pub struct Watched {
     pub from: Option<Height>,
     /// What was found.
     pub hits: BTreeSet<(BlockRef, Hit)>,
+    /// How many more were found, and are not kept: the oldest.
+    pub left_out: u64,
+}
+
+impl Watched {
+    /// Leaves the oldest out.
+    fn leave_out(&mut self, count: usize) {
+        for _ in 0..count {
+            if self.hits.pop_first().is_some() {
+                self.left_out += 1;
+            }
+        }
+    }
+
+    /// How many are more than are kept, now that people have heard of a block.
+    fn too_many(&self, cursor: BlockRef) -> usize {
+        let deep = cursor.height.0.saturating_sub(chain::REORG_BLOCKS_MAX);
+        let is_deep = |(block, _): &&(BlockRef, Hit)| block.height.0 <= deep;
+        self.hits.iter().take_while(is_deep).count().saturating_sub(HITS_MAX)
+    }
 }
 
 impl State {
@@ -157,20 +191,35 @@ impl State {
             Change::Heard { block, hits } => {
                 self.cursor = Some(*block);
                 self.add(*block, hits);
+                self.forget_old(*block);
             }
             Change::Unheard { cursor } => {
                 self.cursor = Some(*cursor);
                 for watched in self.watches.values_mut() {
+                    let before = watched.hits.len();
                     watched.hits.retain(|(block, _)| block.height <= cursor.height);
+                    self.hits -= before - watched.hits.len();
                 }
             }
-            Change::Found { block, hits } => self.add(*block, hits),
+            Change::Found { block, hits } => {
+                self.add(*block, hits);
+                if let Some(cursor) = self.cursor {
+                    self.forget_old(cursor);
+                }
+            }
+            // To watch from further back keeps what was found.
             Change::Watched { watch, from } => {
-                let watched = Watched { from: Some(*from), hits: BTreeSet::new() };
-                self.watches.insert(watch.clone(), watched);
+                self.watches.entry(watch.clone()).or_default().from = Some(*from);
             }
             Change::Unwatched { watch } => {
-                self.watches.remove(watch);
+                let gone = self.watches.remove(watch).unwrap_or_default();
+                self.hits -= gone.hits.len();
+                self.busy.remove(watch);
+            }
+            Change::LeftOut { watch, count } => {
+                if let Some(watched) = self.watches.get_mut(watch) {
+                    watched.left_out = *count;
+                }
             }
             Change::Searched { watch } => {
                 if let Some(watched) = self.watches.get_mut(watch) {
@@ -189,13 +238,37 @@ impl State {
 
     fn add(&mut self, block: BlockRef, hits: &[(Watch, Hit)]) {
         for (watch, hit) in hits {
-            if let Some(watched) = self.watches.get_mut(watch) {
-                watched.hits.insert((block, *hit));
-                if watched.hits.len() > HITS_MAX {
-                    watched.hits.pop_first();
-                }
+            let Some(watched) = self.watches.get_mut(watch) else { continue };
+            self.hits += usize::from(watched.hits.insert((block, *hit)));
+            if watched.hits.len() > HITS_MAX {
+                self.busy.insert(watch.clone());
+            }
+            if self.hits > HITS_ALL_MAX {
+                self.make_room(watch);
             }
         }
+    }
+
+    /// The oldest hit of the watch with the most goes; of this one, if none has many.
+    fn make_room(&mut self, watch: &Watch) {
+        let many = |watch: &&Watch| self.watches.get(*watch).map_or(0, |it| it.hits.len());
+        let most = self.busy.iter().max_by_key(many).unwrap_or(watch).clone();
+        if let Some(watched) = self.watches.get_mut(&most) {
+            watched.leave_out(1);
+            self.hits -= 1;
+        }
+    }
+
+    /// What no reorg can take is kept up to a number.
+    fn forget_old(&mut self, cursor: BlockRef) {
+        let (watches, all) = (&mut self.watches, &mut self.hits);
+        self.busy.retain(|watch| {
+            let Some(watched) = watches.get_mut(watch) else { return false };
+            let count = watched.too_many(cursor);
+            watched.leave_out(count);
+            *all -= count;
+            watched.hits.len() > HITS_MAX
+        });
     }
 
     /// The fewest changes that make this state; the headers are handed in by whoever has them.
@@ -220,6 +293,10 @@ impl State {
             changes.push(Change::Watched { watch: watch.clone(), from });
             if watched.from.is_none() {
                 changes.push(Change::Searched { watch: watch.clone() });
+            }
+            if watched.left_out > 0 {
+                let (watch, count) = (watch.clone(), watched.left_out);
+                changes.push(Change::LeftOut { watch, count });
             }
             for (block, hit) in &watched.hits {
                 by_block.entry(*block).or_default().push((watch.clone(), *hit));
@@ -255,6 +332,9 @@ impl Change {
             }
             Self::Named { name, named } => (22, named_bytes(name, named)),
             Self::Unnamed { name } => (24, sized(name.as_str().as_bytes())),
+            Self::LeftOut { watch, count } => {
+                (26, [&count.to_be_bytes()[..], &watch_bytes(watch)].concat())
+            }
         };
         saved::write(record, &value)
     }
@@ -279,6 +359,10 @@ impl Change {
                 20 => Self::Account { account: account(from)? },
                 22 => named(from)?,
                 24 => Self::Unnamed { name: name(from)? },
+                26 => {
+                    let count = u64::from_be_bytes(*from.array()?);
+                    Self::LeftOut { watch: watch(from)?, count }
+                }
                 _ => return Ok(None),
             }))
         })

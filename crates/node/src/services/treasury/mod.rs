@@ -26,7 +26,7 @@ use wallet::Wallet;
 use wire::{Network, id::ChainHash, tick::Tick};
 
 pub use calls::{CallId, Command, Refusal, Reply, SignersView as ViewLine, Status, WatchLine};
-pub use change::{Change, HITS_MAX, Hit, State, Watched};
+pub use change::{Change, HITS_ALL_MAX, HITS_MAX, Hit, State, Watched};
 pub use forget::FORGET_BLOCKS;
 pub use names::{NAME_BLOCKS, NAME_BYTES_MAX, NAMES_MAX, NameFault, Named, Ordered, PaymentName};
 pub use purse::{SIGN_MAX, SavedWallet, Sent, SignId, TAKE_MAX};
@@ -124,6 +124,13 @@ pub enum Event {
     },
     /// The source does not have a block that is needed.
     NoBlock(NoBlock),
+    /// No header of ours is behind the signer's newest block: what is between is read for it.
+    ViewUnconnected {
+        /// The signer's newest block.
+        tip: BlockRef,
+        /// Our first one.
+        first: BlockRef,
+    },
     /// The source has answered with fee rates that cannot be.
     Rates(RatesFault),
     /// The chain has one block more.
@@ -207,6 +214,8 @@ pub struct Treasury {
     source: Source,
     now: Tick,
     failed: bool,
+    /// The wallet has not changed since it was weighed.
+    is_weighed: bool,
     steps: VecDeque<Step>,
 }
 
@@ -236,6 +245,7 @@ impl Treasury {
             source: Source::new(name),
             now,
             failed: false,
+            is_weighed: false,
             steps: VecDeque::new(),
         };
         match saved {
@@ -332,6 +342,7 @@ impl Treasury {
     pub fn wake_at(&self) -> Tick {
         let mut at = self.source.wake_at();
         at = self.patience().map_or(at, |until| at.min(until));
+        at = self.view.account_at.map_or(at, |again| at.min(again));
         if self.source.is_up() {
             at = at.min(self.fees.wake_at());
             let publisher = self.chain.as_ref().and_then(|it| it.publisher.wake_at());
@@ -344,6 +355,7 @@ impl Treasury {
     pub fn wake(&mut self, now: Tick) {
         self.now = now;
         self.lose_patience();
+        self.ask_account_again();
         if self.source.is_overdue(now) {
             let why = format!("no answer after {} s", ANSWER_MAX.0 / 1_000);
             self.lose(Health::Down { why }, now);
@@ -383,7 +395,10 @@ impl Treasury {
             }
         }
         self.chain = Some(following);
-        self.weigh();
+        // It is another balance only if something was saved.
+        if !std::mem::replace(&mut self.is_weighed, true) {
+            self.weigh();
+        }
         self.feed_view();
     }
 
@@ -396,6 +411,7 @@ impl Treasury {
         }
         while let Some(change) = following.wallet.as_mut().and_then(Wallet::change) {
             self.steps.push_back(Step::Save(Save::Wallet(change)));
+            self.is_weighed = false;
         }
     }
 

@@ -144,7 +144,7 @@ impl Treasury {
             (Waiting::Account, Some(signer::Answer::WalletAccount { account })) => {
                 self.has_account(account);
             }
-            (Waiting::Account, _) => {}
+            (Waiting::Account, _) => self.account_refused(),
             (Waiting::View, answer) => self.view_answered(answer),
             (Waiting::Spend(signing), Some(signer::Answer::SpendSigned { signatures })) => {
                 match signing.draft.finish(&signatures) {
@@ -374,10 +374,21 @@ impl Treasury {
     /// What became of something that the wallet has published.
     pub(super) fn publication(&mut self, following: &mut Following, key: Key, event: PublishEvent) {
         let state = following.publisher.state();
-        let Some(txid) = state.publications.get(&key).and_then(|publication| {
+        let known = state.publications.get(&key).and_then(|publication| {
             publication.package.transactions().last().map(|it| it.compute_txid())
-        }) else {
-            return;
+        });
+        let txid = match &event {
+            // By now it is forgotten.
+            PublishEvent::Deep { transaction } => *transaction,
+            PublishEvent::Accepted
+            | PublishEvent::Refused { .. }
+            | PublishEvent::Confirmed { .. }
+            | PublishEvent::Unconfirmed { .. }
+            | PublishEvent::Replaced { .. }
+            | PublishEvent::Restored { .. } => {
+                let Some(txid) = known else { return };
+                txid
+            }
         };
         let refused = if let PublishEvent::Refused { reason, cure } = &event {
             Some((reason.to_string(), *cure))

@@ -1,12 +1,12 @@
-//! How changes are saved, the same for every core of the node.
+//! How changes are saved, the same for every core.
 //!
 //! A change is a TLV stream of one record. An unknown odd record is one that may be passed over; an
 //! unknown even one stops the start, for without it the rest would mean something else. A snapshot
 //! is the fewest changes that make the state, each with its length in front.
 
-use std::fmt;
+use core::fmt;
 
-use wire::{bigsize, fault::Broke, reader::Reader, tlv::Records};
+use crate::{bigsize, fault::Broke, reader::Reader, tlv::Records};
 
 /// Why stored bytes are no change.
 #[derive(Clone, Debug, PartialEq, Eq)]
