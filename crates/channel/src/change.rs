@@ -1,17 +1,39 @@
 //! What is saved of a channel. Live running and a restart go the same way: `Live::evolve`.
-
-use wire::UpdateAddHtlc;
-use wire::amount::FeeratePerKw;
-use wire::id::{OnionHash, PaymentPreimage, PerCommitmentSecret};
-use wire::key::{Point, Signature};
-use wire::list::Blob;
+//!
+//! | record | name | value |
+//! |---|---|---|
+//! | 2 | added | side (1), `update_add_htlc` as it crossed the wire |
+//! | 4 | ended | contract, end |
+//! | 6 | rate | sat/kw (4) |
+//! | 8 | signed | |
+//! | 10 | received | signature (64), those of second stages (64 each) |
+//! | 12 | advanced | point (33) |
+//! | 14 | revoked | secret (32), point (33) |
+//! | 16 | lost | |
+//! | 18 | heard | contract |
+//!
+//! A contract is the side that pays (1: 0 opener, 1 acceptor) and its number (8). An end is one of
+//! 0 and the preimage (32); 1 and the reason; 2, the onion's hash (32) and the failure code (2).
 
 use tx::Side;
+use wire::amount::FeeratePerKw;
+use wire::field::Field as _;
+use wire::id::{HtlcId, OnionHash, PaymentPreimage, PerCommitmentSecret};
+use wire::key::{Point, Signature};
+use wire::list::Blob;
+use wire::reader::Reader;
+use wire::saved::{self, ChangeFault};
+use wire::{Message, UpdateAddHtlc};
 
 use crate::ContractId;
 
+const FULFILLED: u8 = 0;
+const FAILED: u8 = 1;
+const MALFORMED: u8 = 2;
+const SIGNATURE_BYTES: usize = 64;
+
 /// A change of a live channel.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
     /// A contract is offered.
     Added {
@@ -70,4 +92,135 @@ pub enum End {
         /// With `BADONION`.
         failure_code: u16,
     },
+}
+
+impl Change {
+    /// The bytes that are saved.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut to = Vec::new();
+        let record = match self {
+            Change::Added { by, add } => {
+                to.push(*by as u8);
+                let message = wire::Body::encode(&**add);
+                to.extend(message.expect("it crossed the wire, or will"));
+                2
+            }
+            Change::Ended { id, end } => {
+                write_contract(*id, &mut to);
+                write_end(end, &mut to);
+                4
+            }
+            Change::Rate(rate) => {
+                rate.write(&mut to);
+                6
+            }
+            Change::Signed => 8,
+            Change::Received { signature, stages } => {
+                signature.write(&mut to);
+                stages.iter().for_each(|it| it.write(&mut to));
+                10
+            }
+            Change::Advanced { next } => {
+                next.write(&mut to);
+                12
+            }
+            Change::Revoked { secret, next } => {
+                secret.write(&mut to);
+                next.write(&mut to);
+                14
+            }
+            Change::Lost => 16,
+            Change::Heard(id) => {
+                write_contract(*id, &mut to);
+                18
+            }
+        };
+        saved::write(record, &to)
+    }
+
+    /// Reads what was saved; nothing if a newer version wrote it and it may be passed over.
+    pub fn decode(bytes: &[u8]) -> Result<Option<Self>, ChangeFault> {
+        saved::read(bytes, |record, from| {
+            Ok(Some(match record {
+                2 => Self::Added { by: read_side(from)?, add: Box::new(read_add(from)?) },
+                4 => Self::Ended { id: read_contract(from)?, end: read_end(from)? },
+                6 => Self::Rate(FeeratePerKw::read(from)?),
+                8 => Self::Signed,
+                10 => {
+                    Self::Received { signature: Signature::read(from)?, stages: read_stages(from)? }
+                }
+                12 => Self::Advanced { next: Point::read(from)? },
+                14 => Self::Revoked {
+                    secret: PerCommitmentSecret::read(from)?,
+                    next: Point::read(from)?,
+                },
+                16 => Self::Lost,
+                18 => Self::Heard(read_contract(from)?),
+                _ => return Ok(None),
+            }))
+        })
+    }
+}
+
+fn write_contract(id: ContractId, to: &mut Vec<u8>) {
+    to.push(id.offered_by as u8);
+    id.id.write(to);
+}
+
+fn write_end(end: &End, to: &mut Vec<u8>) {
+    match end {
+        End::Fulfilled(preimage) => {
+            to.push(FULFILLED);
+            preimage.write(to);
+        }
+        End::Failed(reason) => {
+            to.push(FAILED);
+            to.extend_from_slice(&reason.0);
+        }
+        End::Malformed { sha256_of_onion, failure_code } => {
+            to.push(MALFORMED);
+            sha256_of_onion.write(to);
+            to.extend_from_slice(&failure_code.to_be_bytes());
+        }
+    }
+}
+
+fn read_side(from: &mut Reader<'_>) -> Result<Side, ChangeFault> {
+    match *from.array()? {
+        [0] => Ok(Side::Opener),
+        [1] => Ok(Side::Acceptor),
+        [got] => Err(ChangeFault::Meaningless { what: "side", got: got.to_string() }),
+    }
+}
+
+fn read_contract(from: &mut Reader<'_>) -> Result<ContractId, ChangeFault> {
+    Ok(ContractId { offered_by: read_side(from)?, id: HtlcId::read(from)? })
+}
+
+fn read_add(from: &mut Reader<'_>) -> Result<UpdateAddHtlc, ChangeFault> {
+    let none = |got: String| ChangeFault::Meaningless { what: "update_add_htlc", got };
+    let message = Message::decode(from.rest()).map_err(|fault| none(fault.to_string()))?;
+    let name = message.name();
+    let Message::UpdateAddHtlc(add) = message else { return Err(none(name.to_owned())) };
+    Ok(add)
+}
+
+fn read_end(from: &mut Reader<'_>) -> Result<End, ChangeFault> {
+    match *from.array()? {
+        [FULFILLED] => Ok(End::Fulfilled(PaymentPreimage::read(from)?)),
+        [FAILED] => Ok(End::Failed(Blob(from.rest().to_vec()))),
+        [MALFORMED] => Ok(End::Malformed {
+            sha256_of_onion: OnionHash::read(from)?,
+            failure_code: u16::from_be_bytes(*from.array()?),
+        }),
+        [got] => Err(ChangeFault::Meaningless { what: "end of a contract", got: got.to_string() }),
+    }
+}
+
+fn read_stages(from: &mut Reader<'_>) -> Result<Vec<Signature>, ChangeFault> {
+    let mut stages = Vec::with_capacity(from.len() / SIGNATURE_BYTES);
+    while !from.is_empty() {
+        stages.push(Signature::read(from)?);
+    }
+    Ok(stages)
 }

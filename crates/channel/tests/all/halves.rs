@@ -217,7 +217,9 @@ impl Half {
         self.asked.clear();
         self.live = Live::new(self.begun.clone()).expect("there was so much");
         for change in &self.log {
-            self.live.evolve(change);
+            let read = Change::decode(&change.encode()).expect("ours").expect("of this version");
+            assert_eq!(read, *change);
+            self.live.evolve(&read);
         }
         let lost = self.live.disconnected();
         self.take(lost);

@@ -1,5 +1,6 @@
 //! Channels that pay, lose their connection, close and cheat.
 
+mod changes;
 mod halves;
 mod ledger;
 mod live;

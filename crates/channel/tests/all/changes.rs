@@ -1,0 +1,78 @@
+//! Changes as bytes: what was saved comes back, what was damaged is named.
+
+use channel::{Change, ContractId, End};
+use tx::Side;
+use wire::Body as _;
+use wire::dice::Dice;
+use wire::field::Field as _;
+use wire::id::{HtlcId, OnionHash, PaymentPreimage, PerCommitmentSecret};
+use wire::key::{Point, Signature};
+use wire::list::Blob;
+use wire::saved::ChangeFault;
+use wire::{UpdateAddHtlc, amount::FeeratePerKw};
+
+fn any(dice: &mut Dice) -> Change {
+    let side = if dice.one_in(2) { Side::Opener } else { Side::Acceptor };
+    let id = ContractId { offered_by: side, id: HtlcId::generate(dice) };
+    match dice.below(9) {
+        0 => Change::Added { by: side, add: Box::new(UpdateAddHtlc::generate(dice)) },
+        1 => Change::Ended { id, end: any_end(dice) },
+        2 => Change::Rate(FeeratePerKw::generate(dice)),
+        3 => Change::Signed,
+        4 => {
+            let stages = (0..dice.below(5)).map(|_| Signature::generate(dice)).collect();
+            Change::Received { signature: Signature::generate(dice), stages }
+        }
+        5 => Change::Advanced { next: Point::generate(dice) },
+        6 => Change::Revoked {
+            secret: PerCommitmentSecret::generate(dice),
+            next: Point::generate(dice),
+        },
+        7 => Change::Lost,
+        _ => Change::Heard(id),
+    }
+}
+
+fn any_end(dice: &mut Dice) -> End {
+    match dice.below(3) {
+        0 => End::Fulfilled(PaymentPreimage::generate(dice)),
+        1 => End::Failed(Blob(dice.bytes(300))),
+        _ => End::Malformed {
+            sha256_of_onion: OnionHash::generate(dice),
+            failure_code: dice.throw() as u16,
+        },
+    }
+}
+
+#[test]
+fn what_was_saved_comes_back() {
+    let mut dice = Dice::new(7);
+    for _ in 0..2_000 {
+        let change = any(&mut dice);
+        assert_eq!(Change::decode(&change.encode()), Ok(Some(change)));
+    }
+}
+
+#[test]
+fn damaged_changes_are_named_and_harm_nobody() {
+    let mut dice = Dice::new(8);
+    let mut refused = 0;
+    for _ in 0..2_000 {
+        let mut bytes = any(&mut dice).encode();
+        match dice.below(3) {
+            0 => bytes.truncate(dice.below(bytes.len())),
+            1 => bytes.push(dice.throw() as u8),
+            _ => {
+                let at = dice.below(bytes.len());
+                bytes[at] ^= 1 << dice.below(8);
+            }
+        }
+        refused += usize::from(Change::decode(&bytes).is_err());
+    }
+    assert!(refused > 1_000, "{refused}");
+    let newer = |record| wire::saved::write(record, &[1, 2, 3]);
+    assert_eq!(Change::decode(&newer(254)), Err(ChangeFault::Newer { record: 254 }));
+    assert_eq!(Change::decode(&newer(253)), Ok(None));
+    let side = wire::saved::write(18, &[2, 0, 0, 0, 0, 0, 0, 0, 0]);
+    assert!(matches!(Change::decode(&side), Err(ChangeFault::Meaningless { what: "side", .. })));
+}
