@@ -81,6 +81,31 @@ struct Shown {
     taken: Taken,
 }
 
+/// What a message says of its sender: both have the same fields.
+macro_rules! said_of {
+    ($said:ident, $delay:expr) => {
+        Shown {
+            party: Party {
+                funding_key: $said.funding_pubkey,
+                keys: Basepoints {
+                    revocation: $said.revocation_basepoint,
+                    payment: $said.payment_basepoint,
+                    delayed_payment: $said.delayed_payment_basepoint,
+                    htlc: $said.htlc_basepoint,
+                },
+                dust_limit: $said.dust_limit_satoshis,
+                delay: $delay,
+            },
+            taken: Taken {
+                htlc_minimum: $said.htlc_minimum_msat,
+                in_flight_max: $said.max_htlc_value_in_flight_msat,
+                htlcs_max: $said.max_accepted_htlcs,
+                reserve: $said.channel_reserve_satoshis,
+            },
+        }
+    };
+}
+
 impl Policy {
     /// Judges an `open_channel`: what would be agreed on if we accept.
     pub(super) fn judge_open(
@@ -110,29 +135,7 @@ impl Policy {
             self.feerate_min.0.into(),
             self.feerate_max.0.into(),
         )?;
-        let shown = self.shown(
-            Shown {
-                party: Party {
-                    funding_key: said.funding_pubkey,
-                    keys: Basepoints {
-                        revocation: said.revocation_basepoint,
-                        payment: said.payment_basepoint,
-                        delayed_payment: said.delayed_payment_basepoint,
-                        htlc: said.htlc_basepoint,
-                    },
-                    dust_limit: said.dust_limit_satoshis,
-                    delay: self.delay,
-                },
-                taken: Taken {
-                    htlc_minimum: said.htlc_minimum_msat,
-                    in_flight_max: said.max_htlc_value_in_flight_msat,
-                    htlcs_max: said.max_accepted_htlcs,
-                    reserve: said.channel_reserve_satoshis,
-                },
-            },
-            funding,
-            said.to_self_delay,
-        )?;
+        let shown = self.shown(said_of!(said, self.delay), funding, said.to_self_delay)?;
         let agreed = Agreed {
             key,
             side: Side::Acceptor,
@@ -172,25 +175,7 @@ impl Policy {
         let form = form_of(&channel_type).ok_or(Unfit::Type)?;
         within("minimum_depth", said.minimum_depth.0.into(), 0, DEPTH_MAX.0.into())?;
         let shown = self.shown(
-            Shown {
-                party: Party {
-                    funding_key: said.funding_pubkey,
-                    keys: Basepoints {
-                        revocation: said.revocation_basepoint,
-                        payment: said.payment_basepoint,
-                        delayed_payment: said.delayed_payment_basepoint,
-                        htlc: said.htlc_basepoint,
-                    },
-                    dust_limit: said.dust_limit_satoshis,
-                    delay: open.to_self_delay,
-                },
-                taken: Taken {
-                    htlc_minimum: said.htlc_minimum_msat,
-                    in_flight_max: said.max_htlc_value_in_flight_msat,
-                    htlcs_max: said.max_accepted_htlcs,
-                    reserve: said.channel_reserve_satoshis,
-                },
-            },
+            said_of!(said, open.to_self_delay),
             open.funding_satoshis,
             said.to_self_delay,
         )?;
