@@ -12,7 +12,8 @@ use wire::id::CommitmentNumber;
 use wire::key::Point;
 
 use crate::{
-    ANCHOR_SAT, CommitmentKeys, Contract, Direction, Form, Place, Side, Stage, Terms, script,
+    ANCHOR_SAT, CommitmentKeys, Contract, ContractKeys, Direction, Form, Place, Side, Stage, Terms,
+    script,
 };
 
 /// What a commitment means.
@@ -54,6 +55,8 @@ pub struct Commitment {
     pub outputs: Vec<Output>,
     /// The keys in them.
     pub keys: CommitmentKeys,
+    /// Those in contracts, if there are any that are not trimmed.
+    pub contract_keys: Option<ContractKeys>,
     /// What the opener could not pay of the fee.
     pub unpaid: Sat,
 }
@@ -109,11 +112,18 @@ impl Placed {
 impl Meaning {
     /// Builds the commitment.
     pub fn build(&self, terms: &Terms) -> Commitment {
-        let keys = CommitmentKeys::new(terms, self.owner, &self.point);
-        let mut rows = self.contract_rows(terms, &keys);
+        self.build_with(terms, CommitmentKeys::new(terms, self.owner, &self.point))
+    }
+
+    /// The same, with keys that were derived before.
+    pub fn build_with(&self, terms: &Terms, keys: CommitmentKeys) -> Commitment {
+        let is_trimmed = |it: &Placed| it.is_trimmed(terms, self.owner, self.feerate);
+        let has_contracts = !self.contracts.iter().all(is_trimmed);
+        let contract_keys =
+            has_contracts.then(|| keys.of_contracts(terms, self.owner, &self.point));
+        let mut rows = self.contract_rows(terms, contract_keys.as_ref());
         let fee = terms.form.fee(self.feerate, rows.len());
         let costs = Sat(fee.0 + terms.form.anchors().0);
-        let has_contracts = !rows.is_empty();
         let opener = self.to_opener.floor_to_sat();
         let unpaid = Sat(costs.0.saturating_sub(opener.0));
         let (opener, acceptor) =
@@ -128,11 +138,14 @@ impl Meaning {
             transaction: self.transaction(terms, &rows),
             outputs: outputs(rows),
             keys,
+            contract_keys,
             unpaid,
         }
     }
 
-    fn contract_rows(&self, terms: &Terms, keys: &CommitmentKeys) -> Vec<Row> {
+    fn contract_rows(&self, terms: &Terms, keys: Option<&ContractKeys>) -> Vec<Row> {
+        let mut rows = Vec::with_capacity(self.contracts.len() + 4);
+        let Some(keys) = keys else { return rows };
         let row = |(index, placed): (usize, &Placed)| {
             let direction = placed.direction(self.owner);
             if placed.is_trimmed(terms, self.owner, self.feerate) {
@@ -150,7 +163,6 @@ impl Meaning {
                 },
             })
         };
-        let mut rows = Vec::with_capacity(self.contracts.len() + 4);
         rows.extend(self.contracts.iter().enumerate().filter_map(row));
         rows
     }

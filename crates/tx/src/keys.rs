@@ -19,31 +19,49 @@ pub struct Basepoints {
     pub htlc: Point,
 }
 
-/// The keys of one commitment.
+/// The keys of one commitment, all but those of its contracts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CommitmentKeys {
     /// `revocationpubkey`: the other's, once the owner has given up its secret.
     pub revocation: Point,
     /// `local_delayedpubkey`: the owner's, after its delay.
     pub delayed: Point,
-    /// `local_htlcpubkey`: the owner's, in contracts.
-    pub owner_htlc: Point,
-    /// `remote_htlcpubkey`: the other's, in contracts.
-    pub other_htlc: Point,
     /// The other's `payment_basepoint`.
     pub other_payment: Point,
+}
+
+/// The keys of the contracts in one commitment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ContractKeys {
+    /// As in [`CommitmentKeys`].
+    pub revocation: Point,
+    /// `local_htlcpubkey`: the owner's.
+    pub owner: Point,
+    /// `remote_htlcpubkey`: the other's.
+    pub other: Point,
 }
 
 impl CommitmentKeys {
     /// The keys of the commitment of `owner` whose `per_commitment_point` is `point`.
     pub fn new(terms: &Terms, owner: Side, point: &Point) -> Self {
+        let revocation = revocation_key(&terms.party(owner.other()).keys.revocation, point);
+        Self::with_revocation(terms, owner, point, revocation)
+    }
+
+    /// The same, for whoever knows one of the two secrets of the revocation key and has it cheaper
+    /// ([`revocation_key_of_base`], [`revocation_key_of_secret`]).
+    pub fn with_revocation(terms: &Terms, owner: Side, point: &Point, revocation: Point) -> Self {
         let (own, other) = (&terms.party(owner).keys, &terms.party(owner.other()).keys);
-        Self {
-            revocation: revocation_key(&other.revocation, point),
-            delayed: derived_key(&own.delayed_payment, point),
-            owner_htlc: derived_key(&own.htlc, point),
-            other_htlc: derived_key(&other.htlc, point),
-            other_payment: other.payment,
+        let delayed = derived_key(&own.delayed_payment, point);
+        Self { revocation, delayed, other_payment: other.payment }
+    }
+
+    /// Those of its contracts.
+    pub fn of_contracts(&self, terms: &Terms, owner: Side, point: &Point) -> ContractKeys {
+        ContractKeys {
+            revocation: self.revocation,
+            owner: derived_key(&terms.party(owner).keys.htlc, point),
+            other: derived_key(&terms.party(owner.other()).keys.htlc, point),
         }
     }
 }
@@ -68,6 +86,26 @@ pub fn revocation_key(basepoint: &Point, point: &Point) -> Point {
     let ours = times(basepoint.key(), hash(basepoint, point));
     let theirs = times(point.key(), hash(point, basepoint));
     ours.combine(&theirs).expect("nobody finds such a pair").into()
+}
+
+/// The same, for whoever has the secret of the basepoint too: one multiplication instead of two.
+pub fn revocation_key_of_base(basepoint: &Point, base: &SecretKey, point: &Point) -> Point {
+    sum_of(point, hash(point, basepoint), base, hash(basepoint, point))
+}
+
+/// The same, for whoever has the secret of the commitment too.
+pub fn revocation_key_of_secret(basepoint: &Point, point: &Point, secret: &SecretKey) -> Point {
+    sum_of(basepoint, hash(basepoint, point), secret, hash(point, basepoint))
+}
+
+/// `point * by + secret * times * G`.
+fn sum_of(point: &Point, by: Scalar, secret: &SecretKey, times: Scalar) -> Point {
+    let theirs = point.key().mul_tweak(SECP256K1, &by);
+    let theirs = theirs.expect("a hash is neither zero nor above the order");
+    let mut ours = secret.mul_tweak(&times).expect("a hash is neither zero nor above the order");
+    let sum = theirs.add_exp_tweak(SECP256K1, &ours.into());
+    ours.non_secure_erase();
+    sum.expect("nobody finds such a pair").into()
 }
 
 /// The secret to [`revocation_key`].

@@ -16,7 +16,10 @@ mod memory;
 use std::collections::BTreeMap;
 
 use secp256k1::{Message, SECP256K1, SecretKey};
-use tx::{Commitment, CommitmentSeed, Meaning, Placed, SecretIndex, Templates, derived_secret};
+use tx::{
+    Commitment, CommitmentKeys, CommitmentSeed, ContractKeys, Meaning, Placed, SecretIndex,
+    Templates, derived_secret, revocation_key_of_base, revocation_key_of_secret,
+};
 use wire::id::{ChannelKey, CommitmentNumber, PerCommitmentSecret};
 use wire::key::{Point, Signature};
 
@@ -145,7 +148,7 @@ impl Channels {
         } else if newest != Some(meaning.number) {
             return Err(out_of_turn);
         }
-        let built = meaning.build(&memory.setup.terms);
+        let built = self.build_remote(channel, memory, meaning);
         let txid = same(memory.remote.as_ref().filter(|_| !is_new), meaning, &built)?;
         if is_new && built.unpaid.0 > 0 {
             return Err(No::Fee { missing: built.unpaid });
@@ -153,6 +156,18 @@ impl Channels {
         let answer = self.remote_signatures(channel, memory, meaning, &built);
         let change = ChannelChange::SignedRemote { meaning: Box::new(meaning.clone()), txid };
         Ok((is_new.then_some(change), answer))
+    }
+
+    /// The peer's commitment: of its revocation key we have the base.
+    fn build_remote(&self, channel: &ChannelKey, memory: &Memory, meaning: &Meaning) -> Commitment {
+        let (terms, side) = (&memory.setup.terms, memory.setup.side);
+        let basepoint = &terms.party(side).keys.revocation;
+        let mut base = self.keys.secret(channel, Use::Revocation);
+        let revocation = revocation_key_of_base(basepoint, &base, &meaning.point);
+        base.non_secure_erase();
+        let (owner, point) = (meaning.owner, &meaning.point);
+        let keys = CommitmentKeys::with_revocation(terms, owner, point, revocation);
+        meaning.build_with(terms, keys)
     }
 
     fn remote_signatures(
@@ -192,14 +207,14 @@ impl Channels {
         if !is_new && newest != Some(number) {
             return Err(No::OutOfTurn { number, newest, unrevoked: newest.unwrap_or_default() });
         }
-        own(memory, &seed, meaning)?;
+        let keys = own(memory, &seed, meaning)?;
         if is_new {
             if memory.closing {
                 return Err(No::Closing);
             }
             memory.judge(meaning, secrets)?;
         }
-        let built = meaning.build(&memory.setup.terms);
+        let built = meaning.build_with(&memory.setup.terms, keys);
         let txid = same(memory.local.as_ref().filter(|_| !is_new), meaning, &built)?;
         if is_new {
             verify(memory, meaning, &built, (signature, stages))?;
@@ -246,8 +261,8 @@ impl Channels {
         if newest != Some(number) {
             return Err(No::OutOfTurn { number, newest, unrevoked: newest.unwrap_or_default() });
         }
-        own(memory, &self.keys.seed(channel), meaning)?;
-        let built = meaning.build(&memory.setup.terms);
+        let keys = own(memory, &self.keys.seed(channel), meaning)?;
+        let built = meaning.build_with(&memory.setup.terms, keys);
         same(memory.local.as_ref(), meaning, &built)?;
         let mut funding = self.keys.secret(channel, Use::Funding);
         let signature = sign(built.digest(&memory.setup.terms), &funding);
@@ -266,16 +281,24 @@ fn is_next(newest: Option<&Agreed>, meaning: &Meaning) -> bool {
     meaning.number.0 == newest.map_or(0, |it| it.meaning.number.0.saturating_add(1))
 }
 
-/// Whether it is our commitment, with our point.
-fn own(memory: &Memory, seed: &CommitmentSeed, meaning: &Meaning) -> Result<(), No> {
-    let (want, number) = (memory.setup.side, meaning.number);
+/// The keys of our own commitment, if it is that, with our point: of its revocation key we have the
+/// secret of the commitment.
+fn own(memory: &Memory, seed: &CommitmentSeed, meaning: &Meaning) -> Result<CommitmentKeys, No> {
+    let (want, number, terms) = (memory.setup.side, meaning.number, &memory.setup.terms);
     if meaning.owner != want {
         return Err(No::WrongOwner { want });
     }
-    match index(number) {
-        Some(at) if seed.point(at) == meaning.point => Ok(()),
-        Some(_) | None => Err(No::WrongPoint { number }),
-    }
+    let at = index(number).ok_or(No::WrongPoint { number })?;
+    let secret = seed.secret(at);
+    let mut secret = SecretKey::from_slice(&secret.0).expect("nobody finds such a hash");
+    let (point, basepoint) = (meaning.point, &terms.party(want.other()).keys.revocation);
+    let is_ours = point == secret.public_key(SECP256K1).into();
+    let keys = is_ours.then(|| {
+        let revocation = revocation_key_of_secret(basepoint, &point, &secret);
+        CommitmentKeys::with_revocation(terms, want, &point, revocation)
+    });
+    secret.non_secure_erase();
+    keys.ok_or(No::WrongPoint { number })
 }
 
 /// What was agreed on for a number stays.
@@ -312,8 +335,9 @@ fn verify(
     if wanted.len() != stages.len() {
         return Err(No::StageCount { got: stages.len(), want: wanted.len() });
     }
+    let Some(ContractKeys { other, .. }) = built.contract_keys else { return Ok(()) };
     for (at, (stage, signature)) in wanted.iter().zip(stages).enumerate() {
-        if !is_signed(stage.digest(stage.other_sighash), signature, &built.keys.other_htlc) {
+        if !is_signed(stage.digest(stage.other_sighash), signature, &other) {
             return Err(No::BadSignature { number, stage: Some(at) });
         }
     }

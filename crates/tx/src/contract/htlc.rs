@@ -74,12 +74,12 @@ impl Contract for Htlc {
             .push_opcode(OP_IF)
             .push_opcode(OP_CHECKSIG)
             .push_opcode(OP_ELSE)
-            .push_slice(keys.other_htlc.bytes())
+            .push_slice(keys.other.bytes())
             .push_opcode(OP_SWAP)
             .push_opcode(OP_SIZE)
             .push_int(PREIMAGE_BYTES as i64)
             .push_opcode(OP_EQUAL);
-        let owner = keys.owner_htlc.bytes();
+        let owner = keys.owner.bytes();
         let ended = match place.direction {
             Direction::Offered => offered(begun, owner, hash),
             Direction::Received => received(begun, owner, hash, self.cltv_expiry),

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bitcoin::{ScriptBuf, Sequence};
 use wire::amount::LockTime;
 
-use crate::{CommitmentKeys, Form};
+use crate::{ContractKeys, Form};
 
 pub use htlc::{HTLC, Htlc, HtlcTemplate};
 
@@ -50,8 +50,8 @@ pub struct Place<'a> {
     pub form: Form,
     /// As the owner of the commitment sees it.
     pub direction: Direction,
-    /// The keys of the commitment.
-    pub keys: &'a CommitmentKeys,
+    /// The keys of contracts in it.
+    pub keys: &'a ContractKeys,
 }
 
 /// Which way the money goes, as the owner of a commitment sees it.
@@ -104,11 +104,11 @@ pub enum Who {
 /// A piece of a witness.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Item {
-    /// A signature under [`CommitmentKeys::owner_htlc`].
+    /// A signature under [`ContractKeys::owner`].
     OwnerSignature,
-    /// A signature under [`CommitmentKeys::other_htlc`].
+    /// A signature under [`ContractKeys::other`].
     OtherSignature,
-    /// A signature under [`CommitmentKeys::revocation`].
+    /// A signature under [`ContractKeys::revocation`].
     RevocationSignature,
     /// What opens the contract, of this many bytes.
     Secret(usize),

@@ -1,7 +1,10 @@
 //! The vectors of BOLT 3, appendix E.
 
 use secp256k1::{SECP256K1, SecretKey};
-use tx::{derived_key, derived_secret, revocation_key, revocation_secret};
+use tx::{
+    derived_key, derived_secret, revocation_key, revocation_key_of_base, revocation_key_of_secret,
+    revocation_secret,
+};
 
 use crate::vectors::hex;
 
@@ -24,6 +27,9 @@ fn keys_are_derived_as_in_appendix_e() {
         revocation_key(&basepoint, &per_commitment).to_string(),
         "02916e326636d19c33f13e8c0c3a03dd157f332f3e99c317c141dd865eb01f8ff0"
     );
+    let key = revocation_key(&basepoint, &per_commitment);
+    assert_eq!(revocation_key_of_base(&basepoint, &base, &per_commitment), key);
+    assert_eq!(revocation_key_of_secret(&basepoint, &per_commitment, &point), key);
     assert_eq!(
         revocation_secret(&base, &point),
         secret("d09ffff62ddb2297ab000cc85bcb4283fdeb6aa052affbc9dddcf33b61078110")

@@ -158,7 +158,8 @@ fn check_stage(
     assert_eq!(der(&remote), hex(signature));
     let local = sign(stage.digest(EcdsaSighashType::All), &keys.local_htlc);
     let direction = placed.direction(meaning.owner);
-    let place = Place { form: terms.form, direction, keys: &built.keys };
+    let contract_keys = built.contract_keys.as_ref().expect("there is a contract");
+    let place = Place { form: terms.form, direction, keys: contract_keys };
     let ways = placed.contract.ways(&place);
     let way = ways.into_iter().find(|way| way.who == Who::Owner).expect("the owner has a way");
     let pieces = Pieces {
