@@ -373,6 +373,28 @@ impl Wallet {
         self.book.transactions.get(&txid).is_some_and(|entry| entry.block.is_none())
     }
 
+    /// Whether a spend that was given up could still be mined although the next one takes none of
+    /// its coins, as another spend of ours has them: one that is signed just now, or is less than
+    /// so many blocks deep.
+    pub fn is_haunting(&self, txid: Txid, deep: u32) -> bool {
+        let Some(ghost) = self.book.ghosts.iter().find(|ghost| ghost.txid == txid) else {
+            return false;
+        };
+        let tip = self.book.cursor.height.0;
+        let depth = |block: &BlockRef| (tip + 1).saturating_sub(block.height.0);
+        let mut is_taken = ghost.spends.iter().any(|coin| self.book.locks.contains_key(coin));
+        for entry in self.book.transactions.values() {
+            let mut inputs = entry.transaction.input.iter().map(|input| input.previous_output);
+            if inputs.any(|coin| ghost.spends.contains(&coin)) {
+                if entry.block.as_ref().map_or(0, depth) >= deep {
+                    return false;
+                }
+                is_taken = true;
+            }
+        }
+        is_taken
+    }
+
     /// Whether it is one that we have published.
     pub fn is_made(&self, txid: Txid) -> bool {
         self.book.transactions.get(&txid).is_some_and(|entry| entry.made.is_some())

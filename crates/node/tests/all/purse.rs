@@ -168,6 +168,35 @@ fn a_signer_that_is_ahead_is_not_asked_again_and_again() {
     panic!("it is asked for ever");
 }
 
+/// What was given up of a payment may be mined, while another payment that has its coins is not:
+/// until that is decided, the payment is not made once more.
+#[test]
+fn a_payment_that_may_still_be_mined_is_not_made_beside_another_one() {
+    let mut by = signer(7);
+    let mut bank = Bank::rich(&mut by);
+    let first = bank.paid(&mut by, Some("rent"), 50_000).txid;
+    assert!(bank.forget(first, true).is_ok());
+    let other = bank.paid(&mut by, Some("food"), 20_000).txid;
+    let again = |bank: &mut Bank| {
+        bank.send_as(Some("rent"), 50_000);
+        bank.replies.pop()
+    };
+    let haunted = |reply: Option<Result<Reply, Refusal>>| matches!(reply, Some(Err(Refusal::NameHaunted { txid, .. })) if txid == first);
+    assert!(haunted(again(&mut bank)));
+    let mut transaction = bank.published.last().expect("it was published").clone();
+    assert_eq!(transaction.compute_txid(), other);
+    // Its block does not say what witnesses it has.
+    transaction.input.iter_mut().for_each(|input| input.witness.clear());
+    bank.mine(vec![transaction]);
+    for _ in 1..FORGET_BLOCKS {
+        assert!(haunted(again(&mut bank)));
+        bank.mine(Vec::new());
+    }
+    assert!(again(&mut bank).is_none(), "it is being signed");
+    bank.serve(&mut by);
+    assert!(matches!(bank.replies.pop(), Some(Ok(Reply::Sent(_)))));
+}
+
 #[test]
 fn a_wallet_is_of_one_seed() {
     let mut by = signer(7);

@@ -8,8 +8,8 @@ use signer::Seconds;
 use wire::tick::{Millis, Tick};
 
 use super::{
-    Change, Health, Hit, NAME_BLOCKS, NoBlock, Ordered, PEOPLE, PaymentName, SIGN_MAX, Sent,
-    Treasury,
+    Change, FORGET_BLOCKS, Health, Hit, NAME_BLOCKS, NoBlock, Ordered, PEOPLE, PaymentName,
+    SIGN_MAX, Sent, Treasury,
 };
 
 /// Names a call.
@@ -230,6 +230,14 @@ pub enum Refusal {
         /// The name.
         name: PaymentName,
     },
+    /// What was given up of the payment of this name may still be mined: another payment has its
+    /// coins, and is not deep enough in the chain.
+    NameHaunted {
+        /// The name.
+        name: PaymentName,
+        /// What was given up.
+        txid: Txid,
+    },
     /// There are as many names as there may be.
     TooManyNames {
         /// How many there are.
@@ -423,6 +431,11 @@ impl fmt::Display for Refusal {
             Self::NameBusy { name } => {
                 write!(f, "the payment '{name}' is being signed; ask again by the same name")
             }
+            Self::NameHaunted { name, txid } => write!(
+                f,
+                "of the payment '{name}' {txid} was given up, and may still be mined before what \
+                 spends the same is {FORGET_BLOCKS} blocks deep; ask again then"
+            ),
             Self::TooManyNames { have, max } => write!(
                 f,
                 "{have} names of payments, at most {max}; each is kept for {NAME_BLOCKS} blocks"

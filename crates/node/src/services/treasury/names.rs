@@ -9,7 +9,7 @@ use bitcoin::{Amount, ScriptBuf, Txid};
 use chain::Height;
 use wallet::{Order, Recipient, Standing, Wanted};
 
-use super::{Change, Refusal, Reply, Sent, Treasury, purse::Waiting};
+use super::{Change, FORGET_BLOCKS, Refusal, Reply, Sent, Treasury, purse::Waiting};
 
 /// Bytes of a payment's name.
 pub const NAME_BYTES_MAX: usize = 64;
@@ -126,7 +126,15 @@ impl Treasury {
             }
         }
         let Some(named) = self.state.names.get(name).cloned() else { return Ok(None) };
-        let Some(sent) = self.sent_as(&named)? else { return Ok(None) };
+        let Some(sent) = self.sent_as(&named)? else {
+            // What was given up of it could be paid beside what would be paid now.
+            let wallet = self.wallet()?;
+            let mut given_up = named.sent.iter().map(|(txid, _)| *txid);
+            return match given_up.find(|txid| wallet.is_haunting(*txid, FORGET_BLOCKS)) {
+                Some(txid) => Err(Refusal::NameHaunted { name: name.clone(), txid }),
+                None => Ok(None),
+            };
+        };
         same(&named.ordered)?;
         Ok(Some(Reply::Sent(sent)))
     }
@@ -181,7 +189,13 @@ impl Treasury {
     /// A payment has this name from now on. To be saved before its transaction.
     pub(super) fn name(&mut self, name: PaymentName, ordered: Ordered, txid: Txid, fee: Amount) {
         let at = self.tip().map_or(Height(0), |tip| tip.height);
-        self.save(Change::Named { name, named: Named { ordered, at, sent: vec![(txid, fee)] } });
+        // What was given up of it is remembered.
+        let mut sent = self.state.names.get(&name).map_or(Vec::new(), |had| had.sent.clone());
+        if sent.len() >= SENT_MAX {
+            sent.remove(0);
+        }
+        sent.push((txid, fee));
+        self.save(Change::Named { name, named: Named { ordered, at, sent } });
     }
 
     /// What has replaced a payment has its name, too.
