@@ -80,6 +80,8 @@ struct Life {
     times: u32,
     due: Option<Tick>,
     asked: Option<Attempt>,
+    /// Which of its transactions were in the last question.
+    asked_for: BTreeSet<u8>,
     /// Something has changed since it was asked.
     again: bool,
     unsearched: BTreeSet<OutPoint>,
@@ -98,7 +100,8 @@ struct Life {
 enum Said {
     #[default]
     Nothing,
-    Yes,
+    /// To these of its transactions: the others may have lost their place meanwhile.
+    Yes(BTreeSet<u8>),
     No(Reason),
 }
 
@@ -261,16 +264,24 @@ impl Publisher {
         let (key, _) = self.asked.remove(&attempt).ok_or(Unasked { attempt })?;
         let Some(life) = self.lives.get_mut(&key) else { return Ok(()) };
         life.asked = None;
-        let said = match answer {
-            PublishAnswer::Accepted | PublishAnswer::Known | PublishAnswer::Confirmed => Said::Yes,
-            PublishAnswer::Refused(reason) => Said::No(reason),
+        let was_yes = matches!(life.said, Said::Yes(_));
+        let is_other = match answer {
+            PublishAnswer::Accepted | PublishAnswer::Known | PublishAnswer::Confirmed => {
+                let standings = self.state.publications.get(&key).map(Publication::standings);
+                life.takes(&standings.unwrap_or_default())
+            }
+            PublishAnswer::Refused(reason) => {
+                let said = Said::No(reason);
+                let is_other = life.said != said;
+                life.said = said;
+                is_other
+            }
         };
-        let is_other = life.said != said;
-        let was_yes = std::mem::replace(&mut life.said, said) == Said::Yes;
         life.times = if is_other { 0 } else { life.times.saturating_add(1) };
         let again = std::mem::take(&mut life.again);
         let (pause, cure) = (life.pause(), life.cure());
-        if life.said == Said::Yes && self.state.publications.get(&key).is_some_and(|it| !it.taken) {
+        let is_yes = cure.is_none();
+        if is_yes && self.state.publications.get(&key).is_some_and(|it| !it.taken) {
             self.change_by(PublishChange::Taken { key });
         }
         match cure {

@@ -44,7 +44,7 @@ impl Publisher {
             if publication.and_then(Publication::pending).is_none() {
                 continue;
             }
-            let Some(package) = self.in_place(key) else {
+            let Some((places, package)) = self.in_place(key) else {
                 self.schedule(key, now + Millis(REBROADCAST_MS));
                 continue;
             };
@@ -53,6 +53,7 @@ impl Publisher {
             self.asked.insert(attempt, (key, now + Millis(ATTEMPT_MS_MAX)));
             if let Some(life) = self.lives.get_mut(&key) {
                 life.asked = Some(attempt);
+                life.asked_for = places;
                 life.told = true;
             }
             self.asks.push_back(Ask::Publish { attempt, package });
@@ -82,16 +83,17 @@ impl Publisher {
     }
 
     /// What of it is in no block, and has not lost its place to a later one that the source has.
-    fn in_place(&self, key: Key) -> Option<Package> {
+    fn in_place(&self, key: Key) -> Option<(BTreeSet<u8>, Package)> {
         let publication = self.state.publications.get(&key)?;
         let standings = publication.standings();
-        let mut lost: BTreeSet<usize> = BTreeSet::new();
+        let mut places: BTreeSet<u8> = (0..).zip(&standings).map(|(nth, _)| nth).collect();
+        places.retain(|nth| standings.get(usize::from(*nth)) == Some(&Standing::Pending));
         for (nth, _, outpoint) in publication.outpoints() {
             let txid = publication.txids.get(usize::from(nth));
             let by = self.watched.get(&outpoint).map(|it| &it.by);
             let takes = |(other, place, _): &(Key, u8, u32)| {
-                let said_yes = self.lives.get(other).is_some_and(|life| life.said == Said::Yes);
-                let other = self.state.publications.get(other).filter(|_| said_yes);
+                let has_it = self.lives.get(other).is_some_and(|life| life.has(*place));
+                let other = self.state.publications.get(other).filter(|_| has_it);
                 other.is_some_and(|other| {
                     let place = usize::from(*place);
                     let pending = other.standings().get(place) == Some(&Standing::Pending);
@@ -100,11 +102,12 @@ impl Publisher {
             };
             if by.into_iter().flatten().any(takes) {
                 // A child loses its place with its parent.
-                lost.extend(usize::from(nth)..publication.txids.len());
+                places.retain(|place| *place < nth);
             }
         }
-        let pending = |nth: usize| standings.get(nth) == Some(&Standing::Pending);
-        publication.package.only(|nth| pending(nth) && !lost.contains(&nth))
+        let is_in = |nth: usize| places.iter().any(|it| usize::from(*it) == nth);
+        let package = publication.package.only(is_in)?;
+        Some((places, package))
     }
 
     /// The source has taken this one: earlier ones that spend the same have lost their place.
@@ -114,9 +117,9 @@ impl Publisher {
             if self.seq(rival) > seq {
                 continue;
             }
-            let Some((transaction, by)) = self.clash(rival, key) else { continue };
+            let Some((nth, transaction, by)) = self.clash(rival, key) else { continue };
             let Some(life) = self.lives.get_mut(&rival) else { continue };
-            life.said = Said::Nothing;
+            life.loses(nth);
             if !std::mem::replace(&mut life.replaced, true) {
                 let event = PublishEvent::Replaced { transaction, by, block: None };
                 self.events.push_back((rival, event));
@@ -134,8 +137,10 @@ impl Publisher {
         }
     }
 
-    /// Two transactions in no block that spend the same: of one publication, and of another.
-    fn clash(&self, one: Key, other: Key) -> Option<(bitcoin::Txid, bitcoin::Txid)> {
+    /// Two transactions in no block that spend the same: the first such one of a publication and
+    /// its place, and one that the source has of another.
+    fn clash(&self, one: Key, other: Key) -> Option<(u8, bitcoin::Txid, bitcoin::Txid)> {
+        let life = self.lives.get(&other)?;
         let both = (self.state.publications.get(&one)?, self.state.publications.get(&other)?);
         let standings = [both.0.standings(), both.1.standings()];
         let pending =
@@ -143,12 +148,13 @@ impl Publisher {
         let spent = |outpoint| {
             let mut inputs = both.1.outpoints();
             let (nth, ..) = inputs.find(|(_, _, it)| *it == outpoint)?;
-            pending(1, nth).then(|| both.1.txids.get(usize::from(nth)).copied())?
+            (pending(1, nth) && life.has(nth))
+                .then(|| both.1.txids.get(usize::from(nth)).copied())?
         };
         both.0.outpoints().find_map(|(nth, _, outpoint)| {
             let by = spent(outpoint)?;
             let transaction = *both.0.txids.get(usize::from(nth))?;
-            (pending(0, nth) && transaction != by).then_some((transaction, by))
+            (pending(0, nth) && transaction != by).then_some((nth, transaction, by))
         })
     }
 
@@ -184,7 +190,7 @@ impl Publisher {
     /// What the source has said.
     pub(super) fn tell_said(&mut self, key: Key) {
         let event = match self.lives.get(&key).map(|life| &life.said) {
-            Some(Said::Yes) => PublishEvent::Accepted,
+            Some(Said::Yes(_)) => PublishEvent::Accepted,
             Some(Said::No(reason)) => {
                 let cure = reason.cure();
                 PublishEvent::Refused { reason: reason.clone(), cure }
@@ -204,10 +210,39 @@ impl Publisher {
 }
 
 impl Life {
+    /// The source has this one of its transactions, as far as it has said.
+    fn has(&self, nth: u8) -> bool {
+        matches!(&self.said, Said::Yes(places) if places.contains(&nth))
+    }
+
+    /// The source says yes to what it was asked for. Whether that is news.
+    pub(super) fn takes(&mut self, standings: &[Standing]) -> bool {
+        let Said::Yes(places) = &mut self.said else {
+            self.said = Said::Yes(self.asked_for.clone());
+            return true;
+        };
+        let is_more = !self.asked_for.is_subset(places);
+        // What is in a block was not asked for; what has lost its place was not either.
+        places.retain(|nth| standings.get(usize::from(*nth)) != Some(&Standing::Pending));
+        places.extend(&self.asked_for);
+        is_more
+    }
+
+    /// Another one has the place of this transaction, and so of those behind it.
+    fn loses(&mut self, nth: u8) {
+        if let Said::Yes(places) = &mut self.said {
+            places.retain(|place| *place < nth);
+            if !places.is_empty() {
+                return;
+            }
+        }
+        self.said = Said::Nothing;
+    }
+
     /// How long to wait after what the source has said.
     pub(super) fn pause(&self) -> Option<Millis> {
         #[cfg(feature = "planted")]
-        if crate::planted::believes_the_source() && self.said == Said::Yes {
+        if crate::planted::believes_the_source() && matches!(self.said, Said::Yes(_)) {
             return None;
         }
         let (first, max) = match self.cure() {
@@ -223,7 +258,7 @@ impl Life {
     pub(super) const fn cure(&self) -> Option<Cure> {
         match &self.said {
             Said::No(reason) => Some(reason.cure()),
-            Said::Nothing | Said::Yes => None,
+            Said::Nothing | Said::Yes(_) => None,
         }
     }
 }

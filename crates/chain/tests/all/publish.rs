@@ -316,6 +316,41 @@ fn a_replacement_takes_the_place_and_gives_it_back() {
 }
 
 #[test]
+fn a_child_that_has_lost_its_place_takes_none() {
+    let mut story = Story::new();
+    let parent = spends(&[1], 1);
+    let (old, new, rival) =
+        (child_of(&parent, &[], 2), child_of(&parent, &[2], 3), spends(&[2], 4));
+    let with = |child: &Arc<Transaction>| {
+        Package::pair(Arc::clone(&parent), Arc::clone(child)).expect("it spends it")
+    };
+    let (transaction, by) = (old.compute_txid(), new.compute_txid());
+    story.publish(1, &with(&old));
+    story.answer(&PublishAnswer::Accepted);
+    story.publish(2, &with(&new));
+    story.answer(&no("insufficient fee").0);
+    story.publish(3, &single(&rival));
+    story.answer(&PublishAnswer::Accepted);
+    story.told();
+    // A yes to the parent alone says nothing of the new child.
+    story.sleep();
+    assert_eq!(story.answer(&PublishAnswer::Known), [single(&parent)]);
+    assert_eq!(story.told(), [(2, PublishEvent::Accepted)]);
+    story.now = Tick(REBROADCAST_MS);
+    story.publisher.handle_wake(story.now);
+    assert_eq!(story.answer(&PublishAnswer::Known), [with(&old), single(&rival)]);
+    assert_eq!(story.told(), []);
+    // It is news that the source has the new child too, and the old one stands back.
+    story.publisher.forget(key(3), story.now);
+    assert_eq!(story.answer(&PublishAnswer::Accepted), [with(&new)]);
+    let replaced = PublishEvent::Replaced { transaction, by, block: None };
+    assert_eq!(story.told(), [(2, PublishEvent::Accepted), (1, replaced)]);
+    story.now = Tick(REBROADCAST_MS * 3);
+    story.publisher.handle_wake(story.now);
+    assert_eq!(story.answer(&PublishAnswer::Known), [with(&new), single(&parent)]);
+}
+
+#[test]
 fn of_a_package_only_what_is_missing_is_published() {
     let mut story = Story::new();
     let parent = spends(&[1], 1);
