@@ -264,18 +264,18 @@ impl Publisher {
         let (key, _) = self.asked.remove(&attempt).ok_or(Unasked { attempt })?;
         let Some(life) = self.lives.get_mut(&key) else { return Ok(()) };
         life.asked = None;
-        let was_yes = matches!(life.said, Said::Yes(_));
-        let is_other = match answer {
+        let said = match answer {
             PublishAnswer::Accepted | PublishAnswer::Known | PublishAnswer::Confirmed => {
                 let standings = self.state.publications.get(&key).map(Publication::standings);
-                life.takes(&standings.unwrap_or_default())
+                Said::Yes(life.taken_now(&standings.unwrap_or_default()))
             }
-            PublishAnswer::Refused(reason) => {
-                let said = Said::No(reason);
-                let is_other = life.said != said;
-                life.said = said;
-                is_other
-            }
+            PublishAnswer::Refused(reason) => Said::No(reason),
+        };
+        let before = std::mem::replace(&mut life.said, said);
+        let (is_more, is_less) = (before.lacks(&life.said), life.said.lacks(&before));
+        let is_other = match &life.said {
+            Said::Yes(_) => is_more,
+            Said::No(_) | Said::Nothing => life.said != before,
         };
         life.times = if is_other { 0 } else { life.times.saturating_add(1) };
         let again = std::mem::take(&mut life.again);
@@ -292,9 +292,12 @@ impl Publisher {
             self.tell_said(key);
         }
         match cure {
-            None => self.rivals_stand_back(key),
-            Some(_) if was_yes => self.rivals_come_back(key, now),
+            None => self.rivals_stand_back(key, now),
+            Some(_) if is_less => self.rivals_come_back(key, now),
             Some(_) => {}
+        }
+        if is_less && cure.is_none() {
+            self.earlier_come_back(key, now);
         }
         match (again, pause) {
             (true, _) => self.schedule(key, now),

@@ -111,7 +111,8 @@ impl Publisher {
     }
 
     /// The source has taken this one: earlier ones that spend the same have lost their place.
-    pub(super) fn rivals_stand_back(&mut self, key: Key) {
+    /// What these had displaced has another chance.
+    pub(super) fn rivals_stand_back(&mut self, key: Key, now: Tick) {
         let seq = self.seq(key);
         for rival in self.rivals(key) {
             if self.seq(rival) > seq {
@@ -119,20 +120,34 @@ impl Publisher {
             }
             let Some((nth, transaction, by)) = self.clash(rival, key) else { continue };
             let Some(life) = self.lives.get_mut(&rival) else { continue };
-            life.loses(nth);
+            let has_lost = life.loses(nth);
             if !std::mem::replace(&mut life.replaced, true) {
                 let event = PublishEvent::Replaced { transaction, by, block: None };
                 self.events.push_back((rival, event));
+            }
+            if has_lost {
+                self.earlier_come_back(rival, now);
             }
         }
     }
 
     /// This one has lost its place: earlier ones have another chance.
     pub(super) fn rivals_come_back(&mut self, key: Key, now: Tick) {
-        for rival in self.rivals(key) {
-            if let Some(life) = self.lives.get_mut(&rival) {
+        self.come_back(self.rivals(key), now);
+    }
+
+    /// The same, only for those that were published before it.
+    pub(super) fn earlier_come_back(&mut self, key: Key, now: Tick) {
+        let (mut earlier, seq) = (self.rivals(key), self.seq(key));
+        earlier.retain(|rival| self.seq(*rival) < seq);
+        self.come_back(earlier, now);
+    }
+
+    fn come_back(&mut self, keys: BTreeSet<Key>, now: Tick) {
+        for key in keys {
+            if let Some(life) = self.lives.get_mut(&key) {
                 life.replaced = false;
-                self.schedule(rival, now);
+                self.schedule(key, now);
             }
         }
     }
@@ -209,34 +224,49 @@ impl Publisher {
     }
 }
 
+impl Said {
+    /// The other one is a yes to something that this one is no yes to.
+    pub(super) fn lacks(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Yes(this), Self::Yes(other)) => !other.is_subset(this),
+            (Self::No(_) | Self::Nothing, Self::Yes(_)) => true,
+            (_, Self::No(_) | Self::Nothing) => false,
+        }
+    }
+}
+
 impl Life {
     /// The source has this one of its transactions, as far as it has said.
     fn has(&self, nth: u8) -> bool {
         matches!(&self.said, Said::Yes(places) if places.contains(&nth))
     }
 
-    /// The source says yes to what it was asked for. Whether that is news.
-    pub(super) fn takes(&mut self, standings: &[Standing]) -> bool {
-        let Said::Yes(places) = &mut self.said else {
-            self.said = Said::Yes(self.asked_for.clone());
-            return true;
+    /// Which of its transactions the source has, if it says yes to what it was asked for last.
+    pub(super) fn taken_now(&self, standings: &[Standing]) -> BTreeSet<u8> {
+        let mut places = match &self.said {
+            Said::Yes(places) => places.clone(),
+            Said::No(_) | Said::Nothing => BTreeSet::new(),
         };
-        let is_more = !self.asked_for.is_subset(places);
         // What is in a block was not asked for; what has lost its place was not either.
         places.retain(|nth| standings.get(usize::from(*nth)) != Some(&Standing::Pending));
         places.extend(&self.asked_for);
-        is_more
+        places
     }
 
-    /// Another one has the place of this transaction, and so of those behind it.
-    fn loses(&mut self, nth: u8) {
-        if let Said::Yes(places) = &mut self.said {
-            places.retain(|place| *place < nth);
-            if !places.is_empty() {
-                return;
-            }
+    /// Another one has the place of this transaction, and so of those behind it. Whether the source
+    /// had one of them.
+    fn loses(&mut self, nth: u8) -> bool {
+        let Said::Yes(places) = &mut self.said else {
+            self.said = Said::Nothing;
+            return false;
+        };
+        let had = places.len();
+        places.retain(|place| *place < nth);
+        let has_lost = places.len() < had;
+        if places.is_empty() {
+            self.said = Said::Nothing;
         }
-        self.said = Said::Nothing;
+        has_lost
     }
 
     /// How long to wait after what the source has said.

@@ -361,7 +361,11 @@ impl World {
         let mut dice = Dice::new(0);
         for _ in 0..10_000 {
             self.settle();
-            let Some(ask) = self.open.pop() else { break };
+            // Headers first, and all of them: nobody tells it of the tip once more.
+            let headers = self.open.iter().position(|ask| matches!(ask, Ask::Headers { .. }));
+            let last = self.open.len().checked_sub(1);
+            let Some(at) = headers.or(last) else { break };
+            let ask = self.open.swap_remove(at);
             match ask {
                 Ask::Headers { locator } => {
                     let headers = self.source.headers(&locator);

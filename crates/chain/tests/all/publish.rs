@@ -351,6 +351,39 @@ fn a_child_that_has_lost_its_place_takes_none() {
 }
 
 #[test]
+fn what_a_child_had_displaced_comes_back_when_it_loses_its_place() {
+    let mut story = Story::new();
+    let (first, parent, last) = (spends(&[1], 1), spends(&[5], 2), spends(&[2], 3));
+    let child = child_of(&parent, &[1, 2], 4);
+    let both = Package::pair(Arc::clone(&parent), Arc::clone(&child)).expect("it spends it");
+    for (id, package) in [(1, &single(&first)), (2, &both), (3, &single(&last))] {
+        story.publish(id, package);
+        assert_eq!(story.answer(&PublishAnswer::Accepted), from_ref(package));
+    }
+    let replaced = |transaction, by| PublishEvent::Replaced { transaction, by, block: None };
+    let [first_id, child_id, last_id] = [&first, &child, &last].map(|it| it.compute_txid());
+    assert_eq!(
+        story.told(),
+        [
+            (1, PublishEvent::Accepted),
+            (2, PublishEvent::Accepted),
+            (1, replaced(first_id, child_id)),
+            (3, PublishEvent::Accepted),
+            (2, replaced(child_id, last_id)),
+        ]
+    );
+    // At once, not when it is its turn again.
+    assert_eq!(story.answer(&PublishAnswer::Accepted), [single(&first)]);
+    assert_eq!(story.told(), [(1, PublishEvent::Accepted)]);
+    story.now = Tick(REBROADCAST_MS);
+    story.publisher.handle_wake(story.now);
+    let [first, parent, last] = [first, parent, last].map(|it| single(&it));
+    let left = story.answer(&PublishAnswer::Known);
+    assert_eq!(left.len(), 3);
+    assert!([first, parent, last].iter().all(|it| left.contains(it)), "{left:?}");
+}
+
+#[test]
 fn of_a_package_only_what_is_missing_is_published() {
     let mut story = Story::new();
     let parent = spends(&[1], 1);
