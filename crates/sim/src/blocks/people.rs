@@ -228,6 +228,10 @@ impl World {
         if tip != Some(self.nodes.tip()) {
             return Err(format!("the node is at {tip:?}, the chain at {}", self.nodes.tip()));
         }
+        let seen = self.signer.view().tip().hash;
+        if seen != self.nodes.tip() {
+            return Err(format!("the signer is at {seen}, the chain at {}", self.nodes.tip()));
+        }
         if self.last.len() != 2 {
             return Err(format!("of the last calls only these were replied: {:?}", self.last));
         }
