@@ -181,7 +181,10 @@ fn a_payment_that_may_still_be_mined_is_not_made_beside_another_one() {
         bank.send_as(Some("rent"), 50_000);
         bank.replies.pop()
     };
-    let haunted = |reply: Option<Result<Reply, Refusal>>| matches!(reply, Some(Err(Refusal::NameHaunted { txid, .. })) if txid == first);
+    let haunted = |reply: Option<Result<Reply, Refusal>>| match reply {
+        Some(Err(Refusal::NameHaunted { txid, .. })) => txid == first,
+        _ => false,
+    };
     assert!(haunted(again(&mut bank)));
     let mut transaction = bank.published.last().expect("it was published").clone();
     assert_eq!(transaction.compute_txid(), other);
