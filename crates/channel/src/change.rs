@@ -11,21 +11,34 @@
 //! | 14 | revoked | secret (32), point (33) |
 //! | 16 | lost | |
 //! | 18 | heard | contract |
+//! | 20 | deep | alias (8), or nothing |
+//! | 22 | ready | point (33), alias (8), or nothing |
+//! | 24 | shutdown | |
+//! | 26 | shutdown heard | script |
+//! | 28 | closed | transaction |
+//! | 30 | rejected | |
+//! | 32 | failing | why |
+//! | 34 | learned | contract, preimage (32) |
 //!
 //! A contract is the side that pays (1: 0 opener, 1 acceptor) and its number (8). An end is one of
 //! 0 and the preimage (32); 1 and the reason; 2, the onion's hash (32) and the failure code (2).
+//! Why a channel fails: 0 wanted; 1 violation, 2 error, 4 behind, each with a text; 3 deadline,
+//! with a contract and a height (4); 5 spent.
 
+use bitcoin::Transaction;
+use bitcoin::consensus::{deserialize, serialize};
 use tx::Side;
-use wire::amount::FeeratePerKw;
+use wire::amount::{BlockHeight, FeeratePerKw};
 use wire::field::Field as _;
-use wire::id::{HtlcId, OnionHash, PaymentPreimage, PerCommitmentSecret};
+use wire::id::{HtlcId, OnionHash, PaymentPreimage, PerCommitmentSecret, Scid};
 use wire::key::{Point, Signature};
-use wire::list::Blob;
+use wire::list::{Blob, Script};
 use wire::reader::Reader;
 use wire::saved::{self, ChangeFault};
 use wire::{Message, UpdateAddHtlc};
 
-use crate::ContractId;
+use crate::ledger::ContractId;
+use crate::state::Why;
 
 const FULFILLED: u8 = 0;
 const FAILED: u8 = 1;
@@ -76,6 +89,38 @@ pub enum Change {
     Lost,
     /// Whoever uses the channel knows that this contract is over.
     Heard(ContractId),
+    /// The funding is deep enough for us.
+    Deep {
+        /// The name that we give to the channel.
+        alias: Option<Scid>,
+    },
+    /// The funding is deep enough for the peer.
+    Ready {
+        /// The point of its commitment 1.
+        point: Point,
+        /// The name that it gives to the channel.
+        alias: Option<Scid>,
+    },
+    /// We want to close.
+    Shutdown,
+    /// The peer wants to close.
+    ShutdownHeard {
+        /// Where its money shall go.
+        script: Script,
+    },
+    /// Both have signed a closing transaction.
+    Closed(Box<Transaction>),
+    /// What the peer has signed is not our next commitment.
+    Rejected,
+    /// It ends on the chain.
+    Failing(Why),
+    /// A contract can be opened, though no message says so any more.
+    Learned {
+        /// Which.
+        id: ContractId,
+        /// By this.
+        preimage: PaymentPreimage,
+    },
 }
 
 /// How a contract ends.
@@ -134,6 +179,34 @@ impl Change {
                 write_contract(*id, &mut to);
                 18
             }
+            Change::Deep { alias } => {
+                alias.iter().for_each(|it| it.write(&mut to));
+                20
+            }
+            Change::Ready { point, alias } => {
+                point.write(&mut to);
+                alias.iter().for_each(|it| it.write(&mut to));
+                22
+            }
+            Change::Shutdown => 24,
+            Change::ShutdownHeard { script } => {
+                to.extend_from_slice(script.as_bytes());
+                26
+            }
+            Change::Closed(transaction) => {
+                to.extend(serialize(&**transaction));
+                28
+            }
+            Change::Rejected => 30,
+            Change::Failing(why) => {
+                write_why(why, &mut to);
+                32
+            }
+            Change::Learned { id, preimage } => {
+                write_contract(*id, &mut to);
+                preimage.write(&mut to);
+                34
+            }
         };
         saved::write(record, &to)
     }
@@ -156,6 +229,17 @@ impl Change {
                 },
                 16 => Self::Lost,
                 18 => Self::Heard(read_contract(from)?),
+                20 => Self::Deep { alias: read_alias(from)? },
+                22 => Self::Ready { point: Point::read(from)?, alias: read_alias(from)? },
+                24 => Self::Shutdown,
+                26 => Self::ShutdownHeard { script: Script::from_bytes(from.rest().to_vec()) },
+                28 => Self::Closed(Box::new(read_transaction(from)?)),
+                30 => Self::Rejected,
+                32 => Self::Failing(read_why(from)?),
+                34 => Self::Learned {
+                    id: read_contract(from)?,
+                    preimage: PaymentPreimage::read(from)?,
+                },
                 _ => return Ok(None),
             }))
         })
@@ -215,6 +299,45 @@ fn read_end(from: &mut Reader<'_>) -> Result<End, ChangeFault> {
         }),
         [got] => Err(ChangeFault::Meaningless { what: "end of a contract", got: got.to_string() }),
     }
+}
+
+fn write_why(why: &Why, to: &mut Vec<u8>) {
+    let (kind, text) = match why {
+        Why::Wanted => (0, ""),
+        Why::Violation(text) => (1, text.as_str()),
+        Why::Error(text) => (2, text.as_str()),
+        Why::Deadline { .. } => (3, ""),
+        Why::Behind(text) => (4, text.as_str()),
+        Why::Spent => (5, ""),
+    };
+    to.push(kind);
+    to.extend_from_slice(text.as_bytes());
+    if let Why::Deadline { id, expiry } = why {
+        write_contract(*id, to);
+        expiry.write(to);
+    }
+}
+
+fn read_why(from: &mut Reader<'_>) -> Result<Why, ChangeFault> {
+    let text = |from: &mut Reader<'_>| String::from_utf8_lossy(from.rest()).into_owned();
+    match *from.array()? {
+        [0] => Ok(Why::Wanted),
+        [1] => Ok(Why::Violation(text(from))),
+        [2] => Ok(Why::Error(text(from))),
+        [3] => Ok(Why::Deadline { id: read_contract(from)?, expiry: BlockHeight::read(from)? }),
+        [4] => Ok(Why::Behind(text(from))),
+        [5] => Ok(Why::Spent),
+        [got] => Err(ChangeFault::Meaningless { what: "end of a channel", got: got.to_string() }),
+    }
+}
+
+fn read_alias(from: &mut Reader<'_>) -> Result<Option<Scid>, ChangeFault> {
+    if from.is_empty() { Ok(None) } else { Ok(Some(Scid::read(from)?)) }
+}
+
+fn read_transaction(from: &mut Reader<'_>) -> Result<Transaction, ChangeFault> {
+    let none = |got: String| ChangeFault::Meaningless { what: "transaction", got };
+    deserialize(from.rest()).map_err(|fault| none(fault.to_string()))
 }
 
 fn read_stages(from: &mut Reader<'_>) -> Result<Vec<Signature>, ChangeFault> {

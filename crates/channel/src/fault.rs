@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use wire::amount::{BlockHeight, FeeratePerKw, HtlcCount, Msat};
+use wire::amount::{BlockHeight, FeeratePerKw, HtlcCount, Msat, Sat};
 use wire::id::{CommitmentNumber, HtlcId};
 
 /// Our own command cannot be followed now. Nothing has changed.
@@ -64,6 +64,19 @@ pub enum Refusal {
     },
     /// Only the opener sets fees.
     NotOpener,
+    /// The rate is outside of what both signers agree to.
+    FeeRate {
+        /// The rate.
+        got: FeeratePerKw,
+        /// The least.
+        min: FeeratePerKw,
+        /// The most.
+        max: FeeratePerKw,
+    },
+    /// The channel takes no new contracts: its funding is not deep enough, or it is closing.
+    NotUsable,
+    /// The channel ends on the chain already.
+    Closed,
 }
 
 /// What a peer does that BOLT 2 forbids.
@@ -170,6 +183,29 @@ pub enum Violation {
         /// The commitment that it would revoke.
         number: CommitmentNumber,
     },
+    /// The peer, or our signer, remembers what we have forgotten: our commitment is revoked.
+    Forgotten {
+        /// Who has shown it, and how.
+        why: String,
+    },
+    /// Money is to go where not everybody relays it.
+    ClosingScript,
+    /// Money is to go elsewhere than was said before.
+    OtherScript,
+    /// A closing transaction of this fee is not signed.
+    ClosingSignature {
+        /// The fee.
+        fee: Sat,
+    },
+    /// A closing transaction pays too much, or too little.
+    ClosingFee {
+        /// What it pays.
+        got: Sat,
+        /// The least.
+        min: Sat,
+        /// The most.
+        max: Sat,
+    },
 }
 
 /// What BOLT 2 says is to be done about a violation.
@@ -179,6 +215,8 @@ pub enum Remedy {
     Warning,
     /// Fail the channel: our commitment is published.
     Error,
+    /// Fail the channel, and wait for the peer's commitment: ours is revoked.
+    Wait,
 }
 
 impl Violation {
@@ -198,7 +236,12 @@ impl Violation {
             | Violation::FeeByAcceptor
             | Violation::FeeRate { .. }
             | Violation::SignedTwice
-            | Violation::NothingToSign => Remedy::Warning,
+            | Violation::NothingToSign
+            | Violation::ClosingScript
+            | Violation::OtherScript
+            | Violation::ClosingSignature { .. }
+            | Violation::ClosingFee { .. } => Remedy::Warning,
+            Violation::Forgotten { .. } => Remedy::Wait,
             Violation::NothingToRevoke
             | Violation::Signer { .. }
             | Violation::Behind { .. }
@@ -228,6 +271,11 @@ impl fmt::Display for Refusal {
             Refusal::Expiry { got, end } => write!(f, "height {got} is not below {end}"),
             Refusal::NoSuchHtlc { id } => write!(f, "HTLC {id} cannot be ended now"),
             Refusal::WrongPreimage { id } => write!(f, "this does not open HTLC {id}"),
+            Refusal::FeeRate { got, min, max } => {
+                write!(f, "{got} is not within {min} and {max}")
+            }
+            Refusal::NotUsable => f.write_str("the channel takes no new payments now"),
+            Refusal::Closed => f.write_str("the channel ends on the chain"),
             Refusal::NotOpener => f.write_str("only the opener of a channel sets its fee rate"),
         }
     }
@@ -255,6 +303,13 @@ impl fmt::Display for Violation {
             No::Signer { why } => f.write_str(why),
             No::Behind { got, want } => write!(f, "commitment {got} is next, {want} was shown"),
             No::Ahead { got, want } => write!(f, "commitment {got} is next, at most {want}"),
+            No::Forgotten { why } => f.write_str(why),
+            No::ClosingScript => f.write_str("that closing script is none that everybody relays"),
+            No::OtherScript => f.write_str("that closing script is not the one that was said"),
+            No::ClosingSignature { fee } => write!(f, "a close for {fee} is not signed so"),
+            No::ClosingFee { got, min, max } => {
+                write!(f, "a close for {got}, between {min} and {max} is right")
+            }
             No::FalseSecret { number } => write!(f, "that is not our secret of {number}"),
         }
     }

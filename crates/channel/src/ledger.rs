@@ -213,6 +213,21 @@ impl Ledger {
         self.rates.iter().filter(move |(step, _)| *step == at).map(|(_, rate)| *rate)
     }
 
+    /// Whether this side has proposed something that no commitment has.
+    pub fn has_proposed(&self, by: Side) -> bool {
+        let entry = |(id, entry): (&ContractId, &Entry)| match id.offered_by == by {
+            true => entry.added == Step::Proposed,
+            false => entry.removed.is_some_and(|it| it.step == Step::Proposed),
+        };
+        let has_rate = by == Side::Opener && self.rates.iter().any(|it| it.0 == Step::Proposed);
+        has_rate || self.entries.iter().any(entry)
+    }
+
+    /// Whether there is no contract, and no rate on its way.
+    pub fn is_quiet(&self) -> bool {
+        self.entries.is_empty() && self.rates.is_empty()
+    }
+
     /// Whether there is something that a signature of this side would add to its peer's commitment.
     pub fn has_unsigned(&self, by: Side) -> bool {
         let unsigned = |proposer: Side, step: Step| {

@@ -1,6 +1,5 @@
 //! The side that accepts: judges, promises, signs once the funding is named.
 
-use bitcoin::OutPoint;
 use signer::{ChannelAnswer, ChannelOp, ChannelRefusal, ShownKeys};
 use tx::Side;
 use wire::id::{ChannelKey, TemporaryChannelId};
@@ -8,8 +7,8 @@ use wire::key::Signature;
 use wire::{AcceptChannel, FundingCreated, FundingSigned, OpenChannel};
 
 use super::judge::Unfit;
-use super::{Agreed, Move, Policy, channel_id};
-use crate::Opened;
+use super::{Agreed, Home, Move, Policy};
+use crate::begun::{Begun, FundingOutput};
 use crate::fault::Violation;
 
 /// `accept_channel` is sent: the funding is not known yet.
@@ -23,7 +22,7 @@ pub struct Accepting {
 #[derive(Clone, Debug)]
 pub struct Answering {
     agreed: Agreed,
-    outpoint: OutPoint,
+    funding: FundingOutput,
     /// The peer's, of our first commitment.
     theirs: Signature,
     /// Ours, of the peer's first commitment.
@@ -36,9 +35,10 @@ impl Accepting {
         policy: &Policy,
         key: ChannelKey,
         keys: &ShownKeys,
+        home: &Home,
         said: &OpenChannel,
     ) -> Result<(Self, Move), Unfit> {
-        let agreed = policy.judge_open(said, key, keys)?;
+        let agreed = policy.judge_open(said, key, keys, home)?;
         let accept = AcceptChannel {
             temporary_channel_id: said.temporary_channel_id,
             dust_limit_satoshis: agreed.local.dust_limit,
@@ -54,7 +54,7 @@ impl Accepting {
             delayed_payment_basepoint: keys.basepoints.delayed_payment,
             htlc_basepoint: keys.basepoints.htlc,
             first_per_commitment_point: keys.points[0],
-            upfront_shutdown_script: Some(Default::default()),
+            upfront_shutdown_script: Some(policy.upfront(home)),
             channel_type: Some(agreed.channel_type.clone()),
             extension: Default::default(),
         };
@@ -73,17 +73,17 @@ impl Accepting {
         if said.temporary_channel_id != self.temporary {
             return Err(Violation::Unexpected { message: "funding_created" });
         }
-        let vout = said.funding_output_index.0.into();
-        let outpoint = OutPoint { txid: said.funding_txid, vout };
+        let output = said.funding_output_index;
+        let funding = FundingOutput { txid: said.funding_txid, output };
         let agreed = self.agreed;
         let (secrets, signature, stages) = (Vec::new, said.signature, Vec::new());
-        let set_up = ChannelOp::SetUp(Box::new(agreed.set_up(outpoint)));
+        let set_up = ChannelOp::SetUp(Box::new(agreed.set_up(funding)));
         let meaning = agreed.first(Side::Acceptor);
         let advance = ChannelOp::Advance { meaning, secrets: secrets(), signature, stages };
         let meaning = agreed.first(Side::Opener);
         let sign = ChannelOp::SignRemote { meaning, secrets: secrets() };
         let moves = [set_up, sign, advance].map(|op| agreed.ask(op));
-        Ok((Answering { agreed, outpoint, theirs: signature, ours: None }, moves.to_vec()))
+        Ok((Answering { agreed, funding, theirs: signature, ours: None }, moves.to_vec()))
     }
 }
 
@@ -97,12 +97,11 @@ impl Answering {
     pub fn advanced(
         self,
         answer: Result<ChannelAnswer, ChannelRefusal>,
-    ) -> Result<(Opened, Move), Violation> {
+    ) -> Result<(Begun, Move), Violation> {
         let signature = self.ours.ok_or(Violation::Signer { why: "it has not signed".into() })?;
-        let output = u16::try_from(self.outpoint.vout).expect("it came in two bytes");
-        let channel_id = channel_id(self.outpoint.txid, output);
+        let channel_id = self.funding.channel_id();
         let signed = FundingSigned { channel_id, signature, extension: Default::default() };
-        let opened = Opened::of(self.agreed, self.outpoint, Some(self.theirs), answer)?;
-        Ok((opened, Move::Send(Box::new(signed.into()))))
+        let begun = Begun::of(self.agreed, self.funding, Some(self.theirs), answer)?;
+        Ok((begun, Move::Send(Box::new(signed.into()))))
     }
 }

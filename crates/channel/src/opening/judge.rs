@@ -5,19 +5,19 @@ use std::fmt;
 use signer::ShownKeys;
 use tx::{Basepoints, Form, Party, Side};
 use wire::amount::{BlockCount, CsvDelay, FeeratePerKw, HtlcCount, Msat, Sat};
+use wire::features::Features;
 use wire::id::ChannelKey;
+use wire::list::Script;
 use wire::{AcceptChannel, OpenChannel};
 
-use super::{Agreed, Policy, local_party, type_of};
-use crate::live::Taken;
+use super::{Agreed, Home, Policy, Variation, local_party, type_of};
+use crate::bolt2::Taken;
+use crate::state::{Dialects, is_closing_script};
 
 /// HTLCs of one side that a commitment has room for (BOLT 2).
 const HTLCS_MAX: HtlcCount = HtlcCount(483);
 /// The deepest that we let a peer wait.
 const DEPTH_MAX: BlockCount = BlockCount(144);
-/// From here on a channel is large: `option_support_large_channel`, which we offer.
-const ZEROCONF_BIT: usize = 50;
-const SCID_ALIAS_BIT: usize = 46;
 
 /// Why a channel is not opened. Nothing was promised, nothing is lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +48,12 @@ pub enum Unfit {
         /// What it needs.
         need: Msat,
     },
+    /// We do not trust the peer with a channel that is used before its funding confirms.
+    ZeroConf,
+    /// A world-wide channel cannot be known by aliases only.
+    AnnouncedAlias,
+    /// Where its money shall go when the channel closes is no place that everybody relays.
+    Script,
     /// Neither side has more than its reserve.
     Reserve {
         /// The reserve.
@@ -68,6 +74,9 @@ impl fmt::Display for Unfit {
             Unfit::OtherType => f.write_str("channel_type is not the one that was proposed"),
             Unfit::OtherChannel => f.write_str("temporary_channel_id is of another channel"),
             Unfit::Fee { have, need } => write!(f, "the opener has {have}, and needs {need}"),
+            Unfit::ZeroConf => f.write_str("this peer is not trusted before the funding confirms"),
+            Unfit::AnnouncedAlias => f.write_str("an announced channel has no aliases only"),
+            Unfit::Script => f.write_str("upfront_shutdown_script is none that everybody relays"),
             Unfit::Reserve { reserve } => {
                 write!(f, "neither side has more than its reserve of {reserve}")
             }
@@ -113,12 +122,20 @@ impl Policy {
         said: &OpenChannel,
         key: ChannelKey,
         keys: &ShownKeys,
+        home: &Home,
     ) -> Result<Agreed, Unfit> {
         if said.chain_hash != self.chain {
             return Err(Unfit::Chain);
         }
         let channel_type = said.channel_type.clone().ok_or(Unfit::Type)?;
-        let form = form_of(&channel_type).ok_or(Unfit::Type)?;
+        let (form, variation) = form_of(&channel_type).ok_or(Unfit::Type)?;
+        let announce = said.channel_flags.announce_channel();
+        if variation.alias && announce {
+            return Err(Unfit::AnnouncedAlias);
+        }
+        if variation.zero_conf && !self.zero_conf {
+            return Err(Unfit::ZeroConf);
+        }
         let funding = said.funding_satoshis;
         within("funding_satoshis", funding.0, self.funding_min.0, self.funding_max.0)?;
         let all = funding.to_msat().ok_or(Unfit::Value {
@@ -141,7 +158,7 @@ impl Policy {
             side: Side::Acceptor,
             form,
             channel_type,
-            announce: said.channel_flags.announce_channel(),
+            announce,
             funding,
             pushed: said.push_msat,
             feerate: rate,
@@ -151,10 +168,17 @@ impl Policy {
             remote_taken: shown.taken,
             local_points: keys.points,
             remote_point: said.first_per_commitment_point,
-            minimum_depth: self.minimum_depth,
+            minimum_depth: self.depth(variation),
+            home: home.clone(),
+            remote_script: upfront(said.upfront_shutdown_script.as_ref())?,
         };
         agreed.judge()?;
         Ok(agreed)
+    }
+
+    /// How deep the funding must be for us.
+    const fn depth(&self, variation: Variation) -> BlockCount {
+        if variation.zero_conf { BlockCount(0) } else { self.minimum_depth }
     }
 
     /// Judges an `accept_channel`: what both agree on.
@@ -162,7 +186,7 @@ impl Policy {
         &self,
         open: &OpenChannel,
         said: &AcceptChannel,
-        key: ChannelKey,
+        (key, home): (ChannelKey, &Home),
         keys: &ShownKeys,
     ) -> Result<Agreed, Unfit> {
         if said.temporary_channel_id != open.temporary_channel_id {
@@ -172,8 +196,9 @@ impl Policy {
         if Some(&channel_type) != open.channel_type.as_ref() {
             return Err(Unfit::OtherType);
         }
-        let form = form_of(&channel_type).ok_or(Unfit::Type)?;
-        within("minimum_depth", said.minimum_depth.0.into(), 0, DEPTH_MAX.0.into())?;
+        let (form, variation) = form_of(&channel_type).ok_or(Unfit::Type)?;
+        let depth_max = if variation.zero_conf { BlockCount(0) } else { DEPTH_MAX };
+        within("minimum_depth", said.minimum_depth.0.into(), 0, depth_max.0.into())?;
         let shown = self.shown(
             said_of!(said, open.to_self_delay),
             open.funding_satoshis,
@@ -200,7 +225,9 @@ impl Policy {
             remote_taken: shown.taken,
             local_points: keys.points,
             remote_point: said.first_per_commitment_point,
-            minimum_depth: self.minimum_depth,
+            minimum_depth: self.depth(variation),
+            home: home.clone(),
+            remote_script: upfront(said.upfront_shutdown_script.as_ref())?,
         };
         agreed.judge()?;
         Ok(agreed)
@@ -241,12 +268,23 @@ impl Agreed {
     }
 }
 
-/// The form of a type that we have: both basic ones, without variations so far.
-fn form_of(channel_type: &wire::features::Features) -> Option<Form> {
-    let has_variation = channel_type.bit(ZEROCONF_BIT) || channel_type.bit(SCID_ALIAS_BIT);
-    [Form::Anchors, Form::StaticRemoteKey]
-        .into_iter()
-        .find(|form| !has_variation && *channel_type == type_of(*form))
+/// The form and the variation of a type that we have.
+fn form_of(channel_type: &Features) -> Option<(Form, Variation)> {
+    let forms = [Form::Anchors, Form::StaticRemoteKey];
+    let kinds = forms.into_iter().flat_map(|form| {
+        [(false, false), (false, true), (true, false), (true, true)]
+            .map(|(alias, zero_conf)| (form, Variation { alias, zero_conf }))
+    });
+    kinds.into_iter().find(|(form, variation)| *channel_type == type_of(*form, *variation))
+}
+
+/// Where a peer says that its money shall go; nowhere in particular if it says nothing.
+fn upfront(said: Option<&Script>) -> Result<Script, Unfit> {
+    let script = said.cloned().unwrap_or_default();
+    match script.is_empty() || is_closing_script(&script, Dialects::ALL) {
+        true => Ok(script),
+        false => Err(Unfit::Script),
+    }
 }
 
 fn within(field: &'static str, got: u64, min: u64, max: u64) -> Result<(), Unfit> {

@@ -8,16 +8,17 @@ mod acceptor;
 mod judge;
 mod opener;
 
-use signer::{ChannelAsk, ChannelOp, ShownKeys};
+use signer::{ChannelAsk, ChannelOp, KeyPlace, ShownKeys};
 use tx::{Form, Meaning, Party, Side};
 use wire::Message;
 use wire::amount::{BlockCount, CsvDelay, FeeratePerKw, HtlcCount, Msat, Sat};
 use wire::features::{Feature, Features};
-use wire::id::Txid;
-use wire::id::{ChainHash, ChannelId, ChannelKey, CommitmentNumber};
+use wire::id::{ChainHash, ChannelKey, CommitmentNumber};
 use wire::key::Point;
+use wire::list::Script;
 
-use crate::live::Taken;
+use crate::begun::FundingOutput;
+use crate::bolt2::Taken;
 
 pub use acceptor::{Accepting, Answering};
 pub use judge::Unfit;
@@ -48,6 +49,10 @@ pub struct Policy {
     pub delay_max: CsvDelay,
     /// So deep the funding must be.
     pub minimum_depth: BlockCount,
+    /// Whether the peer is trusted with channels that are used before their funding confirms.
+    pub zero_conf: bool,
+    /// Whether we say at once where our money shall go in the end, and hold to it.
+    pub upfront: bool,
     /// The least rate at which we accept a channel.
     pub feerate_min: FeeratePerKw,
     /// The greatest.
@@ -87,6 +92,19 @@ pub struct Agreed {
     pub remote_point: Point,
     /// How deep the funding must be for us.
     pub minimum_depth: BlockCount,
+    /// Where our money goes when the channel ends.
+    pub home: Home,
+    /// Where the peer's money goes, if it has said so; else empty.
+    pub remote_script: Script,
+}
+
+/// A place of our wallet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Home {
+    /// For the signer.
+    pub place: KeyPlace,
+    /// For everybody else.
+    pub script: Script,
 }
 
 /// What is to be done during an opening.
@@ -109,6 +127,13 @@ impl Policy {
             htlcs_max: self.htlcs_max,
             reserve: reserve.max(self.dust_limit).max(peer_dust),
         }
+    }
+}
+
+impl Policy {
+    /// What is said of where our money shall go in the end.
+    fn upfront(&self, home: &Home) -> Script {
+        if self.upfront { home.script.clone() } else { Script::new() }
     }
 }
 
@@ -143,22 +168,14 @@ impl Agreed {
         }
     }
 
-    pub(crate) fn set_up(&self, outpoint: bitcoin::OutPoint) -> signer::SetUp {
-        signer::SetUp { side: self.side, terms: self.terms(outpoint), pushed: self.pushed }
+    pub(crate) fn set_up(&self, funding: FundingOutput) -> signer::SetUp {
+        let terms = self.terms(funding.outpoint());
+        signer::SetUp { side: self.side, terms, pushed: self.pushed }
     }
 
     fn ask(&self, op: ChannelOp) -> Move {
         Move::Ask(Box::new(ChannelAsk { channel: self.key, op }))
     }
-}
-
-/// The name that a channel has from its funding on.
-pub fn channel_id(txid: Txid, output: u16) -> ChannelId {
-    let mut bytes: [u8; 32] = *txid.as_ref();
-    let [high, low] = output.to_be_bytes();
-    bytes[30] ^= high;
-    bytes[31] ^= low;
-    ChannelId(bytes)
 }
 
 /// The party that we are, as our signer shows it.
@@ -167,10 +184,21 @@ fn local_party(keys: &ShownKeys, dust_limit: Sat, delay: CsvDelay) -> Party {
 }
 
 /// The bits of a channel's type: it must have them, whoever has it.
-fn type_of(form: Form) -> Features {
+fn type_of(form: Form, variation: Variation) -> Features {
     let basic = Features::default().and_required(Feature::StaticRemotekey);
-    match form {
+    let formed = match form {
         Form::StaticRemoteKey => basic,
         Form::Anchors => basic.and_required(Feature::Anchors),
-    }
+    };
+    let aliased = if variation.alias { formed.and_required(Feature::ScidAlias) } else { formed };
+    if variation.zero_conf { aliased.and_required(Feature::Zeroconf) } else { aliased }
+}
+
+/// What a type may say beside its form.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Variation {
+    /// The channel is known by aliases only.
+    pub alias: bool,
+    /// The channel is used before its funding confirms.
+    pub zero_conf: bool,
 }

@@ -1,16 +1,15 @@
 //! The side that opens: proposes, funds, signs first, publishes last.
 
-use bitcoin::OutPoint;
 use signer::{ChannelAnswer, ChannelOp, ChannelRefusal, ShownKeys};
 use tx::{Form, Side};
 use wire::amount::{FeeratePerKw, Msat, Sat};
-use wire::id::{ChannelFlags, ChannelKey, OutputIndex, TemporaryChannelId};
+use wire::id::{ChannelFlags, ChannelKey, TemporaryChannelId};
 use wire::key::Signature;
 use wire::{AcceptChannel, FundingCreated, FundingSigned, OpenChannel};
 
 use super::judge::{Unfit, judge_rate};
-use super::{Agreed, Move, Policy, channel_id, type_of};
-use crate::Opened;
+use super::{Agreed, Home, Move, Policy, Variation, type_of};
+use crate::begun::{Begun, FundingOutput};
 use crate::fault::Violation;
 
 /// What somebody wants to open.
@@ -28,8 +27,12 @@ pub struct Funding {
     pub feerate: FeeratePerKw,
     /// Which form.
     pub form: Form,
+    /// Aliases only, or before it confirms.
+    pub variation: Variation,
     /// Whether the world shall know of it.
     pub announce: bool,
+    /// Where our money shall go in the end.
+    pub home: Home,
 }
 
 /// `open_channel` is sent, and not answered.
@@ -38,6 +41,7 @@ pub struct Proposed {
     policy: Policy,
     keys: ShownKeys,
     key: ChannelKey,
+    home: Home,
     open: OpenChannel,
 }
 
@@ -46,7 +50,7 @@ pub struct Proposed {
 pub struct Created {
     temporary: TemporaryChannelId,
     agreed: Agreed,
-    outpoint: OutPoint,
+    funding: FundingOutput,
     /// The peer's signature of our first commitment, while our signer looks at it.
     signature: Option<Signature>,
 }
@@ -75,30 +79,32 @@ impl Proposed {
             htlc_basepoint: keys.basepoints.htlc,
             first_per_commitment_point: keys.points[0],
             channel_flags: ChannelFlags(u8::from(wanted.announce)),
-            upfront_shutdown_script: Some(Default::default()),
-            channel_type: Some(type_of(wanted.form)),
+            upfront_shutdown_script: Some(policy.upfront(&wanted.home)),
+            channel_type: Some(type_of(wanted.form, wanted.variation)),
             extension: Default::default(),
         };
         // Whatever we would refuse ourselves is not proposed.
-        policy.judge_open(&open, wanted.key, &keys)?;
+        let trusting = Policy { zero_conf: true, ..policy.clone() };
+        trusting.judge_open(&open, wanted.key, &keys, &wanted.home)?;
         let sent = Move::Send(Box::new(open.clone().into()));
-        Ok((Self { policy, keys, key: wanted.key, open }, sent))
+        let home = wanted.home.clone();
+        Ok((Self { policy, keys, key: wanted.key, home, open }, sent))
     }
 
     /// `accept_channel`: what both agree on. Now a transaction is wanted that pays to
     /// [`Agreed::funding_script`], signed and not published.
     pub fn accepted(&self, said: &AcceptChannel) -> Result<Agreed, Unfit> {
-        self.policy.judge_accept(&self.open, said, self.key, &self.keys)
+        self.policy.judge_accept(&self.open, said, (self.key, &self.home), &self.keys)
     }
 
     /// That transaction is there.
-    pub fn funded(self, agreed: Agreed, outpoint: OutPoint) -> (Created, Vec<Move>) {
-        let set_up = ChannelOp::SetUp(Box::new(agreed.set_up(outpoint)));
+    pub fn funded(self, agreed: Agreed, funding: FundingOutput) -> (Created, Vec<Move>) {
+        let set_up = ChannelOp::SetUp(Box::new(agreed.set_up(funding)));
         let meaning = agreed.first(Side::Acceptor);
         let sign = ChannelOp::SignRemote { meaning, secrets: Vec::new() };
         let moves = vec![agreed.ask(set_up), agreed.ask(sign)];
         let temporary = self.open.temporary_channel_id;
-        (Created { temporary, agreed, outpoint, signature: None }, moves)
+        (Created { temporary, agreed, funding, signature: None }, moves)
     }
 }
 
@@ -107,10 +113,8 @@ impl Created {
     pub fn signed(&self, signature: Signature) -> Move {
         let created = FundingCreated {
             temporary_channel_id: self.temporary,
-            funding_txid: self.outpoint.txid,
-            funding_output_index: OutputIndex(
-                u16::try_from(self.outpoint.vout).expect("the wallet makes few outputs"),
-            ),
+            funding_txid: self.funding.txid,
+            funding_output_index: self.funding.output,
             signature,
             extension: Default::default(),
         };
@@ -119,8 +123,7 @@ impl Created {
 
     /// `funding_signed`: our signer looks at the signature of our first commitment.
     pub fn receive(&mut self, said: &FundingSigned) -> Result<Move, Violation> {
-        let output = u16::try_from(self.outpoint.vout).expect("the wallet makes few outputs");
-        let is_ours = said.channel_id == channel_id(self.outpoint.txid, output);
+        let is_ours = said.channel_id == self.funding.channel_id();
         if !is_ours || self.signature.is_some() {
             return Err(Violation::Unexpected { message: "funding_signed" });
         }
@@ -135,7 +138,7 @@ impl Created {
     pub fn advanced(
         self,
         answer: Result<ChannelAnswer, ChannelRefusal>,
-    ) -> Result<Opened, Violation> {
-        Opened::of(self.agreed, self.outpoint, self.signature, answer)
+    ) -> Result<Begun, Violation> {
+        Begun::of(self.agreed, self.funding, self.signature, answer)
     }
 }

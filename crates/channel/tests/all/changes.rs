@@ -1,20 +1,23 @@
 //! Changes as bytes: what was saved comes back, what was damaged is named.
 
-use channel::{Change, ContractId, End};
+use bitcoin::absolute::LockTime;
+use bitcoin::transaction::Version;
+use bitcoin::{Amount, ScriptBuf, Transaction, TxIn, TxOut};
+use channel::{Change, ContractId, End, Why};
 use tx::Side;
 use wire::Body as _;
 use wire::dice::Dice;
 use wire::field::Field as _;
-use wire::id::{HtlcId, OnionHash, PaymentPreimage, PerCommitmentSecret};
+use wire::id::{HtlcId, OnionHash, PaymentPreimage, PerCommitmentSecret, Scid};
 use wire::key::{Point, Signature};
 use wire::list::Blob;
 use wire::saved::ChangeFault;
-use wire::{UpdateAddHtlc, amount::FeeratePerKw};
+use wire::{UpdateAddHtlc, amount::BlockHeight, amount::FeeratePerKw};
 
 fn any(dice: &mut Dice) -> Change {
     let side = if dice.one_in(2) { Side::Opener } else { Side::Acceptor };
     let id = ContractId { offered_by: side, id: HtlcId::generate(dice) };
-    match dice.below(9) {
+    match dice.below(18) {
         0 => Change::Added { by: side, add: Box::new(UpdateAddHtlc::generate(dice)) },
         1 => Change::Ended { id, end: any_end(dice) },
         2 => Change::Rate(FeeratePerKw::generate(dice)),
@@ -29,7 +32,41 @@ fn any(dice: &mut Dice) -> Change {
             next: Point::generate(dice),
         },
         7 => Change::Lost,
-        _ => Change::Heard(id),
+        8 => Change::Heard(id),
+        9 => Change::Deep { alias: alias(dice) },
+        10 => Change::Ready { point: Point::generate(dice), alias: alias(dice) },
+        11 => Change::Shutdown,
+        12 => Change::ShutdownHeard { script: ScriptBuf::from_bytes(dice.bytes(40)) },
+        13 => Change::Closed(Box::new(transaction(dice))),
+        14 => Change::Rejected,
+        15 => Change::Failing(any_why(dice, id)),
+        16 => Change::Learned { id, preimage: PaymentPreimage::generate(dice) },
+        _ => Change::Failing(Why::Spent),
+    }
+}
+
+fn alias(dice: &mut Dice) -> Option<Scid> {
+    dice.one_in(2).then(|| Scid::generate(dice))
+}
+
+fn transaction(dice: &mut Dice) -> Transaction {
+    let value = Amount::from_sat(dice.below(1_000) as u64);
+    let script_pubkey = ScriptBuf::from_bytes(dice.bytes(40));
+    Transaction {
+        version: Version::TWO,
+        lock_time: LockTime::ZERO,
+        input: vec![TxIn::default()],
+        output: vec![TxOut { value, script_pubkey }],
+    }
+}
+
+fn any_why(dice: &mut Dice, id: ContractId) -> Why {
+    match dice.below(5) {
+        0 => Why::Wanted,
+        1 => Why::Violation("a rule".to_owned()),
+        2 => Why::Error("an error".to_owned()),
+        3 => Why::Deadline { id, expiry: BlockHeight::generate(dice) },
+        _ => Why::Behind(String::new()),
     }
 }
 

@@ -2,17 +2,19 @@
 
 use std::collections::VecDeque;
 
-use bitcoin::{OutPoint, Txid, hashes::Hash as _};
+use bitcoin::{ScriptBuf, Transaction};
+use bitcoin::{Txid, hashes::Hash as _};
 use channel::{
-    Accepting, AskId, Begun, Change, Created, Effect, Event, Funding, Live, Move, Opened, Outcome,
-    Policy, Proposed,
+    Accepting, AskId, Begun, Change, Channel, Created, Dialects, Effect, Event, Funding,
+    FundingOutput, Home, Move, Outcome, Policy, Proposed, Variation,
 };
 use signer::{
-    ChannelAnswer, ChannelAsk, ChannelOp, ChannelRefusal, Channels, NodeIndex, Seed, ShownKeys,
+    Branch, ChannelAnswer, ChannelAsk, ChannelOp, ChannelRefusal, Channels, KeyIndex, KeyPlace,
+    NodeIndex, Seed, ShownKeys,
 };
 use tx::{Form, Side, Templates};
 use wire::amount::{BlockCount, CsvDelay, FeeratePerKw, HtlcCount, Msat, Sat};
-use wire::id::{ChainHash, ChannelKey, TemporaryChannelId};
+use wire::id::{ChainHash, ChannelKey, OutputIndex, TemporaryChannelId};
 use wire::{Message, Network};
 
 pub const KEY: ChannelKey = ChannelKey([3; 32]);
@@ -24,7 +26,7 @@ pub const SIDES: [Side; 2] = [Side::Opener, Side::Acceptor];
 /// One side: a channel, the log that it is saved in, and its signer.
 pub struct Half {
     begun: Begun,
-    pub live: Live,
+    pub live: Channel,
     pub log: Vec<Change>,
     durable: usize,
     /// Effects that wait for the disk.
@@ -33,6 +35,10 @@ pub struct Half {
     asked: VecDeque<(AskId, ChannelAsk)>,
     pub inbox: VecDeque<Message>,
     pub told: Vec<Event>,
+    pub published: Vec<Transaction>,
+    pub hung_up: bool,
+    /// Whether this test wants it to fail.
+    pub may_fail: bool,
 }
 
 pub fn channels(entropy: u8) -> Channels {
@@ -71,7 +77,17 @@ pub fn policy() -> Policy {
         minimum_depth: BlockCount(3),
         feerate_min: FeeratePerKw(253),
         feerate_max: FeeratePerKw(50_000),
+        zero_conf: false,
+        upfront: false,
     }
+}
+
+/// A place of the wallet of the same words as a signer's.
+pub fn home(entropy: u8) -> Home {
+    let seed = Seed::take(&mut [entropy; 32]).expect("entropy of 32 bytes is a seed");
+    let place = KeyPlace { branch: Branch::Receive, index: KeyIndex::FIRST };
+    let script: ScriptBuf = seed.wallet_key(Network::Regtest).account().script(place);
+    Home { place, script }
 }
 
 pub fn wanted(form: Form) -> Funding {
@@ -82,12 +98,14 @@ pub fn wanted(form: Form) -> Funding {
         pushed: PUSHED,
         feerate: RATE,
         form,
+        variation: Variation::default(),
         announce: false,
+        home: home(1),
     }
 }
 
-fn outpoint() -> OutPoint {
-    OutPoint { txid: Txid::from_byte_array([5; 32]), vout: 258 }
+fn funding() -> FundingOutput {
+    FundingOutput { txid: Txid::from_byte_array([5; 32]), output: OutputIndex(258) }
 }
 
 fn sent(made: Move) -> Message {
@@ -105,7 +123,7 @@ fn asks(signer: &mut Channels, moves: &[Move]) -> Vec<ChannelAnswer> {
 }
 
 /// Opens a channel, message by message.
-pub fn open(form: Form) -> ([Channels; 2], [Opened; 2]) {
+pub fn open(form: Form) -> ([Channels; 2], [Begun; 2]) {
     let [mut first, mut second] = [channels(1), channels(2)];
     let keys = [shown(&mut first), shown(&mut second)];
     let proposed = Proposed::new(policy(), keys[0], &wanted(form));
@@ -113,11 +131,11 @@ pub fn open(form: Form) -> ([Channels; 2], [Opened; 2]) {
     let Message::OpenChannel(said) = sent(made) else { panic!("it opens") };
     let other = Policy { dust_limit: Sat(1_000), ..policy() };
     let (accepting, made) =
-        Accepting::new(&other, KEY, &keys[1], &said).unwrap_or_else(|no| panic!("{no}"));
+        Accepting::new(&other, KEY, &keys[1], &home(2), &said).unwrap_or_else(|no| panic!("{no}"));
     let Message::AcceptChannel(said) = sent(made) else { panic!("it accepts") };
     let agreed = proposed.accepted(&said).unwrap_or_else(|no| panic!("{no}"));
     assert_eq!(agreed.funding_script(), accepting.agreed().funding_script());
-    let (mut created, moves): (Created, _) = proposed.funded(agreed, outpoint());
+    let (mut created, moves): (Created, _) = proposed.funded(agreed, funding());
     let answers = asks(&mut first, &moves);
     let Some(ChannelAnswer::RemoteSigned { signature, .. }) = answers.last() else {
         panic!("it signs last");
@@ -142,18 +160,33 @@ pub fn open(form: Form) -> ([Channels; 2], [Opened; 2]) {
 
 /// A channel that both sides can use.
 pub fn pair(form: Form) -> [Half; 2] {
-    let (signers, mut opened) = open(form);
-    let ready = [opened[0].deep(None), opened[1].deep(None)];
-    for (message, to) in ready.iter().zip([1, 0]) {
-        assert_eq!(opened[to].begun().map(|_| ()), None);
-        let Message::ChannelReady(said) = message else { panic!("it is ready") };
-        opened[to].receive(said).unwrap_or_else(|no| panic!("{no}"));
+    let mut ends = begun_pair(form);
+    for at in [0, 1] {
+        let deep = ends[at].live.deep(None);
+        ends[at].take(deep);
+        let mut sent = VecDeque::new();
+        ends[at].flush(&mut sent);
+        ends[1 - at].inbox.extend(sent);
     }
+    for end in &mut ends {
+        end.hear();
+        end.flush(&mut VecDeque::new());
+        end.told.clear();
+    }
+    ends
+}
+
+/// A channel whose funding has just been signed for.
+pub fn begun_pair(form: Form) -> [Half; 2] {
+    let (signers, begun) = open(form);
     let mut signers = signers.into_iter();
-    opened.map(|opened| {
-        let begun = opened.begun().expect("both are ready");
+    begun.map(|begun| {
+        let begun = Begun::decode(&begun.encode()).expect("ours");
+        let mut live = Channel::new(begun.clone());
+        let up = live.opened_in(Dialects::default());
+        live.take(&up);
         Half {
-            live: Live::new(begun.clone()).expect("there is so much"),
+            live,
             begun,
             log: Vec::new(),
             durable: 0,
@@ -162,8 +195,19 @@ pub fn pair(form: Form) -> [Half; 2] {
             asked: VecDeque::new(),
             inbox: VecDeque::new(),
             told: Vec::new(),
+            published: Vec::new(),
+            hung_up: false,
+            may_fail: false,
         }
     })
+}
+
+/// The first message of an outcome.
+pub fn first_sent(outcome: &Outcome) -> Message {
+    let sent = outcome.effects.iter().find_map(|effect| {
+        if let Effect::Send(message) = effect { Some((**message).clone()) } else { None }
+    });
+    sent.expect("something is sent")
 }
 
 impl Half {
@@ -184,6 +228,8 @@ impl Half {
                 }
                 Effect::Ask(id, ask) => self.asked.push_back((id, *ask)),
                 Effect::Tell(event) => self.told.push(event),
+                Effect::Publish(transaction) => self.published.push(*transaction),
+                Effect::Hangup => self.hung_up = true,
             }
         }
     }
@@ -191,7 +237,9 @@ impl Half {
     pub fn answer(&mut self) {
         if let Some((id, ask)) = self.asked.pop_front() {
             let answer = answer(&mut self.signer, &ask);
-            let outcome = self.live.answered(id, answer).unwrap_or_else(|no| panic!("{no}"));
+            let outcome = self.live.answered(id, answer);
+            let outcome = outcome.unwrap_or_else(|no| self.live.violated(&no));
+            assert!(self.may_fail || !matches!(outcome.changes[..], [Change::Failing(_), ..]));
             self.take(outcome);
         }
     }
@@ -215,7 +263,7 @@ impl Half {
         self.log.truncate(self.durable);
         self.waiting.clear();
         self.asked.clear();
-        self.live = Live::new(self.begun.clone()).expect("there was so much");
+        self.live = Channel::new(self.begun.clone());
         for change in &self.log {
             let read = Change::decode(&change.encode()).expect("ours").expect("of this version");
             assert_eq!(read, *change);

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use bitcoin::hashes::{Hash as _, sha256};
-use channel::{As, Change, ContractId, Effect, End, Event, Live, Offer, Outcome};
+use channel::{As, Change, Channel, ContractId, Dialects, Effect, End, Event, Offer, Outcome};
 use tx::{Form, Side};
 use wire::amount::{BlockHeight, FeeratePerKw, Msat};
 use wire::dice::Dice;
@@ -13,12 +13,17 @@ use wire::list::Blob;
 
 use crate::halves::{CAPACITY, Half, PUSHED, SIDES, pair};
 
-fn two(ends: &mut [Half; 2], at: usize) -> (&mut Half, &mut Half) {
+pub fn two(ends: &mut [Half; 2], at: usize) -> (&mut Half, &mut Half) {
     let [first, second] = ends;
     if at == 0 { (first, second) } else { (second, first) }
 }
 
-fn reconnect(ends: &mut [Half; 2], crashed: Option<usize>) {
+/// The connection is lost, and comes back.
+pub fn reconnect(ends: &mut [Half; 2], crashed: Option<usize>) {
+    reconnect_as(ends, crashed, Dialects::default());
+}
+
+pub fn reconnect_as(ends: &mut [Half; 2], crashed: Option<usize>, dialects: Dialects) {
     for (at, end) in ends.iter_mut().enumerate() {
         end.inbox.clear();
         match crashed == Some(at) {
@@ -30,25 +35,25 @@ fn reconnect(ends: &mut [Half; 2], crashed: Option<usize>) {
                 end.take(lost);
             }
         }
-        let hello = end.live.connected();
+        let hello = end.live.connected(dialects);
         end.take(hello);
     }
 }
 
-fn preimage(number: u64) -> PaymentPreimage {
+pub fn preimage(number: u64) -> PaymentPreimage {
     let mut bytes = [1; 32];
     bytes[..8].copy_from_slice(&number.to_be_bytes());
     PaymentPreimage(bytes)
 }
 
-fn hash_of(preimage: &PaymentPreimage) -> PaymentHash {
+pub fn hash_of(preimage: &PaymentPreimage) -> PaymentHash {
     PaymentHash(sha256::Hash::hash(&preimage.0).to_byte_array())
 }
 
 /// Some of the preimages are those of several contracts.
 const PREIMAGES: usize = 4;
 
-fn offer(dice: &mut Dice) -> Offer {
+pub fn offer(dice: &mut Dice) -> Offer {
     let amount = match dice.below(4) {
         0 => 1 + dice.below(900_000),
         _ => 1_000_000 + dice.below(80_000_000),
@@ -62,7 +67,7 @@ fn offer(dice: &mut Dice) -> Offer {
     }
 }
 
-fn act(end: &mut Half, dice: &mut Dice) {
+pub fn act(end: &mut Half, dice: &mut Dice) {
     // What is not possible now is refused and changes nothing.
     let outcome = match dice.below(5) {
         0 | 1 => end.live.send_add(offer(dice)).map(|(_, outcome)| outcome).ok(),
@@ -77,7 +82,7 @@ fn act(end: &mut Half, dice: &mut Dice) {
 }
 
 /// Ends one of the contracts that can be ended.
-fn end_of_any(end: &Half, dice: &mut Dice) -> Option<Outcome> {
+pub fn end_of_any(end: &Half, dice: &mut Dice) -> Option<Outcome> {
     let side = end.live.side();
     let open = end.live.contracts().iter();
     let open = open.filter(|(id, known)| id.offered_by != side && known.end.is_none());
@@ -96,7 +101,7 @@ fn end_of_any(end: &Half, dice: &mut Dice) -> Option<Outcome> {
     None
 }
 
-fn settle(ends: &mut [Half; 2]) {
+pub fn settle(ends: &mut [Half; 2]) {
     for _ in 0..60 {
         for at in [0, 1] {
             let (end, peer) = two(ends, at);
@@ -105,13 +110,13 @@ fn settle(ends: &mut [Half; 2]) {
                 end.answer();
                 end.hear();
             }
-            let commit = end.live.commit();
+            let commit = end.live.drive();
             end.take(commit);
         }
     }
 }
 
-fn says(live: &Live, owner: Side, which: As) -> (Msat, Msat, FeeratePerKw, Vec<ContractId>) {
+fn says(live: &Channel, owner: Side, which: As) -> (Msat, Msat, FeeratePerKw, Vec<ContractId>) {
     let view = live.ledger().view(owner, which);
     let contracts = view.contracts.iter().map(|(id, _)| *id).collect();
     (view.to_opener, view.to_acceptor, view.feerate, contracts)
@@ -119,9 +124,9 @@ fn says(live: &Live, owner: Side, which: As) -> (Msat, Msat, FeeratePerKw, Vec<C
 
 /// How each contract ended, as a side was told.
 fn ends_of(told: &[Event]) -> BTreeMap<ContractId, bool> {
-    let over = |event: &Event| match event {
-        Event::Over { id, end } => Some((*id, matches!(end, End::Fulfilled(_)))),
-        Event::Up | Event::Offered(_) | Event::Fulfilled(..) => None,
+    let over = |event: &Event| {
+        let Event::Over { id, end } = event else { return None };
+        Some((*id, matches!(end, End::Fulfilled(_))))
     };
     told.iter().filter_map(over).collect()
 }
@@ -141,7 +146,7 @@ fn world(seed: u64) -> usize {
             7..=9 => end.answer(),
             10..=13 => end.hear(),
             14 => {
-                let commit = end.live.commit();
+                let commit = end.live.drive();
                 end.take(commit);
             }
             _ if dice.one_in(3) => {

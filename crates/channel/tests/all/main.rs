@@ -1,7 +1,9 @@
 //! Channels that pay, lose their connection, close and cheat.
 
 mod changes;
+mod closing;
 mod halves;
 mod ledger;
 mod live;
 mod opening;
+mod reestablish;

@@ -1,19 +1,19 @@
 //! Opening: what both sides agree on, and everything that they do not.
 
-use channel::{Accepting, Policy, Proposed, Unfit, channel_id};
+use channel::{Accepting, FundingOutput, Policy, Proposed, Unfit};
 use tx::Form;
 use wire::amount::{BlockCount, CsvDelay, FeeratePerKw, HtlcCount, Msat, Sat};
 use wire::features::{Feature, Features};
-use wire::id::{ChainHash, CommitmentNumber, TemporaryChannelId, Txid};
+use wire::id::{ChainHash, OutputIndex, TemporaryChannelId, Txid};
 use wire::{AcceptChannel, Message, Network, OpenChannel};
 
-use crate::halves::{KEY, channels, open, policy, shown, wanted};
+use crate::halves::{KEY, channels, home, open, policy, shown, wanted};
 
 #[test]
 fn both_sides_mean_the_same_channel() {
     for form in [Form::StaticRemoteKey, Form::Anchors] {
         let (_, [opener, acceptor]) = open(form);
-        assert_eq!(opener.outpoint(), acceptor.outpoint());
+        assert_eq!(opener.funding(), acceptor.funding());
         assert_eq!(opener.channel_id(), acceptor.channel_id());
         let [ours, theirs] = [opener.agreed(), acceptor.agreed()];
         assert_eq!((ours.local, ours.remote), (theirs.remote, theirs.local));
@@ -30,9 +30,10 @@ fn both_sides_mean_the_same_channel() {
 fn the_name_of_a_channel_follows_from_its_funding() {
     let txid: Txid =
         "00000000000000000000000000000000000000000000000000000000000000ff".parse().expect("a txid");
-    let id = channel_id(txid, 0x0102);
+    let named = |output| FundingOutput { txid, output: OutputIndex(output) }.channel_id();
+    let id = named(0x0102);
     assert_eq!((id.0[0], id.0[30], id.0[31]), (0xff, 1, 2));
-    assert_eq!(channel_id(txid, 0).0, *<Txid as AsRef<[u8; 32]>>::as_ref(&txid));
+    assert_eq!(named(0).0, *<Txid as AsRef<[u8; 32]>>::as_ref(&txid));
 }
 
 fn opened(policy: Policy) -> (Proposed, OpenChannel) {
@@ -46,7 +47,7 @@ fn opened(policy: Policy) -> (Proposed, OpenChannel) {
 
 fn accepts(said: &OpenChannel) -> Result<AcceptChannel, Unfit> {
     let keys = shown(&mut channels(2));
-    let (_, made) = Accepting::new(&policy(), KEY, &keys, said)?;
+    let (_, made) = Accepting::new(&policy(), KEY, &keys, &home(2), said)?;
     let channel::Move::Send(message) = made else { panic!("it is sent") };
     let Message::AcceptChannel(said) = *message else { panic!("it accepts") };
     Ok(said)
@@ -147,19 +148,4 @@ fn small() -> Proposed {
         channel::Funding { funding: Sat(400_000), pushed: Msat(0), ..wanted(Form::Anchors) };
     let (proposed, _) = Proposed::new(policy(), keys, &wanted).unwrap_or_else(|no| panic!("{no}"));
     proposed
-}
-
-#[test]
-fn a_lost_channel_ready_is_said_again() {
-    let (_, [mut opener, acceptor]) = open(Form::Anchors);
-    let said = acceptor.reestablish();
-    assert_eq!(opener.reestablished(&said, None), Ok(None));
-    let ready = opener.deep(None);
-    assert_eq!(opener.reestablished(&said, None), Ok(Some(ready)));
-    let mut ahead = said.clone();
-    ahead.next_commitment_number = CommitmentNumber(2);
-    assert!(opener.reestablished(&ahead, None).is_err());
-    let mut behind = said;
-    behind.next_commitment_number = CommitmentNumber(0);
-    assert!(opener.reestablished(&behind, None).is_err());
 }

@@ -51,6 +51,20 @@ pub enum ChannelOp {
         /// With this.
         secret: PerCommitmentSecret,
     },
+    /// Is this the secret of that commitment of ours? Repeatable.
+    CheckSecret {
+        /// Which one.
+        number: CommitmentNumber,
+        /// What somebody shows.
+        secret: PerCommitmentSecret,
+    },
+    /// Sign this cooperative close. Repeatable.
+    SignClose {
+        /// What it means.
+        close: tx::Close,
+        /// Where our money goes.
+        home: crate::account::KeyPlace,
+    },
     /// Sign our newest commitment, to publish it. Nothing is revoked afterwards.
     SignLocal {
         /// What it means.
@@ -99,6 +113,16 @@ pub enum ChannelAnswer {
         secret: Option<PerCommitmentSecret>,
         /// Of the commitment that will follow.
         next: Point,
+    },
+    /// To [`ChannelOp::CheckSecret`].
+    Checked {
+        /// It is.
+        is_ours: bool,
+    },
+    /// To [`ChannelOp::SignClose`].
+    CloseSigned {
+        /// Ours.
+        signature: Signature,
     },
     /// To [`ChannelOp::SignLocal`].
     LocalSigned {

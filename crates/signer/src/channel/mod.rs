@@ -67,6 +67,18 @@ impl Channels {
                 self.advance(channel, (&self.read(meaning)?, secrets), (signature, stages))
             }
             ChannelOp::Revoked { number, secret } => self.revoked(channel, *number, secret),
+            ChannelOp::CheckSecret { number, secret } => {
+                let at = index(*number).ok_or(No::WrongPoint { number: *number })?;
+                let is_ours = self.keys.seed(channel).secret(at) == *secret;
+                Ok((None, ChannelAnswer::Checked { is_ours }))
+            }
+            ChannelOp::SignClose { close, .. } => {
+                let terms = &self.known(channel)?.setup.terms;
+                let built = close.build(terms).ok_or(No::Unknown)?;
+                let funding = self.keys.secret(channel, Use::Funding);
+                let signature = sign(tx::Close::digest(terms, &built), &funding);
+                Ok((None, ChannelAnswer::CloseSigned { signature }))
+            }
             ChannelOp::SignLocal { meaning } => self.sign_local(channel, &self.read(meaning)?),
         }
     }

@@ -2,18 +2,17 @@
 
 use signer::{ChannelAnswer, ChannelOp, ChannelRefusal};
 use tx::Side;
-use wire::key::Point;
+use wire::key::Signature;
 use wire::{CommitmentSigned, RevokeAndAck};
 
-use super::{AskId, Event, Link, Live, Outcome, next};
 use crate::change::Change;
 use crate::fault::Violation;
 use crate::ledger::{As, Step};
+use crate::state::{Advance, AskId, Asked, Channel, Event, Outcome, Why, next};
 
-impl Live {
-    /// Signs what is not signed, if there is something and it is our turn. Whoever runs the channel
-    /// calls it when nothing else is waiting, so that what came together is signed together.
-    pub fn commit(&self) -> Outcome {
+impl Channel {
+    /// Signs what is not signed, if there is something and it is our turn.
+    pub(crate) fn commit(&self) -> Outcome {
         let is_free = self.link.signing.is_none() && self.local.received.is_none();
         let is_turn = self.remote.number == self.remote.unrevoked && !self.link.unsaid;
         let (peer, Some(point)) = (self.setup.side.other(), self.remote.points.1) else {
@@ -44,19 +43,19 @@ impl Live {
         let meaning = self.meaning(self.setup.side, As::Settled, number, point);
         let (signature, stages) = (self.local.signature, self.local.stages.clone());
         let op = ChannelOp::Advance { meaning, secrets: Vec::new(), signature, stages };
-        outcome.link.advancing = Some(self.ask(outcome, op));
+        outcome.link.advancing = Some((self.ask(outcome, op), Advance::Again));
     }
 
     /// Our next commitment, which the peer has signed, when it was received before a crash.
-    pub(super) fn advance_owed(&self, outcome: &mut Outcome) {
+    pub(crate) fn advance_owed(&self, outcome: &mut Outcome) {
         let Some((signature, stages)) = self.local.received.clone() else { return };
         let (number, point) = (next(self.local.number), self.local.points[1]);
         let meaning = self.meaning(self.setup.side, As::Signed, number, point);
         let op = ChannelOp::Advance { meaning, secrets: self.secrets(), signature, stages };
-        outcome.link.advancing = Some(self.ask(outcome, op));
+        outcome.link.advancing = Some((self.ask(outcome, op), Advance::New));
     }
 
-    pub(super) fn receive_signed(&self, said: &CommitmentSigned) -> Result<Outcome, Violation> {
+    pub(crate) fn receive_signed(&self, said: &CommitmentSigned) -> Result<Outcome, Violation> {
         if self.local.received.is_some() {
             return Err(Violation::SignedTwice);
         }
@@ -70,11 +69,11 @@ impl Live {
         let secrets = self.secrets();
         let op = ChannelOp::Advance { meaning, secrets, signature, stages: stages.clone() };
         let mut outcome = self.nothing().save(Change::Received { signature, stages });
-        outcome.link.advancing = Some(self.ask(&mut outcome, op));
+        outcome.link.advancing = Some((self.ask(&mut outcome, op), Advance::New));
         Ok(outcome)
     }
 
-    pub(super) fn receive_revoke(&self, said: &RevokeAndAck) -> Result<Outcome, Violation> {
+    pub(crate) fn receive_revoke(&self, said: &RevokeAndAck) -> Result<Outcome, Violation> {
         let is_due = self.remote.unrevoked < self.remote.number && self.link.signing.is_none();
         if !is_due || self.link.revoking.is_some() {
             return Err(Violation::NothingToRevoke);
@@ -93,63 +92,89 @@ impl Live {
         asked: AskId,
         answer: Result<ChannelAnswer, ChannelRefusal>,
     ) -> Result<Outcome, Violation> {
-        let Link { signing, advancing, revoking, .. } = self.link;
-        let is_revoking = revoking.filter(|it| it.0 == asked);
-        if signing != Some(asked) && advancing != Some(asked) && is_revoking.is_none() {
-            return Ok(self.nothing());
-        }
-        match answer {
-            Ok(ChannelAnswer::RemoteSigned { signature, stages }) => {
-                Ok(self.signed(CommitmentSigned {
-                    channel_id: self.channel_id,
-                    signature,
-                    htlc_signature: stages,
-                    funding_txid: None,
-                    extension: Default::default(),
-                }))
+        let Some(question) = self.link.question(asked) else { return Ok(self.nothing()) };
+        match (question, answer) {
+            (Asked::Sign, Ok(ChannelAnswer::RemoteSigned { signature, stages })) => {
+                Ok(self.signed(signature, stages))
             }
-            Ok(ChannelAnswer::Advanced { secret: Some(secret), next }) => {
+            (Asked::Advance(why), Ok(ChannelAnswer::Advanced { secret: Some(secret), next })) => {
                 let revoke = RevokeAndAck {
                     channel_id: self.channel_id,
                     per_commitment_secret: secret,
                     next_per_commitment_point: next,
                     extension: Default::default(),
                 };
-                Ok(self.advanced(revoke, next))
+                Ok(self.advanced(why, revoke))
             }
-            Ok(ChannelAnswer::Done) => {
-                let (_, secret, next) = revoking.expect("it is what was asked");
+            (Asked::Revoke(secret, next), Ok(ChannelAnswer::Done)) => {
                 let mut outcome = self.nothing().save(Change::Revoked { secret, next });
                 self.tell_acked(self.setup.side.other(), &mut outcome);
                 outcome.link.revoking = None;
                 Ok(outcome)
             }
-            Ok(
-                ChannelAnswer::Advanced { secret: None, .. }
-                | ChannelAnswer::Keys(_)
-                | ChannelAnswer::LocalSigned { .. },
-            ) => Err(Violation::Signer { why: "it answers something else".to_owned() }),
-            Err(refusal) => Err(Violation::Signer { why: refusal.to_string() }),
+            (Asked::Close(closing), Ok(ChannelAnswer::CloseSigned { signature })) => {
+                Ok(self.closing_signed(&closing, signature))
+            }
+            (Asked::Publish, Ok(ChannelAnswer::LocalSigned { signature })) => {
+                Ok(self.local_signed(signature))
+            }
+            (Asked::Check, Ok(ChannelAnswer::Checked { is_ours })) => self.checked(is_ours),
+            (_, Ok(_)) => Err(Violation::Signer { why: "it answers something else".to_owned() }),
+            (question, Err(refusal)) => self.answered_no(&question, &refusal),
         }
     }
 
-    fn signed(&self, signed: CommitmentSigned) -> Outcome {
-        let mut outcome = self.nothing().send(signed);
+    /// Our signer refuses: it has looked at what the peer has signed or revoked, or at what we ask.
+    fn answered_no(
+        &self,
+        question: &Asked,
+        refusal: &ChannelRefusal,
+    ) -> Result<Outcome, Violation> {
+        if is_rollback(refusal) {
+            return Err(Violation::Forgotten { why: refusal.to_string() });
+        }
+        match question {
+            // What the peer has signed is none of ours: the one before stays.
+            Asked::Advance(Advance::New) => {
+                let mut outcome = self.fail_for(Why::Violation(refusal.to_string()));
+                outcome.link.advancing = None;
+                Ok(outcome.save(Change::Rejected))
+            }
+            Asked::Revoke(..) => Err(Violation::Signer { why: refusal.to_string() }),
+            Asked::Advance(Advance::Again)
+            | Asked::Sign
+            | Asked::Close(_)
+            | Asked::Publish
+            | Asked::Check => {
+                let mut outcome = self.nothing();
+                outcome.link.is_refused = true;
+                outcome.tell(Event::Refused { why: refusal.to_string() });
+                Ok(outcome)
+            }
+        }
+    }
+
+    fn signed(&self, signature: Signature, htlc_signature: Vec<Signature>) -> Outcome {
+        let mut outcome = self.nothing().send(CommitmentSigned {
+            channel_id: self.channel_id,
+            signature,
+            htlc_signature,
+            funding_txid: None,
+            extension: Default::default(),
+        });
         outcome.link.signing = None;
         self.say_unsaid(&mut outcome);
         outcome
     }
 
-    fn advanced(&self, revoke: RevokeAndAck, next: Point) -> Outcome {
+    fn advanced(&self, why: Advance, revoke: RevokeAndAck) -> Outcome {
         let mut outcome = self.nothing();
-        // If nothing was received since, this is what the peer has not heard the first time.
-        let is_new = self.local.received.is_some() && next_is_new(self, next);
-        if is_new {
-            outcome = outcome.save(Change::Advanced { next });
+        if why == Advance::New {
+            outcome = outcome.save(Change::Advanced { next: revoke.next_per_commitment_point });
             self.tell_acked(self.setup.side, &mut outcome);
         }
         outcome.link.advancing = None;
-        outcome.send(revoke)
+        if self.is_up() { outcome.send(revoke) } else { outcome }
     }
 
     /// What becomes irrevocable with a revocation of `by`.
@@ -168,7 +193,8 @@ impl Live {
     }
 }
 
-/// Whether a point is that of a commitment that we have not heard of.
-fn next_is_new(live: &Live, next: Point) -> bool {
-    live.local.points[1] != next
+/// Whether the signer remembers what we have forgotten.
+const fn is_rollback(refusal: &ChannelRefusal) -> bool {
+    use ChannelRefusal as No;
+    matches!(refusal, No::Otherwise { .. } | No::OutOfTurn { .. } | No::Unknown | No::AlreadySetUp)
 }

@@ -1,33 +1,33 @@
 //! After a reconnection: where both sides stand, and what is said again.
 
+use bitcoin::secp256k1::{SECP256K1, SecretKey};
+use signer::ChannelOp;
+use tx::Side;
 use wire::id::{CommitmentNumber, PerCommitmentSecret};
 use wire::{ChannelReestablish, Message};
 
-use super::{Effect, Event, Live, Outcome, Phase, next};
 use crate::change::{Change, End};
 use crate::fault::Violation;
 use crate::ledger::Step;
-use tx::Side;
+use crate::state::{Channel, Dialects, Effect, Event, Outcome, Phase, next};
 
-impl Live {
+const NO_SECRET: PerCommitmentSecret = PerCommitmentSecret([0; 32]);
+
+impl Channel {
     /// A connection is there: says where we stand.
-    pub fn connected(&self) -> Outcome {
-        let received = u64::from(self.local.received.is_some());
+    pub fn connected(&self, dialects: Dialects) -> Outcome {
         let said = ChannelReestablish {
             channel_id: self.channel_id,
-            next_commitment_number: CommitmentNumber(self.local.number.0 + received + 1),
+            next_commitment_number: self.next_commitment(),
             next_revocation_number: self.remote.unrevoked,
-            your_last_per_commitment_secret: self
-                .remote
-                .secret
-                .unwrap_or(PerCommitmentSecret([0; 32])),
+            your_last_per_commitment_secret: self.last_secret().unwrap_or(NO_SECRET),
             my_current_per_commitment_point: self.local.points[0],
             next_funding: None,
             my_current_funding_locked: None,
             extension: Default::default(),
         };
         let mut outcome = self.nothing().send(said);
-        outcome.link.phase = Phase::Greeting;
+        (outcome.link.phase, outcome.link.dialects) = (Phase::Greeting, dialects);
         outcome
     }
 
@@ -36,15 +36,46 @@ impl Live {
         self.nothing().save(Change::Lost)
     }
 
-    pub(super) fn receive_reestablish(
+    /// A connection in which the channel was opened: there is nothing to say.
+    pub fn opened_in(&self, dialects: Dialects) -> Outcome {
+        let mut outcome = self.nothing();
+        (outcome.link.phase, outcome.link.dialects) = (Phase::Up, dialects);
+        outcome
+    }
+
+    /// The number of the next commitment of ours that the peer may sign.
+    fn next_commitment(&self) -> CommitmentNumber {
+        let received = u64::from(self.local.received.is_some());
+        CommitmentNumber(self.local.number.0 + received + 1)
+    }
+
+    pub(crate) fn receive_reestablish(
         &self,
         said: &ChannelReestablish,
     ) -> Result<Outcome, Violation> {
+        let (got, secret) = (said.next_revocation_number, said.your_last_per_commitment_secret);
+        let given_up = self.local.number;
+        if got > given_up {
+            let Some(number) = got.0.checked_sub(1).map(CommitmentNumber) else {
+                return Err(Violation::Ahead { got, want: given_up });
+            };
+            let mut outcome = self.nothing();
+            let op = ChannelOp::CheckSecret { number, secret };
+            outcome.link.checking = Some(self.ask(&mut outcome, op));
+            return Ok(outcome);
+        }
+        let lost_revocation = next(got) == given_up;
+        if got != given_up && !lost_revocation {
+            let want = CommitmentNumber(given_up.0.saturating_sub(1));
+            return Err(Violation::Behind { got, want });
+        }
+        self.judge_secret(got, &secret, lost_revocation)?;
         let lost_commitment = self.has_lost_commitment(said.next_commitment_number)?;
-        let lost_revocation = self.has_lost_revocation(said.next_revocation_number)?;
         let mut outcome = self.nothing();
         outcome.link.phase = Phase::Up;
         outcome.tell(Event::Up);
+        let numbers = [self.next_commitment(), said.next_commitment_number];
+        self.ready_again(numbers, &mut outcome);
         if lost_revocation && !self.revoked_last {
             self.advance_again(&mut outcome);
         }
@@ -62,6 +93,33 @@ impl Live {
         Ok(outcome)
     }
 
+    /// Our signer says whether the peer knows a secret that we have no memory of giving up.
+    pub(super) fn checked(&self, is_ours: bool) -> Result<Outcome, Violation> {
+        match is_ours {
+            true => Err(Violation::Forgotten { why: "we have lost our state".to_owned() }),
+            false => Err(Violation::FalseSecret { number: self.local.number }),
+        }
+    }
+
+    /// Whether it knows what we have given up last, as far as it has heard of it.
+    fn judge_secret(
+        &self,
+        got: CommitmentNumber,
+        secret: &PerCommitmentSecret,
+        lost_revocation: bool,
+    ) -> Result<(), Violation> {
+        let [newest, before] = self.local.given_up;
+        let is_known = match if lost_revocation { before } else { newest } {
+            None => *secret == NO_SECRET,
+            Some(point) => SecretKey::from_slice(&secret.0)
+                .is_ok_and(|it| point == it.public_key(SECP256K1).into()),
+        };
+        match is_known {
+            true => Ok(()),
+            false => Err(Violation::FalseSecret { number: got }),
+        }
+    }
+
     /// Whether the peer has not heard our last `commitment_signed`.
     fn has_lost_commitment(&self, got: CommitmentNumber) -> Result<bool, Violation> {
         let newest = self.remote.number;
@@ -75,20 +133,6 @@ impl Live {
             Err(Violation::Behind { got, want })
         } else {
             Err(Violation::Ahead { got, want: next(newest) })
-        }
-    }
-
-    /// Whether the peer has not heard our last `revoke_and_ack`.
-    fn has_lost_revocation(&self, got: CommitmentNumber) -> Result<bool, Violation> {
-        let given_up = self.local.number;
-        if got == given_up {
-            Ok(false)
-        } else if next(got) == given_up {
-            Ok(true)
-        } else if got < given_up {
-            Err(Violation::Behind { got, want: CommitmentNumber(given_up.0 - 1) })
-        } else {
-            Err(Violation::Ahead { got, want: given_up })
         }
     }
 

@@ -9,10 +9,10 @@ use wire::{
 };
 
 use super::limits::{EXPIRY_END, RATES};
-use super::{Event, Live, Outcome};
 use crate::change::{Change, End};
 use crate::fault::{Refusal, Violation};
 use crate::ledger::ContractId;
+use crate::state::{Channel, Event, Outcome, State};
 use tx::Side;
 
 /// The bit of a failure code that says whose onion was bad (BOLT 4).
@@ -33,10 +33,13 @@ pub struct Offer {
     pub path_key: Option<Point>,
 }
 
-impl Live {
+impl Channel {
     /// `update_add_htlc`.
     pub fn send_add(&self, offer: Offer) -> Result<(ContractId, Outcome), Refusal> {
         self.must_be_up()?;
+        if self.state != State::Normal {
+            return Err(Refusal::NotUsable);
+        }
         let side = self.setup.side;
         let id = self.ledger.next_id(side);
         let add = UpdateAddHtlc {
@@ -64,6 +67,9 @@ impl Live {
     /// while nobody is connected: it is said once the peer is there.
     pub fn send_end(&self, id: HtlcId, end: End) -> Result<Outcome, Refusal> {
         let contract = ContractId { offered_by: self.setup.side.other(), id };
+        if matches!(self.state, State::Failing(_)) {
+            return self.learn(contract, &end);
+        }
         if !self.can_end(contract) {
             return Err(Refusal::NoSuchHtlc { id });
         }
@@ -76,17 +82,38 @@ impl Live {
         Ok(self.say_now(Change::Ended { id: contract, end }, message))
     }
 
+    /// On the chain a preimage is worth as much as in a message.
+    fn learn(&self, id: ContractId, end: &End) -> Result<Outcome, Refusal> {
+        let End::Fulfilled(preimage) = end else { return Ok(self.nothing()) };
+        let Some(known) = self.contracts.get(&id) else {
+            return Err(Refusal::NoSuchHtlc { id: id.id });
+        };
+        if !self.opens(id, preimage) {
+            return Err(Refusal::WrongPreimage { id: id.id });
+        }
+        let is_new = known.preimage.is_none();
+        let change = Change::Learned { id, preimage: *preimage };
+        Ok(if is_new { self.nothing().save(change) } else { self.nothing() })
+    }
+
     /// `update_fee`.
     pub fn send_fee(&self, rate: FeeratePerKw) -> Result<Outcome, Refusal> {
         self.must_be_up()?;
         if self.setup.side != Side::Opener {
             return Err(Refusal::NotOpener);
         }
+        if !matches!(self.state, State::Normal | State::Shutdown(_)) {
+            return Err(Refusal::NotUsable);
+        }
+        let [min, max] = RATES;
+        if rate < min || rate > max {
+            return Err(Refusal::FeeRate { got: rate, min, max });
+        }
         self.judge_rate(rate).map_err(|(have, need)| Refusal::Fee { have, need })?;
         Ok(self.say_now(Change::Rate(rate), self.fee_message(rate).into()))
     }
 
-    pub(super) fn receive_add(&self, add: &UpdateAddHtlc) -> Result<Outcome, Violation> {
+    pub(crate) fn receive_add(&self, add: &UpdateAddHtlc) -> Result<Outcome, Violation> {
         let by = self.setup.side.other();
         let want = self.ledger.next_id(by);
         if add.id != want {
@@ -103,7 +130,7 @@ impl Live {
         Ok(self.nothing().save(Change::Added { by, add: Box::new(add.clone()) }))
     }
 
-    pub(super) fn receive_fulfill(&self, said: &UpdateFulfillHtlc) -> Result<Outcome, Violation> {
+    pub(crate) fn receive_fulfill(&self, said: &UpdateFulfillHtlc) -> Result<Outcome, Violation> {
         let id = ContractId { offered_by: self.setup.side, id: said.id };
         if !self.can_end(id) {
             return Err(Violation::NoSuchHtlc { id: said.id });
@@ -117,11 +144,11 @@ impl Live {
         Ok(outcome)
     }
 
-    pub(super) fn receive_fail(&self, said: &UpdateFailHtlc) -> Result<Outcome, Violation> {
+    pub(crate) fn receive_fail(&self, said: &UpdateFailHtlc) -> Result<Outcome, Violation> {
         self.receive_end(said.id, End::Failed(said.reason.clone()))
     }
 
-    pub(super) fn receive_malformed(
+    pub(crate) fn receive_malformed(
         &self,
         said: &UpdateFailMalformedHtlc,
     ) -> Result<Outcome, Violation> {
@@ -141,7 +168,7 @@ impl Live {
         }
     }
 
-    pub(super) fn receive_fee(&self, said: &UpdateFee) -> Result<Outcome, Violation> {
+    pub(crate) fn receive_fee(&self, said: &UpdateFee) -> Result<Outcome, Violation> {
         if self.setup.side == Side::Opener {
             return Err(Violation::FeeByAcceptor);
         }

@@ -4,9 +4,9 @@ use tx::{Placed, Side};
 use wire::UpdateAddHtlc;
 use wire::amount::{BlockHeight, FeeratePerKw, HtlcCount, Msat, Sat};
 
-use super::{Live, contract_of};
 use crate::fault::{Refusal, Violation};
 use crate::ledger::As;
+use crate::state::{Channel, contract_of};
 
 /// Locks from here on are times and no heights.
 pub(super) const EXPIRY_END: BlockHeight = BlockHeight(500_000_000);
@@ -49,7 +49,7 @@ pub(super) enum Excess {
     Fee { have: Msat, need: Msat },
 }
 
-impl Live {
+impl Channel {
     /// Whether `by` may offer one more contract.
     pub(super) fn judge_add(&self, by: Side, add: &UpdateAddHtlc) -> Result<(), Excess> {
         let is_ours = by == self.setup.side;
@@ -88,7 +88,8 @@ impl Live {
             // What is not signed yet may still be taken back: it is not counted on.
             let have = view.balance(by).min(self.ledger.free(by));
             if have < need {
-                return Err(Excess::Balance { have, need });
+                let have = Msat(have.0.saturating_sub(reserve.0));
+                return Err(Excess::Balance { have, need: add.amount_msat });
             }
             let costs = self.costs(owner, view.feerate, &placed, is_ours && by == Side::Opener);
             let (opener, kept) = match by {

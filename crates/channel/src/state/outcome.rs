@@ -1,0 +1,80 @@
+//! What follows from an input.
+
+use bitcoin::Transaction;
+use signer::ChannelAsk;
+use wire::Message;
+use wire::id::PaymentPreimage;
+
+use super::{AskId, Link, Why};
+use crate::change::{Change, End};
+use crate::ledger::ContractId;
+
+/// What follows from an input: first the changes are saved, then the effects happen in their order.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// In their order.
+    pub changes: Vec<Change>,
+    /// In their order; none of them leaves the process before the changes are durable.
+    pub effects: Vec<Effect>,
+    pub(crate) link: Link,
+}
+
+/// What a channel wants done.
+#[derive(Clone, Debug)]
+pub enum Effect {
+    /// To the peer.
+    Send(Box<Message>),
+    /// To the signer.
+    Ask(AskId, Box<ChannelAsk>),
+    /// To whoever uses the channel.
+    Tell(Event),
+    /// Into the chain. Repeated as long as it is owed.
+    Publish(Box<Transaction>),
+    /// The connection is to be closed, after what was sent.
+    Hangup,
+}
+
+/// What users hear.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Both sides have said where they stand.
+    Up,
+    /// The channel can be used.
+    Usable,
+    /// A contract that the peer offers is in every commitment: now it may be relied on.
+    Offered(ContractId),
+    /// The peer has shown the preimage of a contract of ours.
+    Fulfilled(ContractId, PaymentPreimage),
+    /// A contract is in no commitment any more.
+    Over {
+        /// Which.
+        id: ContractId,
+        /// How it ended.
+        end: End,
+    },
+    /// Our signer does not sign what we want: the channel waits.
+    Refused {
+        /// Why.
+        why: String,
+    },
+    /// No new contract is taken any more.
+    Closing,
+    /// The channel ends on the chain.
+    Failing(Why),
+}
+
+impl Outcome {
+    pub(crate) fn save(mut self, change: Change) -> Self {
+        self.changes.push(change);
+        self
+    }
+
+    pub(crate) fn send(mut self, message: impl Into<Message>) -> Self {
+        self.effects.push(Effect::Send(Box::new(message.into())));
+        self
+    }
+
+    pub(crate) fn tell(&mut self, event: Event) {
+        self.effects.push(Effect::Tell(event));
+    }
+}
