@@ -144,14 +144,7 @@ impl Contract for Htlc {
 
 /// The owner pays: its second stage waits for the expiry, the other shows the preimage.
 fn offered(begun: Builder, owner: [u8; 33], hash: [u8; 20]) -> Builder {
-    begun
-        .push_opcode(OP_NOTIF)
-        .push_opcode(OP_DROP)
-        .push_int(2)
-        .push_opcode(OP_SWAP)
-        .push_slice(owner)
-        .push_int(2)
-        .push_opcode(OP_CHECKMULTISIG)
+    both(begun.push_opcode(OP_NOTIF).push_opcode(OP_DROP), owner)
         .push_opcode(OP_ELSE)
         .push_opcode(OP_HASH160)
         .push_slice(hash)
@@ -161,20 +154,22 @@ fn offered(begun: Builder, owner: [u8; 33], hash: [u8; 20]) -> Builder {
 
 /// The owner is paid: its second stage shows the preimage, the other waits for the expiry.
 fn received(begun: Builder, owner: [u8; 33], hash: [u8; 20], expiry: BlockHeight) -> Builder {
-    begun
-        .push_opcode(OP_IF)
-        .push_opcode(OP_HASH160)
-        .push_slice(hash)
-        .push_opcode(OP_EQUALVERIFY)
-        .push_int(2)
-        .push_opcode(OP_SWAP)
-        .push_slice(owner)
-        .push_int(2)
-        .push_opcode(OP_CHECKMULTISIG)
+    let begun = begun.push_opcode(OP_IF).push_opcode(OP_HASH160);
+    both(begun.push_slice(hash).push_opcode(OP_EQUALVERIFY), owner)
         .push_opcode(OP_ELSE)
         .push_opcode(OP_DROP)
         .push_int(expiry.0.into())
         .push_opcode(OP_CLTV)
         .push_opcode(OP_DROP)
         .push_opcode(OP_CHECKSIG)
+}
+
+/// The second stage: two of two, the other's key being on the stack.
+fn both(begun: Builder, owner: [u8; 33]) -> Builder {
+    begun
+        .push_int(2)
+        .push_opcode(OP_SWAP)
+        .push_slice(owner)
+        .push_int(2)
+        .push_opcode(OP_CHECKMULTISIG)
 }
