@@ -11,6 +11,7 @@
 //! Both ends of a channel build the same value from the same meaning: a channel has an *opener*
 //! and an *acceptor* ([`Side`]), a commitment has an *owner*, who can publish it, and the *other*.
 
+mod claim;
 mod closing;
 mod commitment;
 mod contract;
@@ -22,6 +23,10 @@ mod secret;
 mod terms;
 mod witness;
 
+pub use claim::{
+    At, CLAIM_INPUTS_MAX, Claim, ClaimFault, Claimed, Coin, InputSignature, Lock, Opening,
+    SWEEP_WEIGHT_MAX, SigningKey, Staged, Stages, Sweep, Unsigned,
+};
 pub use closing::{Close, ClosingOutputs};
 pub use commitment::{Commitment, Meaning, Output, Placed, Purpose};
 pub use contract::{

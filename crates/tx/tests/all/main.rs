@@ -1,5 +1,6 @@
 //! What BOLT 3 says, byte by byte, and what must hold for every channel.
 
+mod claims;
 mod keys;
 mod secrets;
 mod vectors;

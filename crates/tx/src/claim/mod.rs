@@ -1,0 +1,248 @@
+//! Taking money on chain: what one side can take of a channel's outputs without the other.
+//!
+//! A [`Claim`] says what is taken by its meaning; [`Claim::lock`] is what locks it and what opens
+//! it. [`Sweep`] takes several of them at once, [`Stages`] second stages, and both leave an
+//! [`Unsigned`] transaction, which tells the digests, the keys and its weight.
+
+mod fault;
+mod lock;
+mod stages;
+mod sweep;
+mod unsigned;
+
+use bitcoin::{Amount, WPubkeyHash, hashes::Hash as _};
+use bitcoin::{OutPoint, ScriptBuf, Sequence, TxOut};
+use wire::amount::{LockTime, Sat};
+use wire::id::CommitmentNumber;
+use wire::key::Point;
+
+use crate::{
+    Commitment, CommitmentKeys, Form, Item, Meaning, Place, Placed, Purpose, Side, Terms, Way, Who,
+    script,
+};
+
+pub use fault::ClaimFault;
+pub use lock::{Coin, Lock, Opening, SigningKey};
+pub use stages::{Staged, Stages};
+pub use sweep::Sweep;
+pub use unsigned::{CLAIM_INPUTS_MAX, InputSignature, SWEEP_WEIGHT_MAX, Unsigned};
+
+/// One output that `claimer` can take alone.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    /// Where it is.
+    pub outpoint: OutPoint,
+    /// What it holds.
+    pub value: Sat,
+    /// Who takes it.
+    pub claimer: Side,
+    /// What it is.
+    pub what: Claimed,
+}
+
+/// Which commitment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct At {
+    /// Its number.
+    pub number: CommitmentNumber,
+    /// `per_commitment_point` of its owner.
+    pub point: Point,
+}
+
+/// What a [`Claim`] takes.
+#[derive(Clone, Debug)]
+pub enum Claimed {
+    /// Of the claimer's own commitment: `to_local`, or what a second stage of it pays, after the
+    /// delay.
+    Delayed(At),
+    /// Of any commitment of the other: `to_remote`.
+    ToRemote,
+    /// The claimer's anchor, of anybody's commitment.
+    Anchor,
+    /// Of the other's commitment: a contract, by its secret or after its lock time.
+    Contract {
+        /// The commitment.
+        at: At,
+        /// The contract.
+        placed: Placed,
+        /// What opens it. Nothing: the claimer waits for the lock time.
+        secret: Option<Vec<u8>>,
+    },
+    /// Of a revoked commitment of the other: `to_local`, or what a second stage of it pays.
+    RevokedDelayed(At),
+    /// Of a revoked commitment of the other: a contract.
+    RevokedContract {
+        /// The commitment.
+        at: At,
+        /// The contract.
+        placed: Placed,
+    },
+}
+
+impl Claim {
+    /// What locks it and what opens it; nothing if its claimer cannot take it alone.
+    pub fn lock(&self, terms: &Terms) -> Result<Lock, ClaimFault> {
+        if self.outpoint == terms.funding.outpoint {
+            return Err(ClaimFault::Funding { outpoint: self.outpoint });
+        }
+        let (own, other) = (terms.party(self.claimer), self.claimer.other());
+        Ok(match &self.what {
+            Claimed::Delayed(at) => {
+                let keys = CommitmentKeys::new(terms, self.claimer, &at.point);
+                let opening = vec![Opening::Ours, Opening::Bytes(Vec::new())];
+                let delay = Sequence::from_height(own.delay.0);
+                let key = (SigningKey::Delayed(*at), keys.delayed);
+                self.scripted(script::revocable(&keys, own.delay), delay, key, opening)
+            }
+            Claimed::ToRemote => self.to_remote(terms.form, own.keys.payment),
+            Claimed::Anchor => {
+                let key = (SigningKey::Funding, own.funding_key);
+                self.scripted(script::anchor(&key.1), ANY_TIME, key, vec![Opening::Ours])
+            }
+            Claimed::RevokedDelayed(at) => {
+                let keys = CommitmentKeys::new(terms, other, &at.point);
+                let opening = vec![Opening::Ours, Opening::Bytes(vec![1])];
+                let key = (SigningKey::Revocation(*at), keys.revocation);
+                let script = script::revocable(&keys, terms.party(other).delay);
+                self.scripted(script, ANY_TIME, key, opening)
+            }
+            Claimed::Contract { at, placed, secret } => {
+                self.contract(terms, (at, placed), Who::Other, secret.as_deref())?
+            }
+            Claimed::RevokedContract { at, placed } => {
+                self.contract(terms, (at, placed), Who::Punisher, None)?
+            }
+        })
+    }
+
+    fn scripted(
+        &self,
+        script: ScriptBuf,
+        sequence: Sequence,
+        (key, public): (SigningKey, Point),
+        mut opening: Vec<Opening>,
+    ) -> Lock {
+        opening.push(Opening::Bytes(script.to_bytes()));
+        let pays_to = script.to_p2wsh();
+        let spent = TxOut { value: Amount::from_sat(self.value.0), script_pubkey: pays_to };
+        let (outpoint, lock_time) = (self.outpoint, LockTime(0));
+        Lock { outpoint, spent, code: script, sequence, lock_time, key, public, opening }
+    }
+
+    fn to_remote(&self, form: Form, payment: Point) -> Lock {
+        let key = (SigningKey::Payment, payment);
+        match script::to_remote(form, &payment) {
+            (_, Some(script)) => {
+                self.scripted(script, Sequence(form.sequence()), key, vec![Opening::Ours])
+            }
+            (pays_to, None) => Lock {
+                outpoint: self.outpoint,
+                spent: TxOut { value: Amount::from_sat(self.value.0), script_pubkey: pays_to },
+                code: ScriptBuf::new_p2pkh(&pubkey_hash(&payment)),
+                sequence: ANY_TIME,
+                lock_time: LockTime(0),
+                key: key.0,
+                public: payment,
+                opening: vec![Opening::Ours, Opening::Bytes(payment.bytes().to_vec())],
+            },
+        }
+    }
+
+    /// The way of `who` with this secret, or without one.
+    fn contract(
+        &self,
+        terms: &Terms,
+        (at, placed): (&At, &Placed),
+        who: Who,
+        secret: Option<&[u8]>,
+    ) -> Result<Lock, ClaimFault> {
+        let owner = self.claimer.other();
+        let keys = CommitmentKeys::new(terms, owner, &at.point);
+        let keys = keys.of_contracts(terms, owner, &at.point);
+        let place = Place { form: terms.form, direction: placed.direction(owner), keys: &keys };
+        let (item, key) = match who {
+            Who::Punisher => {
+                (Item::RevocationSignature, (SigningKey::Revocation(*at), keys.revocation))
+            }
+            Who::Other | Who::Owner => {
+                (Item::OtherSignature, (SigningKey::Contract(*at), keys.other))
+            }
+        };
+        let ways = placed.contract.ways(&place).into_iter();
+        let mut ways = ways.filter(|it| it.who == who && !it.staged);
+        let found = ways.find_map(|way| Some((opening(&way, &item, placed, secret)?, way)));
+        let (kind, has_secret) = (placed.contract.kind(), secret.is_some());
+        let (opening, way) = found.ok_or(ClaimFault::NoWay { kind, has_secret })?;
+        let script = placed.contract.script(&place);
+        let lock = self.scripted(script, way.sequence, key, opening);
+        Ok(Lock { lock_time: way.lock_time, ..lock })
+    }
+}
+
+/// An input that waits for nothing, may be replaced, and lets the lock time count.
+const ANY_TIME: Sequence = Sequence::ENABLE_RBF_NO_LOCKTIME;
+
+fn pubkey_hash(key: &Point) -> bitcoin::PubkeyHash {
+    bitcoin::PubkeyHash::from_byte_array(WPubkeyHash::hash(&key.bytes()).to_byte_array())
+}
+
+/// What opens a way for whoever signs for `ours`; nothing if it takes more, or another secret.
+fn opening(way: &Way, ours: &Item, placed: &Placed, secret: Option<&[u8]>) -> Option<Vec<Opening>> {
+    let wants_secret = way.witness.iter().any(|it| matches!(it, Item::Secret(_)));
+    let secret = secret.filter(|it| placed.contract.is_opened_by(it));
+    if wants_secret != secret.is_some() {
+        return None;
+    }
+    let one = |item: &Item| match item {
+        Item::Secret(_) => secret.map(|it| Opening::Bytes(it.to_vec())),
+        Item::Bytes(bytes) => Some(Opening::Bytes(bytes.clone())),
+        Item::OwnerSignature | Item::OtherSignature | Item::RevocationSignature => {
+            (item == ours).then_some(Opening::Ours)
+        }
+    };
+    way.witness.iter().map(one).collect()
+}
+
+impl Commitment {
+    /// All that `claimer` can take of it alone, in the order of its outputs. Of contracts of the
+    /// other's commitment those are left out that need a secret which is not among `secrets`;
+    /// `is_revoked` takes them by punishment. Second stages are apart.
+    pub fn claims(
+        &self,
+        terms: &Terms,
+        meaning: &Meaning,
+        (claimer, is_revoked): (Side, bool),
+        secrets: &[Vec<u8>],
+    ) -> Vec<Claim> {
+        let txid = self.transaction.compute_txid();
+        let at = At { number: meaning.number, point: meaning.point };
+        let is_owner = claimer == meaning.owner;
+        let claim = |(vout, output): (u32, &crate::Output)| {
+            let what = match output.purpose {
+                Purpose::ToLocal if is_owner => Claimed::Delayed(at),
+                Purpose::ToLocal if is_revoked => Claimed::RevokedDelayed(at),
+                Purpose::ToRemote if !is_owner => Claimed::ToRemote,
+                Purpose::Anchor(side) if side == claimer => Claimed::Anchor,
+                Purpose::Contract { index, .. } if !is_owner => {
+                    let placed = meaning.contracts[index].clone();
+                    let is_opened = |it: &&Vec<u8>| placed.contract.is_opened_by(it);
+                    match is_revoked {
+                        true => Claimed::RevokedContract { at, placed },
+                        false => {
+                            let secret = secrets.iter().find(is_opened).cloned();
+                            Claimed::Contract { at, placed, secret }
+                        }
+                    }
+                }
+                Purpose::ToLocal
+                | Purpose::ToRemote
+                | Purpose::Anchor(_)
+                | Purpose::Contract { .. } => return None,
+            };
+            let outpoint = OutPoint { txid, vout };
+            let claim = Claim { outpoint, value: output.value, claimer, what };
+            claim.lock(terms).is_ok().then_some(claim)
+        };
+        (0..).zip(&self.outputs).filter_map(claim).collect()
+    }
+}
