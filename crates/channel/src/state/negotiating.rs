@@ -5,7 +5,7 @@
 
 use bitcoin::secp256k1::{Message as Digest, SECP256K1};
 use bitcoin::{OutPoint, Transaction};
-use signer::{ChannelOp, KeyPlace};
+use signer::{ChannelOp, Payee, SignClose};
 use tx::{Close, ClosingOutputs, Side, funding_witness};
 use wire::amount::{FeeratePerKw, Sat};
 use wire::id::FeeRange;
@@ -167,9 +167,9 @@ impl Channel {
     }
 
     pub(super) fn ask_close(&self, close: Close, purpose: Purpose, outcome: &mut Outcome) {
-        let home: KeyPlace = self.begun.agreed().home.place;
-        let op = ChannelOp::SignClose { close: close.clone(), home };
-        let asked = self.ask(outcome, op);
+        let ours = Payee::Ours(self.begun.agreed().home.place);
+        let sign = SignClose { close: close.clone(), ours };
+        let asked = self.ask(outcome, ChannelOp::SignClose(Box::new(sign)));
         outcome.link.closing = Some(Box::new(Closing { asked, close, purpose }));
     }
 

@@ -10,7 +10,7 @@ use channel::{
 };
 use signer::{
     Branch, ChannelAnswer, ChannelAsk, ChannelOp, ChannelRefusal, Channels, KeyIndex, KeyPlace,
-    NodeIndex, Seed, ShownKeys,
+    Money, NodeIndex, Seed, ShownKeys, WalletKey,
 };
 use tx::{Form, Side, Templates};
 use wire::amount::{BlockCount, CsvDelay, FeeratePerKw, HtlcCount, Msat, Sat};
@@ -31,7 +31,7 @@ pub struct Half {
     durable: usize,
     /// Effects that wait for the disk.
     pub waiting: VecDeque<Effect>,
-    signer: Channels,
+    signer: Keys,
     asked: VecDeque<(AskId, ChannelAsk)>,
     pub inbox: VecDeque<Message>,
     pub told: Vec<Event>,
@@ -41,22 +41,32 @@ pub struct Half {
     pub may_fail: bool,
 }
 
-pub fn channels(entropy: u8) -> Channels {
+/// What one signer has.
+pub struct Keys {
+    channels: Channels,
+    wallet: WalletKey,
+    policy: signer::Policy,
+}
+
+pub fn channels(entropy: u8) -> Keys {
     let seed = Seed::take(&mut [entropy; 32]).expect("entropy of 32 bytes is a seed");
     let keys = seed.channel_keys(Network::Regtest, NodeIndex::FIRST);
-    Channels::new(keys, Templates::bolt3())
+    let channels = Channels::new(keys, Templates::bolt3());
+    let wallet = seed.wallet_key(Network::Regtest);
+    Keys { channels, wallet, policy: signer::Policy::default() }
 }
 
 /// Whatever a signer is asked for, saved at once.
-pub fn answer(signer: &mut Channels, ask: &ChannelAsk) -> Result<ChannelAnswer, ChannelRefusal> {
-    let (change, answer) = signer.decide(ask)?;
+pub fn answer(signer: &mut Keys, ask: &ChannelAsk) -> Result<ChannelAnswer, ChannelRefusal> {
+    let money = Money { wallet: &signer.wallet, policy: &signer.policy };
+    let (change, answer) = signer.channels.decide_with(ask, &money)?;
     if let Some(change) = change {
-        signer.evolve(ask.channel, &change);
+        signer.channels.evolve(ask.channel, &change);
     }
     Ok(answer)
 }
 
-pub fn shown(signer: &mut Channels) -> ShownKeys {
+pub fn shown(signer: &mut Keys) -> ShownKeys {
     let ask = ChannelAsk { channel: KEY, op: ChannelOp::Keys };
     let Ok(ChannelAnswer::Keys(keys)) = answer(signer, &ask) else { panic!("keys are shown") };
     *keys
@@ -114,7 +124,7 @@ fn sent(made: Move) -> Message {
     Message::decode(&bytes).expect("it was encoded")
 }
 
-fn asks(signer: &mut Channels, moves: &[Move]) -> Vec<ChannelAnswer> {
+fn asks(signer: &mut Keys, moves: &[Move]) -> Vec<ChannelAnswer> {
     let ask = |made: &Move| {
         let Move::Ask(ask) = made else { panic!("the signer was to be asked") };
         answer(signer, ask).unwrap_or_else(|no| panic!("{no}"))
@@ -123,7 +133,7 @@ fn asks(signer: &mut Channels, moves: &[Move]) -> Vec<ChannelAnswer> {
 }
 
 /// Opens a channel, message by message.
-pub fn open(form: Form) -> ([Channels; 2], [Begun; 2]) {
+pub fn open(form: Form) -> ([Keys; 2], [Begun; 2]) {
     let [mut first, mut second] = [channels(1), channels(2)];
     let keys = [shown(&mut first), shown(&mut second)];
     let proposed = Proposed::new(policy(), keys[0], &wanted(form));

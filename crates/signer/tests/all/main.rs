@@ -6,6 +6,8 @@
 mod accounts;
 mod channels;
 mod checkpoints;
+mod claims;
+mod closes;
 mod codec;
 mod derivation;
 mod files;

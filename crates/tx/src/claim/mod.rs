@@ -218,29 +218,33 @@ impl Commitment {
         let at = At { number: meaning.number, point: meaning.point };
         let is_owner = claimer == meaning.owner;
         let claim = |(vout, output): (u32, &crate::Output)| {
+            let outpoint = OutPoint { txid, vout };
+            let of = |what| Claim { outpoint, value: output.value, claimer, what };
             let what = match output.purpose {
                 Purpose::ToLocal if is_owner => Claimed::Delayed(at),
                 Purpose::ToLocal if is_revoked => Claimed::RevokedDelayed(at),
                 Purpose::ToRemote if !is_owner => Claimed::ToRemote,
                 Purpose::Anchor(side) if side == claimer => Claimed::Anchor,
-                Purpose::Contract { index, .. } if !is_owner => {
+                Purpose::Contract { index, .. } if !is_owner && is_revoked => {
                     let placed = meaning.contracts[index].clone();
+                    Claimed::RevokedContract { at, placed }
+                }
+                Purpose::Contract { index, .. } if !is_owner => {
+                    let placed = &meaning.contracts[index];
                     let is_opened = |it: &&Vec<u8>| placed.contract.is_opened_by(it);
-                    match is_revoked {
-                        true => Claimed::RevokedContract { at, placed },
-                        false => {
-                            let secret = secrets.iter().find(is_opened).cloned();
-                            Claimed::Contract { at, placed, secret }
-                        }
-                    }
+                    let secret = secrets.iter().find(is_opened).cloned();
+                    // A secret that is known does not open our own payment to us.
+                    let ways = secret.map(Some).into_iter().chain([None]);
+                    let with =
+                        |secret| of(Claimed::Contract { at, placed: placed.clone(), secret });
+                    return ways.map(with).find(|it| it.lock(terms).is_ok());
                 }
                 Purpose::ToLocal
                 | Purpose::ToRemote
                 | Purpose::Anchor(_)
                 | Purpose::Contract { .. } => return None,
             };
-            let outpoint = OutPoint { txid, vout };
-            let claim = Claim { outpoint, value: output.value, claimer, what };
+            let claim = of(what);
             claim.lock(terms).is_ok().then_some(claim)
         };
         (0..).zip(&self.outputs).filter_map(claim).collect()
