@@ -3,6 +3,8 @@
 //! `closing_signed`: the opener pays, says a fee and what it would take; one that the other side
 //! takes as well ends it. `closing_complete` is in `simple.rs`.
 
+use std::sync::Arc;
+
 use bitcoin::secp256k1::{Message as Digest, SECP256K1};
 use bitcoin::{OutPoint, Transaction};
 use signer::{ChannelOp, Payee, SignClose};
@@ -59,6 +61,12 @@ impl Channel {
     /// Says a fee, if that is for us to do.
     pub(super) fn pursue_closing(&self, negotiating: &Negotiating) -> Outcome {
         let mut outcome = self.nothing();
+        if let Some(closed) = negotiating.closed.as_deref().filter(|_| !self.has_published()) {
+            // It may not have been handed out before a restart.
+            outcome.link.published = Some(Arc::new(closed.clone()));
+            outcome.effects.push(Effect::Publish(vec![closed.clone()]));
+            return outcome;
+        }
         let is_begun = self.link.said_shutdown && self.link.heard_shutdown;
         if !self.is_up() || !is_begun || self.link.closing.is_some() {
             return outcome;
@@ -227,10 +235,14 @@ impl Channel {
             Side::Acceptor => [&theirs, &ours],
         };
         transaction.input[0].witness = funding_witness(&self.setup.terms, opener, acceptor);
-        let transaction = Box::new(transaction);
-        let mut outcome = outcome.save(Change::Closed(transaction.clone()));
-        outcome.effects.push(Effect::Publish(transaction));
+        let mut outcome = outcome.save(Change::Closed(Box::new(transaction.clone())));
+        outcome.link.published = Some(Arc::new(transaction.clone()));
+        outcome.effects.push(Effect::Publish(vec![transaction]));
         outcome
+    }
+
+    const fn has_published(&self) -> bool {
+        self.link.published.is_some()
     }
 
     /// What the channel lives in.
