@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod accounts;
+mod channel_keys;
 mod channels;
 mod checkpoints;
 mod claims;

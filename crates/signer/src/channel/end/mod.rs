@@ -1,22 +1,23 @@
 //! Ending a channel: cooperative closes, and what is taken on chain.
 //!
-//! **No signature from here takes the funding.** [`SignClaims`] and [`SignStages`] build each digest
-//! over the script of what is claimed (BIP 143). None of these scripts is that of the funding: the
-//! funding key signs here for an anchor only, whose script is another one, so that the signature is
-//! good for no output that wants two of two. All other keys do not stand in the funding at all. A
-//! claim of the funding's outpoint is refused on top of that. [`SignClose`] does sign for the
-//! funding; it is one of the two questions that do so for the transaction's outputs to be final, and
-//! its balances are those of both sides' newest commitments.
+//! **No signature for a claim takes the funding.** [`SignClaims`] and [`SignStages`] build each
+//! digest over the script of what is claimed (BIP 143). None of these scripts is that of the
+//! funding: the funding key signs here for an anchor only, and a signature over an anchor's script
+//! is good for nothing that wants two of two. No other key of ours stands in the funding. A claim
+//! of the funding's outpoint is refused on top of that. So only three questions sign for the
+//! funding: the two for commitments, and [`SignClose`], whose balances are those of both sides'
+//! newest commitments.
 //!
-//! **No money is burnt by amounts that are lies.** A signature of the older kind covers the amount
-//! of its own input only, so many questions with one true amount each would add up to a transaction
-//! whose fee nobody has judged. So what is claimed is read from the transactions that hold it,
-//! whose ids the outpoints are. Coins of the wallet need none: their signatures cover all amounts.
+//! **No money is burnt by amounts that are lies.** A signature of segwit version 0 covers the
+//! amount of its own input only. Whoever asks several times, each time with one true amount, could
+//! put the signatures together to a transaction whose fee nobody has judged. So what is claimed is
+//! read from the transactions that hold it: outpoints are their ids. Coins of the wallet need none,
+//! since a signature of taproot covers all amounts.
 //!
 //! Claims are judged each time, and change nothing. The first close does: from then on no new
 //! commitment is signed or taken. A close cannot be revoked, so it would be an old state with which
-//! the peer could take back what it has paid since. Further closes of the same balances are signed,
-//! since fees are negotiated, and our commitment can still be published.
+//! the peer takes back what it has paid since. Further closes of the same balances are signed,
+//! since fees are negotiated, and our newest commitment can still be published.
 
 mod claims;
 mod close;
@@ -52,8 +53,8 @@ pub struct SignClose {
     pub ours: Payee,
 }
 
-/// Outputs of one channel to be taken, with coins that pay for it: one output gets all that is left.
-/// An anchor of ours with coins is the child that pays for a commitment.
+/// Outputs of one channel to be taken, with coins that pay for it: one output gets all that is
+/// left. An anchor of ours with coins is the child that pays for a commitment.
 #[derive(Clone, Debug)]
 pub struct SignClaims {
     /// What is taken.
