@@ -13,7 +13,7 @@ use tx::{
     Staged, Stages, Sweep, Templates, Unsigned, funding_witness,
 };
 use wire::Network;
-use wire::amount::{LockTime, Sat};
+use wire::amount::{LockTime, Msat, Sat};
 use wire::id::CommitmentNumber;
 use wire::key::{Point, Signature};
 
@@ -300,6 +300,47 @@ fn of_a_revoked_commitment_all_is_taken() {
         }
         assert_eq!(claims.len(), 8 + usize::from(form.has_anchors()));
         world.take_all(side, &claims, &parents);
+    }
+}
+
+#[test]
+fn what_the_peer_has_not_revoked_yet_is_taken_too_and_what_nobody_knows() {
+    for (form, owner) in FORMS.into_iter().flat_map(|form| SIDES.map(|side| (form, side))) {
+        let mut world = World::new(form);
+        let (side, published) = (owner.other(), world.publish_unseen(owner));
+        // The next one is signed, and the one before could still be published.
+        let next = world.pair.meaning(owner, &[]);
+        let next = Meaning { contracts: world.signed[owner as usize].0.contracts.clone(), ..next };
+        let offered = |by| -> u64 {
+            next.contracts.iter().filter(|it| it.offered_by == by).map(|it| it.amount.0).sum()
+        };
+        let next = Meaning {
+            to_opener: Msat(next.to_opener.0 - offered(Side::Opener)),
+            to_acceptor: Msat(next.to_acceptor.0 - offered(Side::Acceptor)),
+            ..next.clone()
+        };
+        world.pair.sign(&next, &[]).unwrap_or_else(|no| panic!("{no}"));
+        let claims = world.claims(owner, side, false);
+        assert_eq!(claims.len(), 4 + usize::from(form.has_anchors()));
+        world.take_all(side, &claims, std::slice::from_ref(&published));
+        // Once it is revoked it can be taken as before.
+        let mut world = World::new(form);
+        world.go_on();
+        world.take_all(side, &claims, &[published]);
+        // Whoever has lost what came later still has its own balance.
+        let lost = Meaning { number: CommitmentNumber(90), ..world.commitment(owner).0 };
+        let terms = world.pair.setup.terms;
+        let built = lost.build(&terms);
+        let claims = built.claims(&terms, &lost, (side, false), &[]);
+        let is_known = |it: &Claim| matches!(it.what, Claimed::ToRemote);
+        let (known, unknown): (Vec<_>, Vec<_>) = claims.into_iter().partition(is_known);
+        world.take_all(side, &known, std::slice::from_ref(&built.transaction));
+        let contracts = unknown.iter().filter(|it| !matches!(it.what, Claimed::Anchor));
+        for claim in contracts {
+            let ask =
+                asked(std::slice::from_ref(claim), std::slice::from_ref(&built.transaction), &[]);
+            assert!(matches!(world.ask_claims(side, ask), Err(No::OutOfTurn { .. })));
+        }
     }
 }
 
