@@ -1,6 +1,10 @@
 //! Two signers end a channel on chain, and Bitcoin Core's interpreter takes what they sign.
 
-use bitcoin::{Amount, OutPoint, ScriptBuf, Sequence, Transaction, TxOut, Txid, hashes::Hash as _};
+use bitcoin::sighash::SighashCache;
+use bitcoin::{
+    Amount, EcdsaSighashType, OutPoint, ScriptBuf, Sequence, Transaction, TxOut, Txid,
+    hashes::Hash as _,
+};
 use devnet::ledger::verify;
 use secp256k1::{Message, SECP256K1};
 use signer::{
@@ -9,8 +13,8 @@ use signer::{
     WalletKey,
 };
 use tx::{
-    At, Claim, ClaimFault, Claimed, Commitment, Form, InputSignature, Meaning, Purpose, Side,
-    Staged, Stages, Sweep, Templates, Unsigned, funding_witness,
+    At, Claim, ClaimFault, Claimed, Commitment, Form, InputSignature, Meaning, Side, Staged,
+    Stages, Sweep, Templates, Unsigned, funding_witness,
 };
 use wire::Network;
 use wire::amount::{LockTime, Msat, Sat};
@@ -566,30 +570,33 @@ fn second_stages_cost_at_most_a_part_of_what_they_hold() {
 
 #[test]
 fn no_answer_to_a_claim_is_good_for_the_funding() {
-    // All of our keys of an anchor and of everything else, under all that the funding could be
-    // spent with: the signatures do not fit the digest of any commitment.
+    // Whatever input of the same transaction is said to be the funding, and for the commitments.
     let mut world = World::new(Form::Anchors);
     let published = world.publish(Side::Opener);
     let claims = world.claims(Side::Opener, Side::Acceptor, false);
-    let signatures = world.ask_claims(Side::Acceptor, asked(&claims, &[published], &[]));
+    assert!(claims.iter().any(|it| matches!(it.what, Claimed::Anchor)));
+    let ask = asked(&claims, &[published], &[]);
+    let spend = world.take(Side::Acceptor, ask.clone());
     let terms = world.pair.setup.terms;
-    let key = terms.acceptor.funding_key;
-    for signature in signatures.expect("they are ours") {
+    let (code, value) = (tx::funding(&terms), Amount::from_sat(terms.funding.value.0));
+    let mut digests: Vec<_> = SIDES.map(|it| world.commitment(it).1.digest(&terms)).to_vec();
+    for input in 0..spend.input.len() {
+        let mut other = spend.clone();
+        for outpoint in [other.input[input].previous_output, terms.funding.outpoint] {
+            other.input[input].previous_output = outpoint;
+            let mut cache = SighashCache::new(&other);
+            let hash = cache.p2wsh_signature_hash(input, &code, value, EcdsaSighashType::All);
+            digests.push(hash.expect("there is such an input").to_byte_array());
+        }
+    }
+    for signature in world.ask_claims(Side::Acceptor, ask).expect("they are ours") {
         let InputSignature::Channel(signature) = signature else { panic!("no coins") };
-        for owner in SIDES {
-            let digest = Message::from_digest(world.commitment(owner).1.digest(&terms));
-            let is_good = SECP256K1.verify_ecdsa(&digest, &signature.ecdsa(), key.key());
+        for digest in &digests {
+            let (message, key) = (Message::from_digest(*digest), terms.acceptor.funding_key);
+            let is_good = SECP256K1.verify_ecdsa(&message, &signature.ecdsa(), key.key());
             assert!(is_good.is_err());
         }
     }
-    assert!(
-        world
-            .commitment(Side::Opener)
-            .1
-            .outputs
-            .iter()
-            .any(|it| it.purpose == Purpose::Anchor(Side::Acceptor))
-    );
 }
 
 #[test]
