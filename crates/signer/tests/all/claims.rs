@@ -437,6 +437,10 @@ fn claims_of_what_is_not_there_or_not_ours_are_refused() {
             good.refused(|it| it.parents.clear()),
             No::End(EndFlaw::NotShown { outpoint, shown: parents - 1 }),
         ),
+        (
+            good.refused(|it| it.parents = vec![it.parents[0].clone(); 971]),
+            No::End(EndFlaw::Shown { got: 971, max: 970 }),
+        ),
         (good.refused(|it| it.claims[0].value = more), No::End(there(outpoint, more, Some(value)))),
         (
             good.refused(|it| it.claims[0].outpoint = elsewhere),
@@ -539,7 +543,7 @@ fn what_was_not_signed_for_publication_is_not_taken() {
     };
     assert_eq!(ask_with(&mut world.pair, side, stages()).err(), not_closing);
     world.publish(side);
-    let none = ClaimFault::Inputs { got: 1, min: 1, max: 970 };
+    let none = ClaimFault::Inputs { got: 0, min: 1, max: 970 };
     let no = ask_with(&mut world.pair, side, stages()).err();
     assert_eq!(no, Some(No::End(EndFlaw::Claim(none))));
 }

@@ -4,7 +4,7 @@ use bitcoin::{Amount, ScriptBuf, TxOut, ecdsa};
 use wire::amount::{LockTime, Sat};
 use wire::key::Signature;
 
-use super::unsigned::sum;
+use super::unsigned::{count, sum};
 use super::{At, ClaimFault, Coin, Lock, Opening, SigningKey, Unsigned};
 use crate::{Commitment, Form, Item, Meaning, Place, SecondStage, Terms, Who};
 
@@ -42,6 +42,7 @@ impl Stages {
         meaning: &Meaning,
         built: &Commitment,
     ) -> Result<Unsigned, ClaimFault> {
+        count(self.stages.len(), self.coins.len())?;
         let all: Vec<_> = built.second_stages(terms, meaning).collect();
         let mut locks = Vec::with_capacity(self.stages.len());
         let mut output = Vec::with_capacity(self.stages.len() + 1);

@@ -3,7 +3,7 @@
 use bitcoin::{Amount, ScriptBuf, TxOut};
 use wire::amount::{LockTime, Sat};
 
-use super::unsigned::{later, sum};
+use super::unsigned::{count, later, sum};
 use super::{Claim, ClaimFault, Coin, Derived, Unsigned};
 use crate::Terms;
 
@@ -26,6 +26,7 @@ pub struct Sweep {
 impl Sweep {
     /// Builds it.
     pub fn build(&self, terms: &Terms) -> Result<Unsigned, ClaimFault> {
+        count(self.claims.len(), self.coins.len())?;
         let mut derived = Derived::new(terms);
         let locks = self.claims.iter().map(|it| it.lock_with(&mut derived));
         let locks = locks.collect::<Result<Vec<_>, _>>()?;

@@ -243,6 +243,10 @@ fn is_at(at: &At, point: Option<Point>) -> Result<(), No> {
 
 /// Whether the transactions that were shown hold what is claimed.
 fn are_there(unsigned: &Unsigned, parents: &[Transaction]) -> Result<(), EndFlaw> {
+    let (got, max) = (parents.len(), CLAIM_INPUTS_MAX);
+    if got > max {
+        return Err(EndFlaw::Shown { got, max });
+    }
     let by_id: BTreeMap<Txid, _> = parents.iter().map(|it| (it.compute_txid(), it)).collect();
     for lock in &unsigned.locks {
         let (outpoint, got) = (lock.outpoint, Sat(lock.spent.value.to_sat()));

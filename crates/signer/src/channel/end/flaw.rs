@@ -107,6 +107,13 @@ pub enum EndFlaw {
         /// Which side we are.
         want: Side,
     },
+    /// Too many transactions are shown.
+    Shown {
+        /// How many.
+        got: usize,
+        /// The most there may be.
+        max: usize,
+    },
     /// The transaction that holds it was not shown.
     NotShown {
         /// What is claimed.
@@ -173,6 +180,7 @@ impl fmt::Display for EndFlaw {
                 write!(f, "commitment {number} of the peer is not revoked, nor is {unrevoked}")
             }
             EndFlaw::NotOurs { want } => write!(f, "this is no claim of the {want:?}"),
+            EndFlaw::Shown { got, max } => write!(f, "{got} transactions shown, at most {max}"),
             EndFlaw::NotShown { outpoint, shown } => {
                 write!(f, "none of the {shown} transactions holds {outpoint}")
             }
