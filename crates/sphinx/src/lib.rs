@@ -2,12 +2,12 @@
 //!
 //! **What it is for.** Whoever pays wraps one payload for each hop into an onion ([`Hops::wrap`]);
 //! each hop takes its layer off ([`Sealed::peel`]) and reads what it is to do ([`Layer::read`]). If
-//! a hop fails the payment ([`ReturnKeys::fail`]), the reason is hidden once more by each hop before
-//! it, and only the origin can read it ([`Origin::read`]).
+//! a hop fails the payment ([`ReturnKeys::fail`]), each hop before it hides the reason once more,
+//! and only the origin can read it ([`Origin::read`]).
 //!
-//! **What it never does.** It has no node's key: whoever has it computes the [`SharedSecret`] of the
-//! point that [`Sealed::ephemeral`] names, and of no other. It draws no random number (session keys
-//! are handed in), remembers no onion that it has seen, and does not judge whether amounts and
+//! **What it never does.** It has no node's key: whoever has that computes the [`SharedSecret`] of
+//! the point that [`Sealed::ephemeral`] names, and of no other. It draws no random number (session
+//! keys are handed in), remembers no onion that it has seen, and does not judge whether amounts and
 //! expiries are right. No secret can be cloned or printed, and each is wiped when it is dropped.
 //!
 //! ```

@@ -25,8 +25,8 @@ pub const FAILURE_BYTES_MAX: usize = 256;
 /// Bytes of a `reason` that we make: HMAC, two lengths, message and padding.
 pub const REASON_BYTES: usize = HMAC_BYTES + 2 + 2 + FAILURE_BYTES_MAX;
 
-/// What one hop needs to fail an HTLC or to pass a failure on, and what its origin needs to read it.
-/// Nothing else about the onion can be learned from it: neither payloads nor the shared secret.
+/// What one hop needs to fail an HTLC or to pass a failure on, and what the origin needs to read
+/// it. Nothing else about the onion can be learned from it: neither payloads nor the shared secret.
 pub struct ReturnKeys {
     um: Secret<32>,
     ammag: Secret<32>,
