@@ -37,7 +37,7 @@ mod returning;
 mod secret;
 
 pub use build::{Hop, Hops, HopsFault, Onion};
-pub use failure::{Culprit, DisabledFlags, Failure, flag};
+pub use failure::{Culprit, DisabledFlags, FAILURE_BYTES_MAX, Failure, FailureTooLong, flag};
 pub use packet::{
     AssociatedData, HOPS_MAX, ONION_BYTES, PAYLOAD_BYTES_MAX, PAYLOAD_BYTES_MIN, PAYLOADS_BYTES,
     VERSION,
@@ -47,7 +47,6 @@ pub use payload::{
 };
 pub use peel::{BadOnion, Instruction, Layer, OnionFlaw, Peeled, Sealed};
 pub use returning::{
-    FAILURE_BYTES_MAX, FailureTooLong, Origin, OriginFault, REASON_BYTES, RETURN_KEYS_BYTES,
-    ReturnFault, ReturnKeys, Returned,
+    Origin, OriginFault, REASON_BYTES, RETURN_KEYS_BYTES, ReturnFault, ReturnKeys, Returned,
 };
 pub use secret::{NoKey, SessionKey, SharedSecret};
