@@ -9,12 +9,14 @@ mod codec;
 mod holder;
 mod keys;
 mod money;
+mod onion;
 mod transport;
 
 pub use codec::{addresses, bigsize, features, message, message_of, tlv_stream};
 pub use holder::holder;
 pub use keys::{seed_file, signer_answer, signer_ask};
 pub use money::{account, genesis, signer_view, wallet};
+pub use onion::onion;
 pub use transport::{acts, half_open, record_stream, transport_state};
 
 /// A target: panics when `data` shows a bug.
@@ -30,6 +32,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("holder", holder),
     ("message", message),
     ("message_of", message_of),
+    ("onion", onion),
     ("record_stream", record_stream),
     ("seed_file", seed_file),
     ("signer_answer", signer_answer),
