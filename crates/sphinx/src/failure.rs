@@ -73,21 +73,13 @@ macro_rules! failures {
                 }
             }
 
-            /// `failuremsg`: the code and its data. Refuses one with more data than others read.
-            pub fn encode(&self) -> Result<Vec<u8>, FailureTooLong> {
-                // Before anything is written: a `Blob` is trusted to fit its length.
-                let (got, max) = (2 + self.data_size(), FAILURE_BYTES_MAX);
-                if got > max {
-                    return Err(FailureTooLong { got, max });
-                }
-                let mut to = self.code().0.to_be_bytes().to_vec();
+            fn write_data(&self, to: &mut Vec<u8>) {
                 match self {
                     $( Failure::$Name $( { $( $field ),* } )? => {
-                        $( $( Field::write($field, &mut to); )* )?
+                        $( $( Field::write($field, to); )* )?
                     } )*
                     Failure::Other { data, .. } => to.extend_from_slice(&data.0),
                 }
-                Ok(to)
             }
 
             fn data_size(&self) -> usize {
@@ -189,6 +181,18 @@ pub struct Culprit(pub Option<RecordAt>);
 pub struct DisabledFlags(pub u16);
 
 impl Failure {
+    /// `failuremsg`: the code and its data. Refuses one with more data than others read.
+    pub fn encode(&self) -> Result<Vec<u8>, FailureTooLong> {
+        // Before anything is written: a `Blob` is trusted to fit its length.
+        let (got, max) = (2 + self.data_size(), FAILURE_BYTES_MAX);
+        if got > max {
+            return Err(FailureTooLong { got, max });
+        }
+        let mut to = self.code().0.to_be_bytes().to_vec();
+        self.write_data(&mut to);
+        Ok(to)
+    }
+
     /// Reads `failuremsg`. Refuses only one that has no room for a code.
     // BOLT 4: "MUST ignore any extra bytes in `failuremsg`."
     pub fn decode(bytes: &[u8]) -> Result<Self, Broke> {
