@@ -201,6 +201,16 @@ impl Ledger {
         View { to_opener, to_acceptor, feerate: self.feerate(owner, which), contracts }
     }
 
+    /// The contracts whose payees already have the money in a commitment of `owner`.
+    pub fn paid_in(&self, owner: Side, which: As) -> Vec<ContractId> {
+        let is_paid = |(id, entry): &(&ContractId, &Entry)| {
+            let (payer, payee) = (id.offered_by, id.offered_by.other());
+            let ends = |it: Removal| it.paid && it.step >= which.since(owner, payee);
+            entry.added >= which.since(owner, payer) && entry.removed.is_some_and(ends)
+        };
+        self.entries.iter().filter(is_paid).map(|(id, _)| *id).collect()
+    }
+
     /// The fee rate of a commitment of `owner`.
     pub fn feerate(&self, owner: Side, which: As) -> FeeratePerKw {
         let since = which.since(owner, Side::Opener);

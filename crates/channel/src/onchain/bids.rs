@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 
 use bitcoin::{OutPoint, Transaction, TxOut};
 use signer::{
-    CLAIM_FEE_PERCENT_MAX, ChannelOp, END_FEE_FLOOR_SAT, Payee, RACED_FEE_PERCENT_MAX, SignClaims,
-    SignStages, SpendInput,
+    CLAIM_FEE_PERCENT_MAX, ChannelOp, Payee, RACED_FEE_PERCENT_MAX, SignClaims, SignStages,
+    SpendInput,
 };
 use tx::{Claim, Coin, InputSignature, Staged, Stages, Sweep, Unsigned};
 use wire::amount::{BlockHeight, FeeratePerKw, LockTime, Sat};
@@ -26,6 +26,8 @@ const STEP_RATE: FeeratePerKw = FeeratePerKw(253);
 /// A coin of the wallet in a transaction, and a change.
 const COIN_WEIGHT: u64 = 230;
 const CHANGE_WEIGHT: u64 = 172;
+/// A second stage with anchors, a coin that pays for it, and what is left of that.
+const STAGE_WEIGHT: u64 = 1_110;
 /// The child of a commitment: its anchor, a coin, and one output.
 const CHILD_WEIGHT: u64 = 760;
 /// Transactions that one channel has on their way at a time.
@@ -145,11 +147,11 @@ impl Channel {
         FeeratePerKw(urgent.0.saturating_mul(times))
     }
 
-    /// What a bid may cost at most: no more than the signer lets it.
+    /// What a bid may cost at most: a part of what it takes, and no more than the signer lets it.
     fn fee_max(value: Sat, deadline: Option<BlockHeight>) -> Sat {
         let percent =
             if deadline.is_some() { RACED_FEE_PERCENT_MAX } else { CLAIM_FEE_PERCENT_MAX };
-        Sat(value.0.saturating_mul(percent) / 100).max(END_FEE_FLOOR_SAT)
+        Sat(value.0.saturating_mul(percent) / 100)
     }
 
     fn fee(&self, weight: u64, value: Sat, deadline: Option<BlockHeight>) -> Sat {
@@ -158,18 +160,21 @@ impl Channel {
         Sat(fee).min(Self::fee_max(value, deadline))
     }
 
-    /// Whether taking it costs less than it holds.
+    /// Whether it holds more than it costs at the least rate.
     pub(super) fn is_worth_it(&self, job: &Job) -> bool {
-        match &job.what {
+        let (weight, left) = match &job.what {
             What::Claim(claim) => {
                 let sweep = self.sweep(vec![claim.clone()], Sat(0), &[]);
-                let weight = sweep.weight_max(&self.setup.terms).unwrap_or(u64::MAX);
-                let fee = u64::from(RATE_MIN.0).saturating_mul(weight) / 1_000;
                 let dust = self.begun.agreed().home.script.minimal_non_dust().to_sat();
-                job.value.0 > fee.saturating_add(dust)
+                (sweep.weight_max(&self.setup.terms).unwrap_or(u64::MAX), dust)
             }
-            What::Stage(_) => true,
-        }
+            // Without anchors it pays what was agreed on.
+            What::Stage(_) if !self.setup.terms.form.has_anchors() => return true,
+            What::Stage(_) => (STAGE_WEIGHT, 0),
+        };
+        let least = u64::from(RATE_MIN.0).saturating_mul(weight) / 1_000;
+        let most = Self::fee_max(job.value, job.deadline).0.min(job.value.0.saturating_sub(left));
+        most >= least
     }
 
     fn sweep(&self, claims: Vec<Claim>, fee: Sat, coins: &[CoinOffer]) -> Sweep {

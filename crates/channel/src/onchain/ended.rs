@@ -47,6 +47,8 @@ pub(crate) struct Says {
     pub(crate) built: Commitment,
     /// The names of its contracts, in their order; none if it is revoked.
     pub(crate) ids: Vec<ContractId>,
+    /// Those that are over in it, whoever was to be paid has the money.
+    pub(crate) paid: Vec<ContractId>,
 }
 
 impl Channel {
@@ -69,7 +71,8 @@ impl Channel {
                 let by = if owner == self.setup.side { EndedBy::Local } else { EndedBy::Remote };
                 let view = self.ledger.view(owner, which);
                 let ids = view.contracts.iter().map(|(id, _)| *id).collect();
-                return ended(by, Some(Says { meaning, built, ids }));
+                let paid = self.ledger.paid_in(owner, which);
+                return ended(by, Some(Says { meaning, built, ids, paid }));
             }
         }
         match number < self.remote.unrevoked {
@@ -101,7 +104,8 @@ impl Ended {
         let is_it = built.transaction.compute_txid() == self.transaction.compute_txid();
         match self.by {
             EndedBy::Revoked(number) if is_it && number == meaning.number => {
-                self.says = Some(Says { meaning, built, ids: Vec::new() });
+                let (ids, paid) = (Vec::new(), Vec::new());
+                self.says = Some(Says { meaning, built, ids, paid });
             }
             EndedBy::Revoked(number) => self.by = EndedBy::Unknown(number),
             EndedBy::Both | EndedBy::Local | EndedBy::Remote | EndedBy::Unknown(_) => {}

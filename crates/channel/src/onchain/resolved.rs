@@ -2,10 +2,12 @@
 
 use bitcoin::{OutPoint, Witness};
 use tx::Purpose;
+use wire::amount::BlockHeight;
 use wire::id::PaymentPreimage;
 use wire::list::Blob;
 
 use super::ended::{Ended, EndedBy, Says};
+use super::jobs::Job;
 use super::seen::Spend;
 use super::{DEEP_BLOCKS, FINAL_BLOCKS};
 use crate::change::{Change, End};
@@ -16,7 +18,7 @@ impl Channel {
     /// Tells what has become of contracts: preimages at once, the rest when it is deep.
     pub(super) fn resolve(&self, ended: &Ended) -> Outcome {
         let mut outcome = self.nothing();
-        let mut ends = Vec::new();
+        let (mut ends, jobs) = (Vec::new(), self.jobs(ended));
         for (id, known) in &self.contracts {
             let spend = self.spend_of(ended, *id);
             let shown = spend.and_then(|it| self.preimage_in(it, *id));
@@ -30,10 +32,13 @@ impl Channel {
                 (Some(spend), _) => spend.height,
                 // It has no output, so that of the commitment counts.
                 (None, None) => ended.height,
-                (None, Some(_)) => continue,
+                (None, Some(outpoint)) => match self.given_up(&jobs, outpoint, *id) {
+                    Some(height) => height,
+                    None => continue,
+                },
             };
             if self.depth_of(height) >= DEEP_BLOCKS {
-                ends.push((*id, self.end_of(*id, spend.is_some(), shown)));
+                ends.push((*id, self.end_of(ended, *id, spend.is_some(), shown)));
             }
         }
         for (id, end) in ends {
@@ -43,20 +48,38 @@ impl Channel {
         outcome
     }
 
+    /// From when on a contract that nobody takes counts as over: its lock, if we cannot take it, or
+    /// if that would cost more than it holds.
+    fn given_up(&self, jobs: &[Job], outpoint: OutPoint, id: ContractId) -> Option<BlockHeight> {
+        let job = jobs.iter().find(|job| job.outpoint == outpoint);
+        let expiry = self.ledger.entries().get(&id)?.contract.order();
+        (!job.is_some_and(|it| self.is_worth_it(it))).then_some(BlockHeight(expiry))
+    }
+
     /// How a contract has ended.
-    fn end_of(&self, id: ContractId, has_spend: bool, shown: Option<PaymentPreimage>) -> End {
+    fn end_of(
+        &self,
+        ended: &Ended,
+        id: ContractId,
+        has_spend: bool,
+        shown: Option<PaymentPreimage>,
+    ) -> End {
+        if let Some(preimage) = shown {
+            return End::Fulfilled(preimage);
+        }
         let known = self.contracts.get(&id);
-        let learned = known.and_then(|it| it.preimage);
-        let ended = known.and_then(|it| it.end.clone());
-        match (shown, has_spend, ended) {
-            (Some(preimage), _, _) => End::Fulfilled(preimage),
-            // It was spent without its secret: whoever has offered it has it back.
-            (None, true, _) => End::Failed(Blob(Vec::new())),
-            (None, false, Some(end)) => end,
-            (None, false, None) => match learned {
-                Some(preimage) => End::Fulfilled(preimage),
-                None => End::Failed(Blob(Vec::new())),
-            },
+        let said = known.and_then(|it| match it.end {
+            Some(End::Fulfilled(preimage)) => Some(preimage),
+            Some(End::Failed(_) | End::Malformed { .. }) | None => None,
+        });
+        let known = said.or(known.and_then(|it| it.preimage));
+        let is_paid = ended.says.as_ref().is_some_and(|it| it.paid.contains(&id));
+        let is_ours = id.offered_by == self.setup.side;
+        match known {
+            // What was spent without its secret has come back, and what has no output is lost to
+            // whoever was to be paid; but whoever has seen its secret owes it to whom it came from.
+            Some(preimage) if is_paid || is_ours && !has_spend => End::Fulfilled(preimage),
+            Some(_) | None => End::Failed(Blob(Vec::new())),
         }
     }
 

@@ -315,7 +315,8 @@ impl Half {
         }
         if let Some(message) = self.inbox.pop_front() {
             let outcome = self.live.receive(&message);
-            self.take(outcome.unwrap_or_else(|no| panic!("{}: {no}", message.name())));
+            let state = self.live.state().clone();
+            self.take(outcome.unwrap_or_else(|no| panic!("{} in {state:?}: {no}", message.name())));
         }
     }
 

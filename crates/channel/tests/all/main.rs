@@ -9,3 +9,4 @@ mod onchain;
 mod opening;
 mod reestablish;
 mod town;
+mod worlds;

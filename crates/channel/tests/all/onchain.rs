@@ -16,7 +16,7 @@ use crate::town::Town;
 const FORMS: [Form; 2] = [Form::Anchors, Form::StaticRemoteKey];
 
 /// A channel that can be used.
-fn town(form: Form) -> Town {
+pub fn town(form: Form) -> Town {
     let mut town = Town::new(form);
     for at in [0, 1] {
         let deep = town.ends[at].live.deep(None);
@@ -157,14 +157,14 @@ fn contracts_end_on_the_chain_as_they_would_have_between_both() {
 
 /// What a cheat keeps: a commitment of its own, signed by both, that it will have revoked, and the
 /// second stages of it.
-struct Cheat {
-    commitment: Transaction,
+pub struct Cheat {
+    pub commitment: Transaction,
     stages: Vec<Transaction>,
 }
 
 /// Keeps the newest commitment of a side. Its signer is asked behind its back, and remembers
 /// nothing of it.
-fn keep(town: &Town, at: usize, lent: u32) -> Cheat {
+pub fn keep(town: &Town, at: usize, lent: u32) -> Cheat {
     let end = &town.ends[at];
     let mut old = Channel::new(end.begun.clone());
     end.log.iter().for_each(|it| old.evolve(it));
