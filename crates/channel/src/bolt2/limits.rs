@@ -72,7 +72,8 @@ impl Channel {
         self.judge_balance(by, is_ours, add, taken.reserve)
     }
 
-    /// What is left must pay fees and stay above the reserve.
+    /// What is left must pay fees and stay above the reserve: of our own means in both commitments,
+    /// of the peer's in ours, which is the next that it signs.
     fn judge_balance(
         &self,
         by: Side,
@@ -83,9 +84,9 @@ impl Channel {
         let reserve = Msat(reserve.0.saturating_mul(1_000));
         let need = Msat(add.amount_msat.0.saturating_add(reserve.0));
         let placed = Placed { offered_by: by, amount: add.amount_msat, contract: contract_of(add) };
-        for owner in self.judged(is_ours) {
+        for owner in self.owners(by) {
             let view = self.ledger.view(owner, As::Draft);
-            let have = self.counted(by, &view, is_ours);
+            let have = self.means(by, &view);
             if have < need {
                 let have = Msat(have.0.saturating_sub(reserve.0));
                 return Err(Excess::Balance { have, need: add.amount_msat });
@@ -103,17 +104,18 @@ impl Channel {
         Ok(())
     }
 
-    /// In whose commitments an update must be affordable. What a peer proposes counts in ours only:
-    /// of what we have proposed meanwhile it has not heard. What we propose has to fit in both.
-    fn judged(&self, is_ours: bool) -> Vec<Side> {
-        if is_ours { vec![Side::Opener, Side::Acceptor] } else { vec![self.setup.side] }
+    /// In whose commitments an update of this side must be affordable. What the peer proposes now
+    /// comes into its own commitment after all that it has proposed before: that is no draft yet.
+    fn owners(&self, by: Side) -> impl Iterator<Item = Side> {
+        let ours = self.setup.side;
+        [ours, ours.other()].into_iter().take(if by == ours { 2 } else { 1 })
     }
 
-    /// What a side has for an update. Of our own money we do not count on what may still be taken
-    /// back; the peer may.
-    fn counted(&self, by: Side, view: &View, is_ours: bool) -> Msat {
+    /// What a side has in a commitment. Of our own we do not count on what may still be taken back
+    /// because it is not in all commitments; a peer may.
+    fn means(&self, by: Side, view: &View) -> Msat {
         let have = view.balance(by);
-        if is_ours { have.min(self.ledger.free(by)) } else { have }
+        if by == self.setup.side { have.min(self.ledger.free(by)) } else { have }
     }
 
     /// Fee and anchors of a commitment with one more contract, with a margin if it is our own.
@@ -132,13 +134,12 @@ impl Channel {
     /// Whether the opener can pay a rate.
     pub(super) fn judge_rate(&self, rate: FeeratePerKw) -> Result<(), (Msat, Msat)> {
         let terms = &self.setup.terms;
-        let is_ours = self.setup.side == Side::Opener;
-        for owner in self.judged(is_ours) {
+        for owner in self.owners(Side::Opener) {
             let view = self.ledger.view(owner, As::Draft);
             let placed = view.contracts.iter().map(|(_, placed)| placed);
             let outputs = placed.filter(|it| !it.is_trimmed(terms, owner, rate)).count();
             let costs = terms.form.fee(rate, outputs).0 + terms.form.anchors().0;
-            let have = self.counted(Side::Opener, &view, is_ours);
+            let have = self.means(Side::Opener, &view);
             let need = Msat((costs + self.reserve_of(Side::Opener).0).saturating_mul(1_000));
             if have < need {
                 return Err((have, need));
