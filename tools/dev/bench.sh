@@ -10,7 +10,8 @@ relay|.|leyden-node
 chain|.|leyden-chain
 devnet|.|leyden-devnet
 rescan|.|leyden-node
-codec|interop/ldk|'
+codec|interop/ldk|
+channel|interop/ldk|'
 
 dev_bench() {
   (($# == 0)) || [[ -n $1 ]] || wrong './dev bench takes a name, or nothing'

@@ -1,0 +1,19 @@
+//! One channel between LDK's `ChannelManager` and ours, in one thread and without sockets.
+//!
+//! Messages go over as bytes: what one side encodes the other decodes. [`World`] has both sides,
+//! the chain that both follow, and what is on the wire; whoever runs it says when something moves.
+
+mod chain;
+mod onions;
+mod ours;
+mod pairs;
+mod parts;
+mod theirs;
+mod world;
+
+pub use chain::Chain;
+pub use onions::Onions;
+pub use ours::{Ours, policy};
+pub use pairs::{Ldks, Twins};
+pub use theirs::{Happened, Theirs, Wants};
+pub use world::{CAPACITY, PUSHED, World};

@@ -1,0 +1,220 @@
+//! LDK with itself, and ourselves with ourselves: the same waves of payments, to be timed.
+//!
+//! A wave is so many HTLCs of the same amount: all are added, committed on both sides, fulfilled,
+//! and committed again. All messages go over as bytes. Waves go to and fro in turns.
+
+use bitcoin::Txid;
+use bitcoin::hashes::{Hash as _, sha256};
+use channel::{ContractId, End, Event, Funding, FundingOutput, Offer, Policy, Variation};
+use lightning::types::payment::PaymentPreimage;
+use lightning::util::logger::Level;
+use tx::Form;
+use wire::amount::{BlockCount, BlockHeight, FeeratePerKw, HtlcCount, Msat, Sat};
+use wire::id::{self, OnionPacket, OutputIndex, TemporaryChannelId};
+
+use super::ours::{KEY, Ours, policy};
+use super::theirs::{Happened, Theirs, Wants};
+use super::{Chain, parts};
+
+/// The size of a channel: half of it is on each side.
+const CAPACITY: Sat = Sat(16_000_000);
+const HALF: Msat = Msat(CAPACITY.0 * 500);
+const RATE: FeeratePerKw = FeeratePerKw(1_000);
+const FORM: Form = Form::Anchors;
+/// What each HTLC of a wave pays.
+pub const AMOUNT: Msat = Msat(1_000_000);
+/// As many as BOLT 2 allows.
+const HTLCS_MAX: HtlcCount = HtlcCount(483);
+/// When the HTLCs of our waves expire.
+const EXPIRY: BlockHeight = BlockHeight(500);
+
+/// Two nodes of LDK and their channel.
+pub struct Ldks {
+    ends: [Theirs; 2],
+    waves: usize,
+}
+
+/// Two of our channels, which are one.
+pub struct Twins {
+    ends: [Ours; 2],
+    waves: usize,
+    preimages: Vec<id::PaymentPreimage>,
+    onion: Box<OnionPacket>,
+}
+
+impl Ldks {
+    /// An open channel.
+    pub fn open() -> Self {
+        let wants = Wants {
+            form: FORM,
+            depth: BlockCount(3),
+            rate: RATE,
+            htlcs_max: HTLCS_MAX,
+            level: Level::Error,
+        };
+        let end = |seed, peer| Theirs::new(seed, Theirs::id_of(peer), &wants);
+        let mut pair = Self { ends: [end(5, 6), end(6, 5)], waves: 0 };
+        let mut chain = Chain::new();
+        for _ in 0..Chain::first_blocks() {
+            pair.mine(&mut chain);
+        }
+        pair.ends.iter_mut().for_each(|end| end.connect(FORM));
+        pair.ends[0].open(CAPACITY, HALF);
+        pair.settle();
+        let (script, value) = pair.ends[0].wants_funding().expect("both have agreed");
+        let funding = chain.pay(script, value);
+        pair.ends[0].funded(funding);
+        pair.settle();
+        for _ in 0..6 {
+            pair.mine(&mut chain);
+            pair.settle();
+        }
+        assert!(pair.ends.iter().all(Theirs::is_usable), "the channel is open");
+        pair
+    }
+
+    /// So many payments, from offer to end.
+    pub fn wave(&mut self, payments: usize) {
+        let at = self.waves % 2;
+        self.waves += 1;
+        for _ in 0..payments {
+            let invoice = self.ends[1 - at].invoice();
+            assert!(self.ends[at].begin_payment(AMOUNT, invoice), "it has means");
+        }
+        self.ends[at].pump();
+        self.settle();
+        let claimable = |it: Happened| match it {
+            Happened::Claimable(_, preimage) => Some(preimage),
+            Happened::Claimed(_)
+            | Happened::Sent(_)
+            | Happened::Failed(_)
+            | Happened::Ready
+            | Happened::Closed(_) => None,
+        };
+        let told = std::mem::take(&mut self.ends[1 - at].told);
+        let preimages: Vec<PaymentPreimage> = told.into_iter().filter_map(claimable).collect();
+        assert_eq!(preimages.len(), payments, "all have come");
+        for preimage in preimages {
+            self.ends[1 - at].manager().claim_funds(preimage);
+        }
+        self.ends[1 - at].pump();
+        self.settle();
+        let told = std::mem::take(&mut self.ends[at].told);
+        let sent = told.iter().filter(|it| matches!(it, Happened::Sent(_))).count();
+        assert_eq!(sent, payments, "all are paid");
+        self.ends[1 - at].told.clear();
+    }
+
+    fn mine(&mut self, chain: &mut Chain) {
+        self.ends.iter().flat_map(Theirs::published).for_each(|tx| chain.publish(tx));
+        let block = chain.mine();
+        let height = chain.height();
+        self.ends.iter_mut().for_each(|end| end.block(&block, height));
+    }
+
+    fn settle(&mut self) {
+        let [first, second] = &mut self.ends;
+        while !(first.sent.is_empty() && second.sent.is_empty()) {
+            parts::carry(&mut first.sent, |bytes| second.deliver(&bytes));
+            parts::carry(&mut second.sent, |bytes| first.deliver(&bytes));
+        }
+        let complaints = [&first.complaints, &second.complaints];
+        assert!(complaints.iter().all(|it| it.is_empty()), "{complaints:?}");
+    }
+}
+
+impl Twins {
+    /// An open channel, in which so many payments are under way at most.
+    pub fn open(payments: usize) -> Self {
+        let (htlcs_max, in_flight_percent) = (HTLCS_MAX, 100);
+        let policy = Policy { htlcs_max, in_flight_percent, ..policy() };
+        let preimage = |at: usize| {
+            let mut bytes = [1; 32];
+            bytes[..8].copy_from_slice(&at.to_be_bytes());
+            id::PaymentPreimage(bytes)
+        };
+        let mut pair = Self {
+            ends: [Ours::new(7, policy.clone()), Ours::new(8, policy)],
+            waves: 0,
+            preimages: (0..payments).map(preimage).collect(),
+            onion: Box::new(OnionPacket(std::array::from_fn(|at| at as u8))),
+        };
+        pair.ends.iter_mut().for_each(Ours::connect);
+        let home = pair.ends[0].home();
+        pair.ends[0].open(&Funding {
+            key: KEY,
+            temporary: TemporaryChannelId([1; 32]),
+            funding: CAPACITY,
+            pushed: HALF,
+            feerate: RATE,
+            form: FORM,
+            variation: Variation::default(),
+            announce: false,
+            home,
+        });
+        pair.settle();
+        let (txid, output) = (Txid::from_byte_array([5; 32]), OutputIndex(0));
+        pair.ends[0].funded(FundingOutput { txid, output });
+        pair.settle();
+        pair.ends.iter_mut().for_each(Ours::is_deep);
+        pair.settle();
+        assert!(pair.ends.iter().all(Ours::is_usable), "the channel is open");
+        pair
+    }
+
+    /// So many payments, from offer to end.
+    pub fn wave(&mut self, payments: usize) {
+        let at = self.waves % 2;
+        self.waves += 1;
+        for preimage in &self.preimages[..payments] {
+            let offer = Offer {
+                amount: AMOUNT,
+                payment_hash: id::PaymentHash(sha256::Hash::hash(&preimage.0).to_byte_array()),
+                cltv_expiry: EXPIRY,
+                onion: self.onion.clone(),
+                path_key: None,
+            };
+            self.ends[at].offer(offer).unwrap_or_else(|no| panic!("{no}"));
+        }
+        self.settle();
+        let told = std::mem::take(&mut self.ends[1 - at].told);
+        let offered = told.iter().filter_map(offered);
+        let mut count = 0;
+        for (id, preimage) in offered.zip(&self.preimages) {
+            let ended = self.ends[1 - at].end(id.id, End::Fulfilled(*preimage));
+            ended.unwrap_or_else(|no| panic!("{no}"));
+            count += 1;
+        }
+        assert_eq!(count, payments, "all have come");
+        self.settle();
+        for end in &mut self.ends {
+            let told = std::mem::take(&mut end.told);
+            let over: Vec<_> = told.iter().filter_map(over).collect();
+            assert_eq!(over.len(), payments, "all are paid");
+            over.into_iter().for_each(|id| end.heard(id));
+            end.forget_log();
+        }
+    }
+
+    fn settle(&mut self) {
+        let [first, second] = &mut self.ends;
+        loop {
+            first.pump();
+            parts::carry(&mut first.sent, |bytes| second.deliver(bytes));
+            second.pump();
+            parts::carry(&mut second.sent, |bytes| first.deliver(bytes));
+            if !first.has_mail() {
+                break;
+            }
+        }
+        assert_eq!([&first.broken, &second.broken], [&None, &None]);
+    }
+}
+
+fn offered(event: &Event) -> Option<ContractId> {
+    if let Event::Offered(id) = event { Some(*id) } else { None }
+}
+
+fn over(event: &Event) -> Option<ContractId> {
+    if let Event::Over { id, .. } = event { Some(*id) } else { None }
+}
