@@ -5,6 +5,7 @@ pub mod bitcoind;
 pub mod channels_file;
 pub mod clock;
 pub mod devnet;
+pub mod folder_lock;
 pub mod http;
 pub mod journal_file;
 pub mod office;

@@ -7,6 +7,7 @@ use bitcoin::{OutPoint, Txid, hashes::Hash as _};
 use bus::Caller;
 use node::io::{
     channels_file::{CHANNELS_FILE, ChannelsFile},
+    folder_lock::FolderLock,
     journal_file::JournalFault,
     signer::{SignerFiles, saved_answer},
 };
@@ -119,6 +120,18 @@ fn a_signer_that_was_killed_signs_the_same_and_nothing_else() {
     assert!(!signer.restart(), "it ends");
     bytes[100] ^= 1;
     fs::write(&path, &bytes).expect("it is ours");
+    assert!(signer.restart());
+}
+
+#[test]
+fn a_folder_has_one_signer() {
+    let mut signer = Process::signer(&CHILD, 62);
+    let taken = FolderLock::take(&signer.path("")).expect_err("it has it");
+    assert!(matches!(taken, JournalFault::InUse { .. }), "{taken}");
+    signer.kill();
+    let lock = FolderLock::take(&signer.path("")).expect("whoever is gone has nothing");
+    assert!(!signer.restart(), "it does not start");
+    drop(lock);
     assert!(signer.restart());
 }
 

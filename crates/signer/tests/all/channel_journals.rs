@@ -234,6 +234,25 @@ fn a_restored_signer_gives_the_same_answer_and_no_other() {
     pair.step(Side::Acceptor, &payment, &[]);
 }
 
+#[test]
+fn a_restored_signer_knows_that_its_channel_closes_and_where_it_was() {
+    let mut pair = Pair::open();
+    pair.step(Side::Opener, &[], &[]);
+    restart(&mut pair.opener);
+    let point = pair.points[0];
+    pair.step(Side::Opener, &[], &[]);
+    restart(&mut pair.opener);
+    let newest = Meaning { number: CommitmentNumber(2), point, ..pair.meaning(Side::Opener, &[]) };
+    let close = ChannelAsk { channel: CHANNEL, op: ChannelOp::SignLocal { meaning: newest } };
+    let change = pair.opener.decide(&close).map(|it| it.0);
+    assert_eq!(change, Ok(Some(ChannelChange::Closing)));
+    pair.opener.evolve(CHANNEL, &ChannelChange::Closing);
+    restart(&mut pair.opener);
+    assert_eq!(pair.opener.decide(&close).map(|it| it.0), Ok(None));
+    let next = pair.meaning(Side::Opener, &[]);
+    assert_eq!(pair.step_to(next, &[]), Err(No::Closing));
+}
+
 /// A question that is judged and could not be saved was never asked.
 #[test]
 fn what_is_not_saved_has_changed_nothing() {
