@@ -78,7 +78,7 @@ fn changes() -> Vec<ChannelChange> {
     let (a, b) = (htlc(Side::Opener, 20_000, 600), htlc(Side::Acceptor, 30_000, 700));
     let rounds: [&[Placed]; 7] = [
         &[],
-        &[a.clone()],
+        std::slice::from_ref(&a),
         &[a.clone(), b.clone()],
         &[b.clone(), a.clone(), a.clone()],
         &[a.clone(), a.clone(), b.clone(), b.clone()],

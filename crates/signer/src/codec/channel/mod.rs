@@ -1,6 +1,7 @@
 //! Questions and answers about channels as bytes. The kinds are those of the topics on the bus.
 //!
-//! `k` is record 0, the channel's key, 32 bytes. A side is 0 for the opener, 1 for the acceptor (1).
+//! `k` is record 0, the channel's key, 32 bytes. A side is 0 for the opener, 1 for the acceptor,
+//! in one byte.
 //!
 //! | kind of ask | name | records |
 //! |---|---|---|
@@ -24,9 +25,10 @@
 //!
 //! | value | layout |
 //! |---|---|
-//! | meaning | owner (1), number (8), point (33), rate (4), to opener (BigSize), to acceptor (BigSize), |
-//! | | then its contracts |
-//! | contract | who offers it (1), amount (BigSize), kind (2), length of its terms (BigSize), terms |
+//! | meaning | owner (1), number (8), point (33), rate (4), to opener (BigSize), to acceptor |
+//! | | (BigSize), then its contracts |
+//! | contract | who offers it (1), amount (BigSize), kind (2), its terms behind their length |
+//! | | (BigSize) |
 //! | terms | form: 0 static remote key, 1 anchors (1); outpoint (36), value (8), opener, acceptor |
 //! | party | funding key (33), basepoints (132), dust limit (8), delay (2) |
 //! | basepoints | revocation, payment, delayed payment, htlc (33 each) |
