@@ -82,7 +82,7 @@ fn changes() -> Vec<ChannelChange> {
         &[a.clone(), b.clone()],
         &[b.clone(), a.clone(), a.clone()],
         &[a.clone(), a.clone(), b.clone(), b.clone()],
-        &[a, b],
+        &[a.clone(), b],
         &[],
     ];
     for contracts in rounds {
