@@ -24,7 +24,7 @@
 //!
 //! So a change costs what is new. Whole, a commitment takes 46 bytes for each HTLC, which is 44 kB
 //! with all that there may be; as pieces it takes less than 200 in all when one HTLC comes, and
-//! less than 150 when one goes, however many stay. All of it is kept and not only what `judge`
+//! less than 160 when one goes, however many stay. All of it is kept and not only what `judge`
 //! needs, so that a signer alone can say what it has agreed on. The id stands there although it
 //! follows from the meaning: deriving keys again would make a start as slow as signing all.
 
