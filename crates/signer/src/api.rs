@@ -8,13 +8,16 @@ use bitcoin::block::Header;
 use chain::Proof;
 use noise::PublicKey;
 use secp256k1::schnorr::Signature;
+use sphinx::AssociatedData;
 use static_assertions::assert_not_impl_any;
+use wire::id::OnionPacket;
 
 pub use wire::id::ConnectionId;
 
 use crate::account::Account;
 use crate::channel::{ChannelAnswer, ChannelAsk, ChannelRefusal};
 use crate::message::MessageSignature;
+use crate::onion::Peel;
 use crate::policy::SpendFlaw;
 use crate::spend::Spend;
 use crate::view::{Proven, ViewFlaw, ViewStatus};
@@ -65,6 +68,13 @@ pub enum Ask {
     },
     /// How much of the chain have you seen, and how long ago?
     ViewStatus,
+    /// Take our layer off this onion. It is remembered nowhere: the same one gets the same answer.
+    PeelOnion {
+        /// As it came.
+        packet: Box<OnionPacket>,
+        /// What it came with.
+        associated_data: AssociatedData,
+    },
     /// About one channel.
     Channel(Box<ChannelAsk>),
 }
@@ -113,6 +123,8 @@ pub enum Answer {
         /// What is known now.
         proven: Proven,
     },
+    /// To [`Ask::PeelOnion`]; that the onion is bad is in here too.
+    Peeled(Peel),
     /// To [`Ask::Channel`].
     Channel(ChannelAnswer),
     /// To any question: no, and why. Nothing changed.
@@ -170,6 +182,8 @@ pub mod topic {
     pub const SIGN_SPEND: u16 = 9;
     /// All that is told of the chain, and asked of what was told.
     pub const VIEW: RangeInclusive<u16> = 10..=12;
+    /// [`Ask::PeelOnion`](super::Ask::PeelOnion).
+    pub const PEEL_ONION: u16 = 13;
     pub use crate::channel::topic::{CHANNEL_KEYS, CHANNEL_RATCHETS, CHANNEL_REPEATABLE};
 }
 
@@ -189,6 +203,7 @@ impl Ask {
             Ask::ViewHeaders { .. } => 10,
             Ask::ViewProof { .. } => 11,
             Ask::ViewStatus => 12,
+            Ask::PeelOnion { .. } => topic::PEEL_ONION,
             Ask::Channel(ask) => ask.op.topic(),
         }
     }
@@ -205,6 +220,7 @@ impl Ask {
             Ask::ViewHeaders { .. } => "view headers",
             Ask::ViewProof { .. } => "view proof",
             Ask::ViewStatus => "view status",
+            Ask::PeelOnion { .. } => "peel onion",
             Ask::Channel(ask) => ask.op.name(),
         }
     }
@@ -222,6 +238,7 @@ impl Answer {
             Answer::SpendSigned { .. } => "spend signed",
             Answer::View { .. } => "view",
             Answer::Proven { .. } => "proven",
+            Answer::Peeled(_) => "peeled",
             Answer::Channel(answer) => answer.name(),
             Answer::Refused(_) => "refused",
         }

@@ -173,6 +173,9 @@ impl Signer {
                 return Ok((Some(SignerChange::View(change)), Then::Proven(txid)));
             }
             Ask::ViewStatus => return Ok((None, Then::Status)),
+            Ask::PeelOnion { packet, associated_data } => {
+                Answer::Peeled(self.key.peel(&packet, &associated_data).into())
+            }
             Ask::Channel(ask) => {
                 let (change, answer) = self.decide_channel(&ask).map_err(Refusal::Channel)?;
                 let channel = ask.channel;

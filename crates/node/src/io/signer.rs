@@ -22,11 +22,12 @@ pub fn for_sockets() -> Grant {
 }
 
 /// What the node may ask: its id, signatures under messages for people, spends of the
-/// wallet, all about channels; and it may tell of the chain.
+/// wallet, onions, all about channels; and it may tell of the chain.
 pub fn for_node() -> Grant {
     let grant = Grant::nothing("node").and(topic::NODE_ID..=topic::NODE_ID);
     let grant = grant.and(topic::SIGN_MESSAGE..=topic::SIGN_MESSAGE);
     let grant = grant.and(topic::WALLET_ACCOUNT..=topic::SIGN_SPEND).and(topic::VIEW);
+    let grant = grant.and(topic::PEEL_ONION..=topic::PEEL_ONION);
     let grant = grant.and(topic::CHANNEL_KEYS..=topic::CHANNEL_KEYS);
     grant.and(topic::CHANNEL_RATCHETS).and(topic::CHANNEL_REPEATABLE)
 }

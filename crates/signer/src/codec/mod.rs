@@ -20,6 +20,7 @@
 //! | 11 | view proof | 2: block (32), 4: transaction, 6: position (4), 8: steps, 32 bytes each, |
 //! | | | 10: coinbase, 12: its steps |
 //! | 12 | view status | |
+//! | 13 | peel onion | 2: packet (1366), 4: payment hash (32), or empty: of a message |
 //! | 16, 32 to 63 | about channels | `src/codec/channel/mod.rs` has them, and answers 22 to 29, 33, 34 |
 //!
 //! An input is outpoint (36), amount (8), place (5) and sequence (4). An output is an amount (8),
@@ -50,11 +51,16 @@
 //! | 19 | proven | 2: id (32), 4: block (height 4, hash 32), 6: confirmations (4) |
 //! | 20 | view refused | 2: flaw (1), 4: its three numbers (12), 6: its hashes, if any (32 each) |
 //! | 21 | not saved | 2: bytes (4), 4: the system's number (4) |
+//! | 30 | peeled | 2: `sphinx::ReturnKeys` (64), 4: payload, 6: next packet (1366), or empty |
+//! | 31 | bad payload | 2: `sphinx::ReturnKeys` (64), 4: the failure |
+//! | 32 | bad onion | 2: its hash (32), 4: what is wrong: 0 version, 1 key, 2 HMAC (1), and |
+//! | | | the byte that is wrong (1) |
 //!
 //! Kinds 10 to 14 are the faults with which a key holder can refuse a step. All others are of the
 //! socket side; should one stand in an answer, it arrives as `Denied`.
 
 pub(crate) mod channel;
+mod onion;
 mod spend;
 mod view;
 
@@ -225,6 +231,9 @@ impl Ask {
             Ask::ViewHeaders { headers } => view::write_headers(to.kind(10), headers),
             Ask::ViewProof { block, proof } => view::write_proof(to.kind(11), *block, proof),
             Ask::ViewStatus => to.kind(12),
+            Ask::PeelOnion { packet, associated_data } => {
+                onion::write_ask(to.kind(13), packet, associated_data)
+            }
             Ask::Channel(ask) => channel::ask::write(to, ask),
         };
         to.0
@@ -271,6 +280,7 @@ impl Ask {
                 Ok(Ask::ViewProof { block, proof: Box::new(proof) })
             }
             12 => from.only(&[]).map(|_| Ask::ViewStatus),
+            13 => onion::read_ask(&from.only(&[2, 4])?),
             got => match channel::ask::read(from, templates)? {
                 Some(ask) => Ok(Ask::Channel(Box::new(ask))),
                 None => Err(Malformed::Kind { got }),
@@ -286,11 +296,13 @@ impl Answer {
     }
 
     fn write(self) -> Frame {
-        // Growing would leave secrets behind. Signatures are none.
+        // Growing would leave secrets behind.
         let more = if let Answer::SpendSigned { signatures } = &self {
             64 * signatures.len()
         } else if let Answer::Channel(answer) = &self {
             channel::answer::signature_bytes(answer)
+        } else if let Answer::Peeled(peel) = &self {
+            onion::layer_bytes(peel)
         } else {
             0
         };
@@ -316,6 +328,7 @@ impl Answer {
             Answer::Refused(Refusal::NotSaved { bytes, code }) => {
                 to.kind(21).number(2, bytes).record(4, &code.to_be_bytes())
             }
+            Answer::Peeled(peel) => onion::write_answer(to, &peel),
             Answer::Channel(answer) => channel::answer::write(to, &answer),
             Answer::Refused(Refusal::Channel(refusal)) => channel::refusal::write(to, &refusal),
         };
@@ -377,6 +390,7 @@ impl Answer {
                 let (bytes, code) = (from.number(2)?, i32::from_be_bytes(*from.array(4)?));
                 Ok(Answer::Refused(Refusal::NotSaved { bytes, code }))
             }
+            30..=32 => onion::read_answer(from).map(Answer::Peeled),
             22..=26 | 28 | 29 | 33 => channel::answer::read(from).map(Answer::Channel),
             27 | 34 => {
                 let refusal = channel::refusal::read(&from.only(&[2, 4, 6])?)?;

@@ -10,7 +10,7 @@ use wire::dice::Dice;
 
 use crate::parties::{alice, bob, bob_id, handshake, node_key, step, wallet_key};
 use crate::vectors::{OZONE_12, VOID_24, bytes};
-use crate::{channel_codec, spends, views};
+use crate::{channel_codec, onions, spends, views};
 
 /// Every question, one of each kind.
 fn asks() -> Vec<Ask> {
@@ -33,6 +33,7 @@ fn asks() -> Vec<Ask> {
     asks.push(Ask::SignSpend { spend: spends::plain() });
     asks.extend(views::asks());
     asks.extend(channel_codec::asks());
+    asks.extend(onions::asks());
     asks.push(Ask::SignSpend { spend: Spend { allow_high_fee: true, ..spends::plain() } });
     asks
 }
@@ -73,6 +74,7 @@ fn answers() -> Vec<Answer> {
     all.push(Answer::WalletAccount { account: *wallet_key(OZONE_12).account() });
     all.push(spends::ask(&mut bob, &spends::plain()));
     all.extend(views::answers());
+    all.extend(onions::answers());
     all.extend(channel_codec::answers());
     all.extend(spends::flaws().map(|flaw| Answer::Refused(Refusal::Spend(flaw))));
     all.extend(
