@@ -132,30 +132,15 @@ fn keys() -> io::Result<()> {
 /// A channel that is set up, used and closing; and each question about one.
 fn channels() -> io::Result<()> {
     let mut dice = Dice::new(20);
-    let mut point = || Point::generate(&mut dice);
-    let mut party = || Party {
-        funding_key: point(),
-        keys: Basepoints {
-            revocation: point(),
-            payment: point(),
-            delayed_payment: point(),
-            htlc: point(),
-        },
-        dust_limit: Sat(354),
-        delay: CsvDelay(144),
-    };
-    let (opener, acceptor) = (party(), party());
-    let outpoint = OutPoint { txid: Txid::from_byte_array([5; 32]), vout: 1 };
-    let funding = Funding { outpoint, value: Sat(1_000_000) };
-    let terms = Terms { form: Form::Anchors, funding, opener, acceptor };
-    let setup = SetUp { side: Side::Opener, terms, pushed: Msat(7) };
+    let setup = set_up(&mut dice);
+    let (point, txid) = (setup.terms.opener.funding_key, setup.terms.funding.outpoint.txid);
     let htlc = Htlc { payment_hash: PaymentHash([3; 32]), cltv_expiry: BlockHeight(600) };
     let amount = Msat(50_000_000);
     let placed = Placed { offered_by: Side::Opener, amount, contract: Arc::new(htlc) };
     let meaning = |number, contracts: Vec<Placed>| Meaning {
         owner: Side::Acceptor,
         number: CommitmentNumber(number),
-        point: opener.funding_key,
+        point,
         feerate: FeeratePerKw(253),
         to_opener: Msat(900_000_000),
         to_acceptor: Msat(50_000_000),
@@ -164,7 +149,7 @@ fn channels() -> io::Result<()> {
     let (key, secret) = (ChannelKey([8; 32]), PerCommitmentSecret([4; 32]));
     let signed = |number, contracts| ChannelChange::SignedRemote {
         meaning: Box::new(meaning(number, contracts)),
-        txid: outpoint.txid,
+        txid,
     };
     let (mut channels, mut saved) = (harness::empty_channels(), Vec::new());
     for change in [
@@ -204,6 +189,26 @@ fn channels() -> io::Result<()> {
         keep("signer_ask", &ask.name().replace(' ', "-"), &ask.encode())?;
     }
     channel_answers(signature)
+}
+
+fn set_up(dice: &mut Dice) -> SetUp {
+    let mut point = || Point::generate(dice);
+    let mut party = || Party {
+        funding_key: point(),
+        keys: Basepoints {
+            revocation: point(),
+            payment: point(),
+            delayed_payment: point(),
+            htlc: point(),
+        },
+        dust_limit: Sat(354),
+        delay: CsvDelay(144),
+    };
+    let (opener, acceptor) = (party(), party());
+    let outpoint = OutPoint { txid: Txid::from_byte_array([5; 32]), vout: 1 };
+    let funding = Funding { outpoint, value: Sat(1_000_000) };
+    let terms = Terms { form: Form::Anchors, funding, opener, acceptor };
+    SetUp { side: Side::Opener, terms, pushed: Msat(7) }
 }
 
 /// Questions that end a channel.

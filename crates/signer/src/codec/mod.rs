@@ -21,7 +21,7 @@
 //! | | | 10: coinbase, 12: its steps |
 //! | 12 | view status | |
 //! | 13 | peel onion | 2: packet (1366), 4: payment hash (32), or empty: of a message |
-//! | 16, 32 to 63 | about channels | `src/codec/channel/mod.rs` has them, and answers 22 to 29, 33, 34 |
+//! | 16, 32 to 63 | about channels | `src/codec/channel/mod.rs`, with answers 22 to 29, 33, 34 |
 //!
 //! An input is outpoint (36), amount (8), place (5) and sequence (4). An output is an amount (8),
 //! then 0 and a place, or 1 and a script behind its length (2). A place is branch (1), index (4).

@@ -40,7 +40,7 @@
 //! | | (BigSize), then its contracts |
 //! | contract | who offers it (1), amount (BigSize), kind (2), its terms behind their length |
 //! | | (BigSize) |
-//! | close | to opener (8), to acceptor (8), the script of each: 0, or 1 and the script behind its |
+//! | close | to opener (8), to acceptor (8), the script of each: 0, or 1 and itself behind its |
 //! | | length (2); fee (8); then 0 and a dust limit (8), or 1, the closer (1), a lock time (4) |
 //! | claim | outpoint (36), value (8), claimer (1), what (1): 0 delayed and its commitment, 1 to |
 //! | | remote, 2 anchor, 3 contract: its commitment, itself, its secret; 4 revoked delayed and |
