@@ -8,12 +8,16 @@ use bitcoin::block::Header;
 use chain::Proof;
 use noise::PublicKey;
 use secp256k1::schnorr::Signature;
+use sphinx::AssociatedData;
 use static_assertions::assert_not_impl_any;
+use wire::id::OnionPacket;
 
 pub use wire::id::ConnectionId;
 
 use crate::account::Account;
+use crate::channel::{ChannelAnswer, ChannelAsk, ChannelRefusal};
 use crate::message::MessageSignature;
+use crate::onion::Peel;
 use crate::policy::SpendFlaw;
 use crate::spend::Spend;
 use crate::view::{Proven, ViewFlaw, ViewStatus};
@@ -64,6 +68,15 @@ pub enum Ask {
     },
     /// How much of the chain have you seen, and how long ago?
     ViewStatus,
+    /// Take our layer off this onion. It is remembered nowhere: the same one gets the same answer.
+    PeelOnion {
+        /// As it came.
+        packet: Box<OnionPacket>,
+        /// What it came with.
+        associated_data: AssociatedData,
+    },
+    /// About one channel.
+    Channel(Box<ChannelAsk>),
 }
 
 /// What a signer answers. It may hold secrets, so it can be neither copied nor printed.
@@ -110,6 +123,10 @@ pub enum Answer {
         /// What is known now.
         proven: Proven,
     },
+    /// To [`Ask::PeelOnion`]; that the onion is bad is in here too.
+    Peeled(Peel),
+    /// To [`Ask::Channel`].
+    Channel(ChannelAnswer),
     /// To any question: no, and why. Nothing changed.
     Refused(Refusal),
 }
@@ -138,6 +155,8 @@ pub enum Refusal {
     Spend(SpendFlaw),
     /// The chain is not as somebody says.
     View(ViewFlaw),
+    /// The channel's memory has a say.
+    Channel(ChannelRefusal),
     /// What is new could not be saved, so it is not known.
     NotSaved {
         /// Its bytes.
@@ -163,6 +182,9 @@ pub mod topic {
     pub const SIGN_SPEND: u16 = 9;
     /// All that is told of the chain, and asked of what was told.
     pub const VIEW: RangeInclusive<u16> = 10..=12;
+    /// [`Ask::PeelOnion`](super::Ask::PeelOnion).
+    pub const PEEL_ONION: u16 = 13;
+    pub use crate::channel::topic::{CHANNEL_KEYS, CHANNEL_RATCHETS, CHANNEL_REPEATABLE};
 }
 
 impl Ask {
@@ -181,6 +203,8 @@ impl Ask {
             Ask::ViewHeaders { .. } => 10,
             Ask::ViewProof { .. } => 11,
             Ask::ViewStatus => 12,
+            Ask::PeelOnion { .. } => topic::PEEL_ONION,
+            Ask::Channel(ask) => ask.op.topic(),
         }
     }
 
@@ -196,6 +220,8 @@ impl Ask {
             Ask::ViewHeaders { .. } => "view headers",
             Ask::ViewProof { .. } => "view proof",
             Ask::ViewStatus => "view status",
+            Ask::PeelOnion { .. } => "peel onion",
+            Ask::Channel(ask) => ask.op.name(),
         }
     }
 }
@@ -212,6 +238,8 @@ impl Answer {
             Answer::SpendSigned { .. } => "spend signed",
             Answer::View { .. } => "view",
             Answer::Proven { .. } => "proven",
+            Answer::Peeled(_) => "peeled",
+            Answer::Channel(answer) => answer.name(),
             Answer::Refused(_) => "refused",
         }
     }
@@ -230,6 +258,7 @@ impl Display for Refusal {
             }
             Refusal::Spend(flaw) => write!(f, "the spend is not signed: {flaw}"),
             Refusal::View(flaw) => write!(f, "not taken in: {flaw}"),
+            Refusal::Channel(refusal) => write!(f, "not for this channel: {refusal}"),
             Refusal::NotSaved { bytes, code } => {
                 write!(f, "not taken in: {bytes} bytes could not be saved (system error {code})")
             }

@@ -3,23 +3,34 @@
 
 use std::{fs, io, path::Path, sync::Arc};
 
-use bitcoin::{Amount, BlockHash, FeeRate, TxOut, hashes::Hash as _};
+use bitcoin::{
+    Amount, BlockHash, FeeRate, OutPoint, ScriptBuf, Sequence, TxOut, Txid, hashes::Hash as _,
+};
 use chain::{BlockRef, Event, Found, FoundIn, Height, Proof, Watch};
-use signer::{Answer, Ask, ConnectionId, NodeKey, Refusal, SpendFlaw, View};
+use signer::{
+    Answer, Ask, Branch, ChannelAnswer, ChannelAsk, ChannelChange, ChannelOp, ChannelRefusal,
+    ConnectionId, EndFlaw, KeyIndex, KeyPlace, NodeKey, Payee, Refusal, SetUp, SignClaims,
+    SignClose, SignStages, SpendFlaw, SpendInput, View,
+};
 use sphinx::{
     AssociatedData, Failure, FinalPayload, ForwardPayload, Hop, Hops, PaymentData, PaymentSecret,
     SessionKey,
+};
+use tx::{
+    At, Basepoints, Claim, Claimed, Close, ClosingOutputs, Form, Funding, Htlc, InputSignature,
+    Meaning, Party, Placed, Side, Staged, Terms,
 };
 use wallet::{Order, Recipient, Wallet, Wanted};
 use wire::{
     Message, Network,
     address::Addresses,
-    amount::{BlockHeight, Msat},
+    amount::{BlockHeight, CsvDelay, FeeratePerKw, LockTime, Msat, Sat},
     bigsize,
     dice::Dice,
     features::{Feature, Features},
     field::Field as _,
-    id::{PaymentHash, PaymentPreimage, Scid},
+    id::{ChannelKey, CommitmentNumber, PaymentHash, PaymentPreimage, PerCommitmentSecret, Scid},
+    key::{Point, Signature},
     list::Blob,
     tick::Tick,
     tlv::{Extension as _, Unknown},
@@ -82,12 +93,20 @@ fn onions() -> io::Result<()> {
     };
     keep("onion", "forward", &first.encode())?;
     keep("onion", "final", &last.encode())?;
-    let node = NodeKey::take(&mut [1; 32]).expect("small repeated bytes are a key").id().into();
+    let key = NodeKey::take(&mut [1; 32]).expect("small repeated bytes are a key");
+    let node = key.id().into();
     let hops = [first.encode(), last.encode()].map(|payload| Hop { node, payload });
     let hops = Hops::new(hops.to_vec()).expect("two short ones fit");
     let session = SessionKey::take(&mut [4; 32]).expect("small repeated bytes are a key");
-    let data = AssociatedData::Payment(PaymentHash([0x42; 32]));
-    keep("onion", "packet", &hops.wrap(session, &data).packet.0)?;
+    let associated_data = AssociatedData::Payment(PaymentHash([0x42; 32]));
+    let packet = hops.wrap(session, &associated_data).packet;
+    keep("onion", "packet", &packet.0)?;
+    let peel = key.peel(&packet, &associated_data);
+    let damaged = key.peel(&packet, &AssociatedData::Message);
+    keep("signer_ask", "peel-onion", &Ask::PeelOnion { packet, associated_data }.encode())?;
+    for (name, peel) in [("peeled", peel), ("bad-onion", damaged)] {
+        keep("signer_answer", name, Answer::Peeled(peel.into()).encode().bytes())?;
+    }
     let failure = Failure::IncorrectOrUnknownPaymentDetails {
         htlc_msat: amt_to_forward,
         height: outgoing_cltv_value,
@@ -106,7 +125,147 @@ fn keys() -> io::Result<()> {
     keep("seed_file", "magic", signer::FILE_MAGIC)?;
     keep("signer_answer", "signed", Answer::Signed { signature }.encode().bytes())?;
     keep("signer_answer", "node-id", Answer::NodeId { node: key.id() }.encode().bytes())?;
+    channels()?;
     money()
+}
+
+/// A channel that is set up, used and closing; and each question about one.
+fn channels() -> io::Result<()> {
+    let mut dice = Dice::new(20);
+    let setup = set_up(&mut dice);
+    let (point, txid) = (setup.terms.opener.funding_key, setup.terms.funding.outpoint.txid);
+    let htlc = Htlc { payment_hash: PaymentHash([3; 32]), cltv_expiry: BlockHeight(600) };
+    let amount = Msat(50_000_000);
+    let placed = Placed { offered_by: Side::Opener, amount, contract: Arc::new(htlc) };
+    let meaning = |number, contracts: Vec<Placed>| Meaning {
+        owner: Side::Acceptor,
+        number: CommitmentNumber(number),
+        point,
+        feerate: FeeratePerKw(253),
+        to_opener: Msat(900_000_000),
+        to_acceptor: Msat(50_000_000),
+        contracts,
+    };
+    let (key, secret) = (ChannelKey([8; 32]), PerCommitmentSecret([4; 32]));
+    let signed = |number, contracts| ChannelChange::SignedRemote {
+        meaning: Box::new(meaning(number, contracts)),
+        txid,
+    };
+    let (mut channels, mut saved) = (harness::empty_channels(), Vec::new());
+    for change in [
+        ChannelChange::SetUp(Box::new(setup.clone())),
+        signed(0, vec![]),
+        signed(1, vec![placed.clone()]),
+        signed(2, vec![placed.clone(), placed.clone()]),
+        ChannelChange::Revoked { number: CommitmentNumber(0), secret },
+        ChannelChange::Closing,
+        ChannelChange::Shut,
+    ] {
+        saved.extend(harness::change_bytes(&channels.encode_change(&key, &change)));
+        channels.evolve(key, &change);
+    }
+    keep("signer_channels", "used", &saved)?;
+    let (meaning, secrets) = (meaning(1, vec![placed.clone()]), vec![vec![6; 32]]);
+    let at = At { number: meaning.number, point: meaning.point };
+    let signature = Signature::generate(&mut dice);
+    for op in [
+        ChannelOp::Keys,
+        ChannelOp::SetUp(Box::new(setup)),
+        ChannelOp::SignRemote { meaning: meaning.clone(), secrets: secrets.clone() },
+        ChannelOp::Advance {
+            meaning: meaning.clone(),
+            secrets,
+            signature,
+            stages: vec![signature],
+        },
+        ChannelOp::Revoked { number: CommitmentNumber(0), secret },
+        ChannelOp::SignLocal { meaning },
+        ChannelOp::CheckSecret { number: CommitmentNumber(0), secret },
+    ]
+    .into_iter()
+    .chain(ends(at, placed, signature))
+    {
+        let ask = Ask::Channel(Box::new(ChannelAsk { channel: key, op }));
+        keep("signer_ask", &ask.name().replace(' ', "-"), &ask.encode())?;
+    }
+    channel_answers(signature)
+}
+
+fn set_up(dice: &mut Dice) -> SetUp {
+    let mut point = || Point::generate(dice);
+    let mut party = || Party {
+        funding_key: point(),
+        keys: Basepoints {
+            revocation: point(),
+            payment: point(),
+            delayed_payment: point(),
+            htlc: point(),
+        },
+        dust_limit: Sat(354),
+        delay: CsvDelay(144),
+    };
+    let (opener, acceptor) = (party(), party());
+    let outpoint = OutPoint { txid: Txid::from_byte_array([5; 32]), vout: 1 };
+    let funding = Funding { outpoint, value: Sat(1_000_000) };
+    let terms = Terms { form: Form::Anchors, funding, opener, acceptor };
+    SetUp { side: Side::Opener, terms, pushed: Msat(7) }
+}
+
+/// Questions that end a channel.
+fn ends(at: At, placed: Placed, signature: Signature) -> [ChannelOp; 3] {
+    let index = KeyIndex::new(5).expect("it is small");
+    let (place, secret) = (KeyPlace { branch: Branch::Receive, index }, Some(vec![6; 32]));
+    let mut parent = bitcoin::constants::genesis_block(Network::Regtest).txdata[0].clone();
+    parent.input[0].witness.clear();
+    let outpoint = OutPoint { txid: parent.compute_txid(), vout: 0 };
+    let claim = |what| Claim { outpoint, value: Sat(9_000), claimer: Side::Opener, what };
+    let claims = vec![
+        claim(Claimed::Delayed(at)),
+        claim(Claimed::ToRemote),
+        claim(Claimed::Anchor),
+        claim(Claimed::Contract { at, placed: placed.clone(), secret: secret.clone() }),
+        claim(Claimed::RevokedDelayed(at)),
+        claim(Claimed::RevokedContract { at, placed }),
+    ];
+    let (amount, sequence) = (Amount::from_sat(700), Sequence::ENABLE_RBF_NO_LOCKTIME);
+    let (coins, fee) = (vec![SpendInput { outpoint, amount, place, sequence }], Sat(300));
+    let close = Close {
+        to_opener: Msat(900_000_000),
+        to_acceptor: Msat(100_000_000),
+        opener_script: Some(ScriptBuf::from_bytes(vec![0x51; 22])),
+        acceptor_script: None,
+        fee,
+        dialect: ClosingOutputs::Complete { closer: Side::Opener, lock_time: LockTime(7) },
+    };
+    let stages = vec![Staged { contract: 0, signature, secret }];
+    let (to, lock_time) = (Payee::Ours(place), LockTime(0));
+    let swept =
+        SignClaims { claims, parents: vec![parent], coins: coins.clone(), to, fee, lock_time };
+    [
+        ChannelOp::SignClose(Box::new(SignClose { close, ours: Payee::Ours(place) })),
+        ChannelOp::SignClaims(Box::new(swept)),
+        ChannelOp::SignStages(Box::new(SignStages { stages, coins, change: Some(place), fee })),
+    ]
+}
+
+fn channel_answers(signature: Signature) -> io::Result<()> {
+    let refusal = ChannelRefusal::Contracts { got: 484, max: 483 };
+    let refused = Answer::Refused(Refusal::Channel(refusal));
+    keep("signer_answer", "channel-refused", refused.encode().bytes())?;
+    let outpoint = OutPoint { txid: Txid::from_byte_array([5; 32]), vout: 1 };
+    let flaw = EndFlaw::NotThere { outpoint, got: Sat(7), have: Some(Sat(8)) };
+    let refused = Answer::Refused(Refusal::Channel(ChannelRefusal::End(flaw)));
+    keep("signer_answer", "end-refused", refused.encode().bytes())?;
+    let coin = bitcoin::secp256k1::schnorr::Signature::from_slice(&[5; 64]).expect("64 bytes");
+    let signatures = vec![InputSignature::Channel(signature), InputSignature::Coin(coin)];
+    for answer in [
+        ChannelAnswer::RemoteSigned { signature, stages: vec![signature] },
+        ChannelAnswer::InputsSigned { signatures },
+    ] {
+        let name = answer.name().replace(' ', "-");
+        keep("signer_answer", &name, Answer::Channel(answer).encode().bytes())?;
+    }
+    Ok(())
 }
 
 /// A wallet that was paid, has sent, keeps a coin, and has drafted what it has not published.

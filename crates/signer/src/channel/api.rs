@@ -11,7 +11,7 @@ use wire::key::{Point, Signature};
 use super::{EndFlaw, SignClaims, SignClose, SignStages};
 
 /// A question about one channel.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChannelAsk {
     /// Which one.
     pub channel: ChannelKey,
@@ -21,7 +21,7 @@ pub struct ChannelAsk {
 
 /// What is wanted. *Ratchet* questions move the memory of the signer: the same again gets the same
 /// answer, another one for the same number is refused.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ChannelOp {
     /// Which keys has it? Repeatable.
     Keys,
@@ -138,7 +138,7 @@ pub enum ChannelAnswer {
 }
 
 /// Why a question about a channel is refused. Nothing has changed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChannelRefusal {
     /// Nobody has said what it is about.
     Unknown,

@@ -33,7 +33,7 @@ pub(super) struct Agreed {
 }
 
 /// What an answer changes. It is saved before the answer is given.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ChannelChange {
     /// A new channel.
     SetUp(Box<SetUp>),

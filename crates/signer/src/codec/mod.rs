@@ -20,6 +20,8 @@
 //! | 11 | view proof | 2: block (32), 4: transaction, 6: position (4), 8: steps, 32 bytes each, |
 //! | | | 10: coinbase, 12: its steps |
 //! | 12 | view status | |
+//! | 13 | peel onion | 2: packet (1366), 4: payment hash (32), or empty: of a message |
+//! | 16, 32 to 63 | about channels | `src/codec/channel/mod.rs`, with answers 22 to 29, 33, 34 |
 //!
 //! An input is outpoint (36), amount (8), place (5) and sequence (4). An output is an amount (8),
 //! then 0 and a place, or 1 and a script behind its length (2). A place is branch (1), index (4).
@@ -49,10 +51,16 @@
 //! | 19 | proven | 2: id (32), 4: block (height 4, hash 32), 6: confirmations (4) |
 //! | 20 | view refused | 2: flaw (1), 4: its three numbers (12), 6: its hashes, if any (32 each) |
 //! | 21 | not saved | 2: bytes (4), 4: the system's number (4) |
+//! | 30 | peeled | 2: `sphinx::ReturnKeys` (64), 4: payload, 6: next packet (1366), or empty |
+//! | 31 | bad payload | 2: `sphinx::ReturnKeys` (64), 4: the failure |
+//! | 32 | bad onion | 2: its hash (32), 4: what is wrong: 0 version, 1 key, 2 HMAC (1), and |
+//! | | | the byte that is wrong (1) |
 //!
 //! Kinds 10 to 14 are the faults with which a key holder can refuse a step. All others are of the
 //! socket side; should one stand in an answer, it arrives as `Denied`.
 
+pub(crate) mod channel;
+mod onion;
 mod spend;
 mod view;
 
@@ -60,6 +68,7 @@ use std::fmt::{self, Debug, Display};
 
 use noise::{Act, Act1, Act2, Act3, Fault, HalfOpen, PublicKey, Sealed, TransportState};
 use static_assertions::assert_not_impl_any;
+use tx::{CLAIM_INPUTS_MAX, Templates};
 use wire::bigsize;
 use wire::fault::Broke;
 use wire::key::Point;
@@ -67,7 +76,9 @@ use wire::reader::Reader;
 use wire::tlv::Records;
 use zeroize::Zeroize;
 
+use self::channel::INPUT_SIGNATURE_BYTES;
 use crate::api::{Answer, Ask, ConnectionId, Refusal};
+use crate::channel::{CONTRACTS_MAX, ChannelRefusal};
 use crate::fault::{IndexFault, SignatureFault};
 use crate::message::{MESSAGE_BYTES_MAX, MessageSignature};
 use crate::secret::burning;
@@ -77,10 +88,31 @@ assert_not_impl_any!(Frame: Clone, Copy, Debug, Display);
 
 /// The layout that is written, and the only one that is read.
 pub const CODEC_VERSION: u8 = 1;
-/// The longest encoded question: the longest message, and what is around it.
-pub const ASK_BYTES_MAX: usize = 2 + 4 + MESSAGE_BYTES_MAX;
-/// The longest encoded answer: signatures for all inputs, with room for records of later versions.
-pub const ANSWER_BYTES_MAX: usize = 64 * SPEND_INPUTS_MAX + ROOM_BYTES;
+/// The longest encoded question: as many claims as one transaction may have, and what they spend.
+pub const ASK_BYTES_MAX: usize =
+    CLAIM_INPUTS_MAX * CLAIM_BYTES_MAX + PARENTS_BYTES_MAX + ROOM_BYTES;
+/// The longest encoded answer: signatures for all inputs that claims may have, with room for
+/// records of later versions.
+pub const ANSWER_BYTES_MAX: usize = INPUT_SIGNATURE_BYTES * CLAIM_INPUTS_MAX + ROOM_BYTES;
+
+/// Transactions that claims spend, in one question, without their witnesses: no single one that a
+/// block can hold is longer (BIP 141 counts each byte outside of witnesses four times, of
+/// 4,000,000). So a peer cannot hide money behind a transaction that is too long to be shown.
+pub const PARENTS_BYTES_MAX: usize = 1_000_000;
+
+/// The longest contract in a question, if all that there may be are as long: an HTLC has 49.
+pub const CONTRACT_BYTES_MAX: usize = 128;
+
+/// The longest claim: outpoint, value, two bytes, commitment, contract and its secret.
+const CLAIM_BYTES_MAX: usize = 36 + 8 + 2 + 41 + CONTRACT_BYTES_MAX + 34;
+/// Of all contracts that both sides may have: the terms, the secret and the signature of the second
+/// stage.
+const COMMITMENT_BYTES_MAX: usize = 2 * CONTRACTS_MAX * (CONTRACT_BYTES_MAX + 33 + 64);
+
+const _: () = assert!(ASK_BYTES_MAX > MESSAGE_BYTES_MAX + ROOM_BYTES);
+const _: () = assert!(ASK_BYTES_MAX > COMMITMENT_BYTES_MAX + ROOM_BYTES);
+const _: () = assert!(ANSWER_BYTES_MAX > 64 * SPEND_INPUTS_MAX + ROOM_BYTES);
+const _: () = assert!(ANSWER_BYTES_MAX > 64 * (1 + 2 * CONTRACTS_MAX) + ROOM_BYTES);
 
 /// Room for every answer that may hold a secret.
 const ROOM_BYTES: usize = 512;
@@ -156,6 +188,10 @@ pub enum RecordFlaw {
     Index(IndexFault),
     /// A transaction.
     Transaction,
+    /// Numbers that the refusal does not have.
+    Numbers,
+    /// The terms of a contract: they are some, and unknown here.
+    Contract(tx::Flaw),
     /// A number beyond the end of its table.
     Choice {
         /// The number.
@@ -195,12 +231,21 @@ impl Ask {
             Ask::ViewHeaders { headers } => view::write_headers(to.kind(10), headers),
             Ask::ViewProof { block, proof } => view::write_proof(to.kind(11), *block, proof),
             Ask::ViewStatus => to.kind(12),
+            Ask::PeelOnion { packet, associated_data } => {
+                onion::write_ask(to.kind(13), packet, associated_data)
+            }
+            Ask::Channel(ask) => channel::ask::write(to, ask),
         };
         to.0
     }
 
-    /// Reads what [`Ask::encode`] wrote.
+    /// Reads what [`Ask::encode`] wrote, with contracts of BOLT 3 only.
     pub fn decode(bytes: &[u8]) -> Result<Ask, Malformed> {
+        Ask::decode_with(bytes, &Templates::bolt3())
+    }
+
+    /// Reads what [`Ask::encode`] wrote, with contracts of these templates: the reader's own.
+    pub fn decode_with(bytes: &[u8], templates: &Templates) -> Result<Ask, Malformed> {
         let from = open(bytes, ASK_BYTES_MAX)?;
         let handshake =
             |from: &Read<'_>, ask| Ok(Ask::Handshake { connection: from.connection()?, ask });
@@ -235,7 +280,11 @@ impl Ask {
                 Ok(Ask::ViewProof { block, proof: Box::new(proof) })
             }
             12 => from.only(&[]).map(|_| Ask::ViewStatus),
-            got => Err(Malformed::Kind { got }),
+            13 => onion::read_ask(&from.only(&[2, 4])?),
+            got => match channel::ask::read(from, templates)? {
+                Some(ask) => Ok(Ask::Channel(Box::new(ask))),
+                None => Err(Malformed::Kind { got }),
+            },
         }
     }
 }
@@ -247,10 +296,17 @@ impl Answer {
     }
 
     fn write(self) -> Frame {
-        // Growing would leave secrets behind. Signatures are none.
-        let more =
-            if let Answer::SpendSigned { signatures } = &self { signatures.len() } else { 0 };
-        let to = Writer(Vec::with_capacity(ROOM_BYTES + 64 * more));
+        // Growing would leave secrets behind.
+        let more = if let Answer::SpendSigned { signatures } = &self {
+            64 * signatures.len()
+        } else if let Answer::Channel(answer) = &self {
+            channel::answer::signature_bytes(answer)
+        } else if let Answer::Peeled(peel) = &self {
+            onion::layer_bytes(peel)
+        } else {
+            0
+        };
+        let to = Writer(Vec::with_capacity(ROOM_BYTES + more));
         let room = to.0.capacity();
         let to = match self {
             Answer::NodeId { node } => to.kind(1).record(2, &node.serialize()),
@@ -272,6 +328,9 @@ impl Answer {
             Answer::Refused(Refusal::NotSaved { bytes, code }) => {
                 to.kind(21).number(2, bytes).record(4, &code.to_be_bytes())
             }
+            Answer::Peeled(peel) => onion::write_answer(to, &peel),
+            Answer::Channel(answer) => channel::answer::write(to, &answer),
+            Answer::Refused(Refusal::Channel(refusal)) => channel::refusal::write(to, &refusal),
         };
         assert_eq!(to.0.capacity(), room, "every answer fits");
         Frame(to.0)
@@ -330,6 +389,12 @@ impl Answer {
                 let from = from.only(&[2, 4])?;
                 let (bytes, code) = (from.number(2)?, i32::from_be_bytes(*from.array(4)?));
                 Ok(Answer::Refused(Refusal::NotSaved { bytes, code }))
+            }
+            30..=32 => onion::read_answer(from).map(Answer::Peeled),
+            22..=26 | 28 | 29 | 33 => channel::answer::read(from).map(Answer::Channel),
+            27 | 34 => {
+                let refusal = channel::refusal::read(&from.only(&[2, 4, 6])?)?;
+                Ok(Answer::Refused(Refusal::Channel(refusal)))
             }
             _ => {
                 let (connection, answer) = read_step(from)?;
@@ -547,6 +612,17 @@ impl<'a> Read<'a> {
     }
 }
 
+impl Malformed {
+    /// The number of the question, and what to answer, if it is one, but about a contract that
+    /// nobody here knows. Whoever asks has done nothing wrong.
+    pub fn refusal(&self) -> Option<(u64, Refusal)> {
+        let Malformed::Record { kind, flaw: RecordFlaw::Contract(flaw), .. } = self else {
+            return None;
+        };
+        Some((*kind, Refusal::Channel(ChannelRefusal::Contract(*flaw))))
+    }
+}
+
 impl std::error::Error for Malformed {}
 
 impl Display for Malformed {
@@ -577,6 +653,8 @@ impl Display for RecordFlaw {
             RecordFlaw::Xpub => write!(f, "no extended public key"),
             RecordFlaw::Index(fault) => Display::fmt(fault, f),
             RecordFlaw::Transaction => write!(f, "no transaction"),
+            RecordFlaw::Numbers => write!(f, "other numbers than the refusal has"),
+            RecordFlaw::Contract(flaw) => Display::fmt(flaw, f),
             RecordFlaw::Choice { got, min, max } => {
                 write!(f, "{got}, at least {min} and at most {max}")
             }

@@ -4,7 +4,7 @@ use bitcoin::absolute::LockTime;
 use bitcoin::bip32::Xpub;
 use bitcoin::hashes::Hash;
 use bitcoin::transaction::Version;
-use bitcoin::{Amount, OutPoint, ScriptBuf, Sequence, Txid};
+use bitcoin::{Amount, OutPoint, Script, ScriptBuf, Sequence, Txid};
 use secp256k1::schnorr::Signature;
 use wire::fault::Broke;
 use wire::reader::Reader;
@@ -31,27 +31,10 @@ pub(super) fn read_account(from: &Read<'_>) -> Result<Account, Malformed> {
 
 pub(super) fn write_spend(to: Writer, spend: &Spend) -> Writer {
     let (mut inputs, mut outputs) = (Vec::new(), Vec::new());
-    for input in &spend.inputs {
-        write_outpoint(&input.outpoint, &mut inputs);
-        inputs.extend(input.amount.to_sat().to_be_bytes());
-        write_place(input.place, &mut inputs);
-        inputs.extend(input.sequence.to_consensus_u32().to_be_bytes());
-    }
+    spend.inputs.iter().for_each(|input| write_input(input, &mut inputs));
     for output in &spend.outputs {
         outputs.extend(output.amount.to_sat().to_be_bytes());
-        match &output.to {
-            Payee::Ours(place) => {
-                outputs.push(PAYEES[0]);
-                write_place(*place, &mut outputs);
-            }
-            Payee::Script(script) => {
-                outputs.push(PAYEES[1]);
-                // What is longer is cut, and the signer refuses both.
-                let length = u16::try_from(script.len()).unwrap_or(u16::MAX);
-                outputs.extend(length.to_be_bytes());
-                outputs.extend(&script.as_bytes()[..usize::from(length)]);
-            }
-        }
+        write_payee(&output.to, &mut outputs);
     }
     to.record(2, &spend.version.0.to_be_bytes())
         .record(4, &spend.lock_time.to_consensus_u32().to_be_bytes())
@@ -75,7 +58,14 @@ pub(super) fn read_spend(from: &Read<'_>) -> Result<Spend, Malformed> {
     Ok(Spend { version, lock_time, inputs, outputs, allow_high_fee })
 }
 
-fn read_input(from: &mut Reader<'_>) -> Result<SpendInput, RecordFlaw> {
+pub(super) fn write_input(input: &SpendInput, to: &mut Vec<u8>) {
+    write_outpoint(&input.outpoint, to);
+    to.extend(input.amount.to_sat().to_be_bytes());
+    write_place(input.place, to);
+    to.extend(input.sequence.to_consensus_u32().to_be_bytes());
+}
+
+pub(super) fn read_input(from: &mut Reader<'_>) -> Result<SpendInput, RecordFlaw> {
     Ok(SpendInput {
         outpoint: read_outpoint(from)?,
         amount: read_amount(from)?,
@@ -85,22 +75,48 @@ fn read_input(from: &mut Reader<'_>) -> Result<SpendInput, RecordFlaw> {
 }
 
 fn read_output(from: &mut Reader<'_>) -> Result<SpendOutput, RecordFlaw> {
-    let amount = read_amount(from)?;
-    let [tag] = *from.array()?;
-    let to = match tag {
-        0 => Payee::Ours(read_place(from)?),
-        1 => Payee::Script(ScriptBuf::from_bytes(from.prefixed()?.to_vec())),
-        got => return Err(RecordFlaw::Choice { got, min: PAYEES[0], max: PAYEES[1] }),
-    };
-    Ok(SpendOutput { amount, to })
+    Ok(SpendOutput { amount: read_amount(from)?, to: read_payee(from)? })
 }
 
-fn write_place(place: KeyPlace, to: &mut Vec<u8>) {
+pub(super) fn write_payee(payee: &Payee, to: &mut Vec<u8>) {
+    match payee {
+        Payee::Ours(place) => {
+            to.push(PAYEES[0]);
+            write_place(*place, to);
+        }
+        Payee::Script(script) => {
+            to.push(PAYEES[1]);
+            write_script(script, to);
+        }
+    }
+}
+
+pub(super) fn read_payee(from: &mut Reader<'_>) -> Result<Payee, RecordFlaw> {
+    let [tag] = *from.array()?;
+    match tag {
+        0 => Ok(Payee::Ours(read_place(from)?)),
+        1 => Ok(Payee::Script(read_script(from)?)),
+        got => Err(RecordFlaw::Choice { got, min: PAYEES[0], max: PAYEES[1] }),
+    }
+}
+
+/// What is longer than its length can say is cut, and the signer refuses both.
+pub(super) fn write_script(script: &Script, to: &mut Vec<u8>) {
+    let length = u16::try_from(script.len()).unwrap_or(u16::MAX);
+    to.extend(length.to_be_bytes());
+    to.extend(&script.as_bytes()[..usize::from(length)]);
+}
+
+pub(super) fn read_script(from: &mut Reader<'_>) -> Result<ScriptBuf, Broke> {
+    Ok(ScriptBuf::from_bytes(from.prefixed()?.to_vec()))
+}
+
+pub(super) fn write_place(place: KeyPlace, to: &mut Vec<u8>) {
     to.push(place.branch as u8);
     to.extend(place.index.number().to_be_bytes());
 }
 
-fn read_place(from: &mut Reader<'_>) -> Result<KeyPlace, RecordFlaw> {
+pub(super) fn read_place(from: &mut Reader<'_>) -> Result<KeyPlace, RecordFlaw> {
     let [branch] = *from.array()?;
     let found = Branch::ALL.get(usize::from(branch)).copied();
     let branch = found.ok_or(RecordFlaw::Choice { got: branch, min: 0, max: 1 })?;
@@ -113,12 +129,12 @@ fn read_amount(from: &mut Reader<'_>) -> Result<Amount, RecordFlaw> {
 }
 
 /// A transaction's id as it is hashed, not as it is shown; then the output's number.
-fn write_outpoint(outpoint: &OutPoint, to: &mut Vec<u8>) {
+pub(super) fn write_outpoint(outpoint: &OutPoint, to: &mut Vec<u8>) {
     to.extend(outpoint.txid.as_byte_array());
     to.extend(outpoint.vout.to_be_bytes());
 }
 
-fn read_outpoint(from: &mut Reader<'_>) -> Result<OutPoint, Broke> {
+pub(super) fn read_outpoint(from: &mut Reader<'_>) -> Result<OutPoint, Broke> {
     let txid = Txid::from_byte_array(*from.array()?);
     Ok(OutPoint { txid, vout: u32::from_be_bytes(*from.array()?) })
 }

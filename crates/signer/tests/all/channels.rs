@@ -13,7 +13,7 @@ use wire::amount::{BlockHeight, CsvDelay, FeeratePerKw, Msat, Sat};
 use wire::id::{ChannelKey, CommitmentNumber, PaymentHash, PerCommitmentSecret};
 use wire::key::{Point, Signature};
 
-use crate::parties::seed;
+use crate::parties::{channels, seed};
 use crate::vectors::{OZONE_12, VOID_24};
 
 pub const CHANNEL: ChannelKey = ChannelKey([7; 32]);
@@ -29,11 +29,6 @@ pub struct Pair {
     /// The points of the opener's and of the acceptor's next commitments.
     pub points: [Point; 2],
     pub signed: [u64; 2],
-}
-
-fn channels(words: &str) -> Channels {
-    let keys = seed(words).channel_keys(Network::Regtest, NodeIndex::FIRST);
-    Channels::new(keys, Templates::bolt3())
 }
 
 pub fn ask(channels: &mut Channels, op: ChannelOp) -> Result<ChannelAnswer, No> {
@@ -63,7 +58,7 @@ pub fn htlc(offered_by: Side, sat: u64, expiry: u32) -> Placed {
 }
 
 impl Pair {
-    fn new(form: Form) -> Self {
+    pub fn new(form: Form) -> Self {
         let [mut opener, mut acceptor] = [VOID_24, OZONE_12].map(channels);
         let shown = [keys(&mut opener), keys(&mut acceptor)];
         let outpoint = OutPoint { txid: Txid::from_byte_array([5; 32]), vout: 1 };

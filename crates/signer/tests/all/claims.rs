@@ -8,9 +8,9 @@ use bitcoin::{
 use devnet::ledger::verify;
 use secp256k1::{Message, SECP256K1};
 use signer::{
-    Branch, ChannelAnswer, ChannelAsk, ChannelOp, ChannelRefusal as No, Channels, EndFlaw,
-    KeyIndex, KeyPlace, Money, NodeIndex, Payee, Policy, SetUp, SignClaims, SignStages, SpendInput,
-    WalletKey,
+    Answer, Ask, Branch, ChannelAnswer, ChannelAsk, ChannelOp, ChannelRefusal as No, Channels,
+    EndFlaw, KeyIndex, KeyPlace, Money, NodeIndex, Payee, Policy, Refusal, SetUp, SignClaims,
+    SignStages, SpendInput, WalletKey,
 };
 use tx::{
     At, Claim, ClaimFault, Claimed, Commitment, Form, InputSignature, Meaning, Side, Staged,
@@ -30,7 +30,7 @@ const SIDES: [Side; 2] = [Side::Opener, Side::Acceptor];
 /// A signature is one byte shorter in a half of all cases, and seldom more.
 const SLACK_WU: u64 = 3;
 
-/// Asks a side with its wallet.
+/// Asks a side with its wallet, both ways through bytes.
 pub fn ask_with(pair: &mut Pair, side: Side, op: ChannelOp) -> Result<ChannelAnswer, No> {
     ask_under(pair, side, op, &Policy::default())
 }
@@ -42,12 +42,22 @@ pub fn ask_under(
     policy: &Policy,
 ) -> Result<ChannelAnswer, No> {
     let money = Money { wallet: &wallet(side), policy };
-    let ask = ChannelAsk { channel: CHANNEL, op };
-    let (change, answer) = pair.of(side).decide_with(&ask, &money)?;
-    if let Some(change) = change {
-        pair.of(side).evolve(CHANNEL, &change);
+    let asked = Ask::Channel(Box::new(ChannelAsk { channel: CHANNEL, op }));
+    let carried = Ask::decode(&asked.encode());
+    let Ok(Ask::Channel(ask)) = carried else { panic!("{carried:?}") };
+    let decided = pair.of(side).decide_with(&ask, &money);
+    if let Ok((Some(change), _)) = &decided {
+        pair.of(side).evolve(CHANNEL, change);
     }
-    Ok(answer)
+    let answer = decided.map_or_else(
+        |no| Answer::Refused(Refusal::Channel(no)),
+        |(_, answer)| Answer::Channel(answer),
+    );
+    match Answer::decode(&mut answer.encode().bytes().to_vec()) {
+        Ok(Answer::Channel(answer)) => Ok(answer),
+        Ok(Answer::Refused(Refusal::Channel(no))) => Err(no),
+        Ok(_) | Err(_) => panic!("another answer"),
+    }
 }
 
 pub fn wallet(side: Side) -> WalletKey {

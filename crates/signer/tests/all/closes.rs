@@ -5,15 +5,19 @@ use std::collections::BTreeSet;
 use bitcoin::{Amount, ScriptBuf, Transaction, TxOut};
 use devnet::ledger::verify;
 use signer::{
-    ChannelAnswer, ChannelOp, ChannelRefusal as No, Destinations, EndFlaw, Payee, Policy, SignClose,
+    Answer, Ask, ChannelAnswer, ChannelAsk, ChannelChange, ChannelOp, ChannelRefusal as No,
+    Destinations, EndFlaw, Payee, Policy, Refusal, SignClose, Signer, SignerChange,
 };
 use tx::{Close, ClosingOutputs, Form, Meaning, Side, funding_witness};
 use wire::amount::{LockTime, Msat, Sat};
 use wire::id::CommitmentNumber;
 use wire::key::Signature;
+use wire::tick::Tick;
 
-use crate::channels::{CAPACITY, PREIMAGE, PUSHED, Pair, ask, htlc};
+use crate::channels::{CAPACITY, CHANNEL, PREIMAGE, PUSHED, Pair, ask, htlc};
 use crate::claims::{ask_under, ask_with, place, script};
+use crate::parties::{LINK, ask_over_bytes, node_key, wallet_key};
+use crate::vectors::VOID_24;
 
 const SIGNED: ClosingOutputs = ClosingOutputs::Signed { dust_limit: Sat(354) };
 
@@ -272,4 +276,29 @@ fn a_script_is_paid_if_its_owner_has_listed_it() {
     assert_eq!(ask(&mut pair, &vault, &[&vault]), None);
     let burnt = ScriptBuf::new_op_return([1]);
     assert_eq!(ask(&mut pair, &burnt, &[&burnt]), stranger);
+}
+
+/// The whole signer, as a node asks it: its own wallet is the one that is paid.
+#[test]
+fn a_signer_closes_to_its_own_wallet_and_saves_that_first() {
+    let pair = Pair::open();
+    let channel = CHANNEL;
+    let mut signer = Signer::new(node_key(VOID_24), wallet_key(VOID_24), pair.opener);
+    let asked = |ours| {
+        let op = ChannelOp::SignClose(Box::new(SignClose { close: close(SIGNED), ours }));
+        Ask::Channel(Box::new(ChannelAsk { channel, op }))
+    };
+    let stranger = asked(ours(Side::Acceptor));
+    let no = ask_over_bytes(&mut signer, LINK, &stranger, 0, 1);
+    let other = Refusal::Channel(No::End(EndFlaw::OtherScript));
+    assert!(matches!(no, Answer::Refused(refusal) if refusal == other));
+    let asked = asked(ours(Side::Opener));
+    let pending = signer.decide(LINK, asked.clone(), Tick(0), || panic!("drawn"));
+    let shut = SignerChange::Channel { channel, change: ChannelChange::Shut };
+    assert_eq!(pending.unsaved(), Some(&shut));
+    let closed = |answer| matches!(answer, Answer::Channel(ChannelAnswer::CloseSigned { .. }));
+    assert!(closed(pending.saved()));
+    assert!(closed(ask_over_bytes(&mut signer, LINK, &asked, 0, 1)));
+    let pending = signer.decide(LINK, asked, Tick(0), || panic!("drawn"));
+    assert_eq!(pending.unsaved(), None);
 }

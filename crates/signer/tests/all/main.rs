@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod accounts;
+mod channel_codec;
+mod channel_journals;
 mod channel_keys;
 mod channels;
 mod checkpoints;
@@ -11,6 +13,7 @@ mod claims;
 mod closes;
 mod codec;
 mod derivation;
+mod end_codec;
 mod files;
 mod handshakes;
 mod journals;

@@ -2,16 +2,21 @@
 
 use bitcoin::hashes::{Hash as _, HashEngine as _, Hmac, HmacEngine, sha256};
 use secp256k1::{PublicKey, SECP256K1, SecretKey};
-use signer::NodeKey;
+use signer::{Answer, Ask, NodeKey, Peel, Signer, topic};
 use sphinx::{
-    AssociatedData, BadOnion, Failure, Hop, Hops, Layer, Onion, OnionFlaw, Peeled, SessionKey,
+    AssociatedData, BadOnion, Culprit, Failure, Hop, Hops, Layer, Onion, OnionFlaw, Peeled,
+    RecordAt, ReturnKeys, SessionKey,
 };
 use wire::dice::Dice;
-use wire::id::{OnionPacket, PaymentHash};
+use wire::id::{FailureCode, OnionHash, OnionPacket, PaymentHash};
+use wire::list::Blob;
+use wire::tick::Tick;
 
 use crate::memory::{Needle, found_in_freed_blocks, found_on_dead_stack};
-use crate::parties::{alice, bob_id, node_key, step};
-use crate::vectors::{OZONE_12, VOID_24};
+use crate::parties::{
+    LINK, alice, ask_over_bytes, bob, bob_id, channels, node_key, step, wallet_key,
+};
+use crate::vectors::{OZONE_12, VOID_24, bytes};
 
 const DATA: AssociatedData = AssociatedData::Payment(PaymentHash([3; 32]));
 
@@ -24,6 +29,38 @@ fn onion(nodes: &[PublicKey], session: u8) -> Onion {
 
 fn flaw(key: &NodeKey, packet: &OnionPacket, data: &AssociatedData) -> OnionFlaw {
     key.peel(packet, data).map(|_| ()).unwrap_err().flaw
+}
+
+pub fn asks() -> Vec<Ask> {
+    let packet = onion(&[node_key(VOID_24).id(), bob_id()], 7).packet;
+    [DATA, AssociatedData::Message].map(|data| ask(&packet, data)).into()
+}
+
+fn ask(packet: &OnionPacket, associated_data: AssociatedData) -> Ask {
+    Ask::PeelOnion { packet: Box::new(*packet), associated_data }
+}
+
+fn keys() -> ReturnKeys {
+    ReturnKeys::take(&mut [6; 64])
+}
+
+/// One of each kind of what can come of an onion.
+pub fn answers() -> Vec<Answer> {
+    let packet = onion(&[bob_id()], 7).packet;
+    let sha256_of_onion = OnionHash([3; 32]);
+    let flaws =
+        [OnionFlaw::Version { got: 9, want: 0 }, OnionFlaw::Key { prefix: 5 }, OnionFlaw::Hmac];
+    let culprits = [None, Some(RecordAt { record: 300, offset: 7 })].map(Culprit);
+    let mut all = vec![
+        Peel::Layer { layer: Layer::Final { payload: vec![1; 1_265] }, keys: keys() },
+        Peel::Layer { layer: Layer::Forward { payload: vec![2; 40], next: packet }, keys: keys() },
+    ];
+    all.extend(culprits.map(|culprit| {
+        let failure = Failure::InvalidOnionPayload { culprit };
+        Peel::BadPayload { failure, keys: keys() }
+    }));
+    all.extend(flaws.map(|flaw| Peel::Bad(BadOnion { flaw, sha256_of_onion })));
+    all.into_iter().map(Answer::Peeled).collect()
 }
 
 /// What the first hop of [`onion`] shares with its maker, computed from the other end.
@@ -106,6 +143,101 @@ fn what_is_answered_is_not_the_shared_secret() {
     }
 }
 
+#[test]
+fn signers_peel_for_whoever_asks_over_a_link() {
+    let (mut first, mut last) = (alice(), bob());
+    let onion = onion(&[first.node_id(), last.node_id()], 7);
+    let peel = |signer: &mut Signer, packet: &OnionPacket| {
+        let answer = ask_over_bytes(signer, LINK, &ask(packet, DATA), 0, 1);
+        let name = answer.name();
+        let Answer::Peeled(peel) = answer else { panic!("{name}") };
+        peel
+    };
+    let Peel::Layer { layer: Layer::Forward { payload, next }, keys } =
+        peel(&mut first, &onion.packet)
+    else {
+        panic!("a hop behind")
+    };
+    assert_eq!(payload, [10; 40]);
+    // The keys that came over the link fail the payment, as a hop and as the one that is passed.
+    let Peel::Layer { layer, keys: of_last } = peel(&mut last, &next) else { panic!("its own") };
+    assert_eq!(layer, Layer::Final { payload: vec![11; 40] });
+    let reason = of_last.fail(&Failure::MppTimeout).unwrap();
+    let returned = onion.origin.read(&keys.pass_back(reason)).unwrap();
+    assert_eq!((returned.hop, returned.failure), (1, Failure::MppTimeout));
+    // A bad one is answered, not refused: it names what is wrong, and the onion.
+    let Peel::Bad(bad) = peel(&mut last, &onion.packet) else { panic!("it is not for it") };
+    assert_eq!(bad, last_bad(&onion.packet));
+    let pending = last.decide(LINK, ask(&next, DATA), Tick(0), || panic!("drawn"));
+    assert!(pending.unsaved().is_none());
+    assert_eq!(ask(&next, DATA).topic(), topic::PEEL_ONION);
+}
+
+fn last_bad(packet: &OnionPacket) -> BadOnion {
+    node_key(OZONE_12).peel(packet, &DATA).map(|_| ()).unwrap_err()
+}
+
+/// Payloads that no hop can read are made by whoever pays: there are keys to say so.
+#[test]
+fn a_payload_that_cannot_be_cut_out_is_answered_with_its_failure() {
+    let mut signer = alice();
+    let packet = unreadable(&signer.node_id());
+    let answer = ask_over_bytes(&mut signer, LINK, &ask(&packet, DATA), 0, 1);
+    let Answer::Peeled(Peel::BadPayload { failure, keys }) = answer else { panic!("it is bad") };
+    assert_eq!(failure, Failure::InvalidOnionPayload { culprit: Culprit(None) });
+    let shared = shared(&signer.node_id(), 7);
+    let mut written = [0; 64];
+    keys.write(&mut written);
+    assert_eq!(written, [hmac(b"um", &shared), hmac(b"ammag", &shared)].as_flattened());
+}
+
+/// An onion for one hop that says that its payload has one byte.
+fn unreadable(node: &PublicKey) -> OnionPacket {
+    let mut packet = *onion(&[*node], 7).packet;
+    // The first byte under the layer is the payload's length: 40 becomes 1.
+    packet.0[34] ^= 40 ^ 1;
+    let payloads = packet.0[34..1_334].to_vec();
+    let sealed = [&payloads[..], &[3; 32]].concat();
+    packet.0[1_334..].copy_from_slice(&hmac(&hmac(b"mu", &shared(node, 7)), &sealed));
+    packet
+}
+
+#[test]
+fn the_layout_of_onions_is_frozen() {
+    let packet = OnionPacket([9; 1_366]);
+    let nines = "09".repeat(1_366);
+    let want = format!("010d 02fd0556 {nines} 0420 {}", "03".repeat(32));
+    assert_eq!(ask(&packet, DATA).encode(), bytes(&want.replace(' ', "")));
+    let want = format!("010d 02fd0556 {nines} 0400");
+    let message = ask(&packet, AssociatedData::Message);
+    assert_eq!(message.encode(), bytes(&want.replace(' ', "")));
+    let (keys_hex, hash) = ("06".repeat(64), "03".repeat(32));
+    let next = Box::new(packet);
+    let failure = Failure::InvalidOnionPayload { culprit: Culprit(None) };
+    let bad = |flaw| Peel::Bad(BadOnion { flaw, sha256_of_onion: OnionHash([3; 32]) });
+    let answers = [
+        (
+            Peel::Layer { layer: Layer::Final { payload: vec![5; 2] }, keys: keys() },
+            format!("011e 0240 {keys_hex} 0402 0505 0600"),
+        ),
+        (
+            Peel::Layer { layer: Layer::Forward { payload: vec![5], next }, keys: keys() },
+            format!("011e 0240 {keys_hex} 0401 05 06fd0556 {nines}"),
+        ),
+        (Peel::BadPayload { failure, keys: keys() }, format!("011f 0240 {keys_hex} 0402 4016")),
+        (bad(OnionFlaw::Version { got: 7, want: 0 }), format!("0120 0220 {hash} 0402 0007")),
+        (bad(OnionFlaw::Key { prefix: 8 }), format!("0120 0220 {hash} 0402 0108")),
+        (bad(OnionFlaw::Hmac), format!("0120 0220 {hash} 0402 0200")),
+    ];
+    for (peel, want) in answers {
+        assert_eq!(Answer::Peeled(peel).encode().bytes(), bytes(&want.replace(' ', "")));
+    }
+    // A failure that nobody makes of an onion, and that nobody could read.
+    let failure = Failure::Other { code: FailureCode(0x0fff), data: Blob(vec![1; 9_000]) };
+    let frame = Answer::Peeled(Peel::BadPayload { failure, keys: keys() }).encode();
+    assert!(frame.bytes().ends_with(&[4, 2, 0x0f, 0xff]));
+}
+
 fn needles(secrets: &[[u8; 32]]) -> &'static [Needle] {
     let mut all: Vec<Needle> = Vec::new();
     for secret in secrets {
@@ -141,4 +273,34 @@ fn peeling_leaves_no_secret_behind() {
     peeled.return_keys.write(&mut keys);
     assert_eq!(keys[..32], of(b"um"));
     assert_eq!(found_in_freed_blocks(needles, || drop(peeled)), 0);
+}
+
+#[test]
+fn keys_for_failures_are_wiped_on_their_way() {
+    let mut signer = Signer::new(node_key(VOID_24), wallet_key(VOID_24), channels(VOID_24));
+    let onion = onion(&[signer.node_id(), bob_id()], 7);
+    let shared = shared(&signer.node_id(), 7);
+    let of = |kind: &[u8]| hmac(kind, &shared);
+    let needles = needles(&[shared, of(b"rho"), of(b"mu"), of(b"um"), of(b"ammag")]);
+    let asked = ask(&onion.packet, DATA);
+    let mut frame = None;
+    let mut answer = || {
+        frame = Some(signer.answer(LINK, asked.clone(), Tick(0), || panic!("drawn")).encode());
+    };
+    assert_eq!(found_in_freed_blocks(needles, &mut answer), 0, "asked");
+    assert_eq!(found_on_dead_stack(needles, answer), 0, "asked");
+    let frame = frame.unwrap();
+    let mut carried = frame.bytes().to_vec();
+    assert!(carried.windows(32).any(|piece| piece == of(b"um")));
+    let mut answer = None;
+    let mut decode = || answer = Some(Answer::decode(&mut carried));
+    assert_eq!(found_on_dead_stack(needles, &mut decode), 0, "carried");
+    assert!(matches!(answer.take(), Some(Ok(Answer::Peeled(Peel::Layer { .. })))));
+    let mut carried = frame.bytes().to_vec();
+    let found = found_in_freed_blocks(needles, || {
+        assert!(Answer::decode(&mut carried).is_ok());
+        drop(frame);
+    });
+    assert_eq!(found, 0, "dropped");
+    assert!(carried.iter().all(|byte| *byte == 0));
 }

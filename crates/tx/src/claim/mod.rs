@@ -29,7 +29,7 @@ pub use sweep::Sweep;
 pub use unsigned::{CLAIM_INPUTS_MAX, InputSignature, SWEEP_WEIGHT_MAX, Unsigned};
 
 /// One output that `claimer` can take alone.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claim {
     /// Where it is.
     pub outpoint: OutPoint,
@@ -51,7 +51,7 @@ pub struct At {
 }
 
 /// What a [`Claim`] takes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Claimed {
     /// Of the claimer's own commitment: `to_local`, or what a second stage of it pays, after the
     /// delay.

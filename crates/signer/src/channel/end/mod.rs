@@ -55,11 +55,13 @@ pub struct SignClose {
 
 /// Outputs of one channel to be taken, with coins that pay for it: one output gets all that is
 /// left. An anchor of ours with coins is the child that pays for a commitment.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SignClaims {
     /// What is taken.
     pub claims: Vec<Claim>,
-    /// The transactions that hold it, whole.
+    /// The transactions that hold it, whole but for their witnesses: ids do not cover those, and a
+    /// link does not carry them. A link takes [`PARENTS_BYTES_MAX`](crate::PARENTS_BYTES_MAX) of
+    /// them at once; whoever has more asks several times.
     pub parents: Vec<Transaction>,
     /// What else is spent.
     pub coins: Vec<SpendInput>,

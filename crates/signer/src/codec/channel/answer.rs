@@ -1,0 +1,116 @@
+//! Answers about channels: an arm to write, and one to read.
+
+use tx::InputSignature;
+use wire::field::Field as _;
+use wire::id::PerCommitmentSecret;
+use wire::key::{Point, Signature};
+use wire::reader::Reader;
+
+use super::super::{Malformed, Read, RecordFlaw, Writer};
+use super::{INPUT_SIGNATURE_BYTES, SIGNATURE_BYTES, chosen, filled, list, terms, value, written};
+use crate::channel::{ChannelAnswer, ShownKeys};
+
+/// The bytes of its signatures: there is room for them from the beginning.
+pub(crate) const fn signature_bytes(answer: &ChannelAnswer) -> usize {
+    match answer {
+        ChannelAnswer::RemoteSigned { stages, .. } => SIGNATURE_BYTES * (1 + stages.len()),
+        ChannelAnswer::LocalSigned { .. } | ChannelAnswer::CloseSigned { .. } => SIGNATURE_BYTES,
+        ChannelAnswer::InputsSigned { signatures } => INPUT_SIGNATURE_BYTES * signatures.len(),
+        ChannelAnswer::Keys(_)
+        | ChannelAnswer::Done
+        | ChannelAnswer::Advanced { .. }
+        | ChannelAnswer::Checked { .. } => 0,
+    }
+}
+
+pub(crate) fn write(to: Writer, answer: &ChannelAnswer) -> Writer {
+    match answer {
+        ChannelAnswer::Keys(shown) => {
+            let mut basepoints = Vec::new();
+            terms::write_basepoints(&shown.basepoints, &mut basepoints);
+            let to = to.kind(22).record(2, &shown.funding_key.bytes()).record(4, &basepoints);
+            to.record(6, &written(&shown.points))
+        }
+        ChannelAnswer::Done => to.kind(23),
+        ChannelAnswer::RemoteSigned { signature, stages } => {
+            to.kind(24).record(2, signature.bytes()).record(4, &written(stages))
+        }
+        ChannelAnswer::Advanced { secret, next } => {
+            let secret = secret.as_ref().map_or(&[][..], |secret| &secret.0);
+            to.kind(25).record(2, secret).record(4, &next.bytes())
+        }
+        ChannelAnswer::LocalSigned { signature } => to.kind(26).record(2, signature.bytes()),
+        ChannelAnswer::Checked { is_ours } => to.kind(28).record(2, &[u8::from(*is_ours)]),
+        ChannelAnswer::CloseSigned { signature } => to.kind(29).record(2, signature.bytes()),
+        ChannelAnswer::InputsSigned { signatures } => {
+            let mut all = Vec::with_capacity(INPUT_SIGNATURE_BYTES * signatures.len());
+            signatures.iter().for_each(|signature| write_input(signature, &mut all));
+            to.kind(33).record(2, &all)
+        }
+    }
+}
+
+pub(crate) fn read(from: Read<'_>) -> Result<ChannelAnswer, Malformed> {
+    Ok(match from.kind {
+        22 => {
+            let from = from.only(&[2, 4, 6])?;
+            ChannelAnswer::Keys(Box::new(ShownKeys {
+                funding_key: value(&from, 2)?,
+                basepoints: filled(&from, 4, terms::basepoints)?,
+                points: filled(&from, 6, |bytes| Ok([Point::read(bytes)?, Point::read(bytes)?]))?,
+            }))
+        }
+        23 => from.only(&[]).map(|_| ChannelAnswer::Done)?,
+        24 => {
+            let from = from.only(&[2, 4])?;
+            let stages = list(&from, 4, SIGNATURE_BYTES)?;
+            ChannelAnswer::RemoteSigned { signature: value(&from, 2)?, stages }
+        }
+        25 => {
+            let from = from.only(&[2, 4])?;
+            let secret: Option<PerCommitmentSecret> = match from.bytes(2)? {
+                [] => None,
+                _ => Some(value(&from, 2)?),
+            };
+            ChannelAnswer::Advanced { secret, next: value(&from, 4)? }
+        }
+        26 => ChannelAnswer::LocalSigned { signature: value(&from.only(&[2])?, 2)? },
+        28 => ChannelAnswer::Checked { is_ours: from.only(&[2])?.choice(2, 0, &[false, true])? },
+        29 => ChannelAnswer::CloseSigned { signature: value(&from.only(&[2])?, 2)? },
+        33 => {
+            let signatures = filled(&from.only(&[2])?, 2, |bytes| {
+                let mut all = Vec::with_capacity(bytes.len() / INPUT_SIGNATURE_BYTES);
+                while !bytes.is_empty() {
+                    all.push(read_input(bytes)?);
+                }
+                Ok(all)
+            })?;
+            ChannelAnswer::InputsSigned { signatures }
+        }
+        got => return Err(Malformed::Kind { got }),
+    })
+}
+
+fn write_input(signature: &InputSignature, to: &mut Vec<u8>) {
+    match signature {
+        InputSignature::Channel(signature) => {
+            to.push(0);
+            signature.write(to);
+        }
+        InputSignature::Coin(signature) => {
+            to.push(1);
+            to.extend(signature.as_ref());
+        }
+    }
+}
+
+fn read_input(from: &mut Reader<'_>) -> Result<InputSignature, RecordFlaw> {
+    Ok(match chosen(from, &[false, true])? {
+        false => InputSignature::Channel(Signature::read(from)?),
+        true => {
+            let bytes = from.array::<SIGNATURE_BYTES>()?;
+            let signature = secp256k1::schnorr::Signature::from_slice(bytes);
+            InputSignature::Coin(signature.expect("64 bytes"))
+        }
+    })
+}
