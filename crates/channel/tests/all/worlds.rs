@@ -1,8 +1,8 @@
 //! Random lives of a channel, from its first payment to its last spend on a chain with real rules.
 //!
-//! Messages wait and are lost, disks lag, either side crashes, blocks come and go, one side is away,
-//! cheats, or closes by force or together. In the end each side has at least what its last state
-//! says, less fees, and all money is somewhere.
+//! Messages wait and are lost, disks lag, either side crashes, blocks come and go, one side is
+//! away, cheats, or closes by force or together. In the end each side has at least what its last state
+//! says, less fees, and no money came from nowhere.
 
 use bitcoin::Transaction;
 use channel::{As, Change, ContractId, Dialects, Effect, End, EndedBy, Event, State};
