@@ -6,7 +6,7 @@ use bitcoin::{ScriptBuf, Transaction};
 use bitcoin::{Txid, hashes::Hash as _};
 use channel::{
     Accepting, AskId, Begun, Change, Channel, Created, Dialects, Effect, Event, Funding,
-    FundingOutput, Home, Move, Outcome, Policy, Proposed, Variation, Wanted,
+    FundingOutput, Home, Move, Outcome, Policy, Proposed, Variation, Violation, Wanted,
 };
 use signer::{
     Branch, ChannelAnswer, ChannelAsk, ChannelChange, ChannelOp, ChannelRefusal, Channels,
@@ -172,7 +172,7 @@ pub fn open_with(
     let proposed = Proposed::new(policy(), keys[0], &wanted(form));
     let (proposed, made) = proposed.unwrap_or_else(|no| panic!("{no}"));
     let Message::OpenChannel(said) = sent(made) else { panic!("it opens") };
-    let other = Policy { dust_limit: Sat(1_000), ..policy() };
+    let other = Policy { dust_limit: Sat(1_000), htlc_minimum: Msat(1_000), ..policy() };
     let (accepting, made) =
         Accepting::new(&other, KEY, &keys[1], &home(2), &said).unwrap_or_else(|no| panic!("{no}"));
     let Message::AcceptChannel(said) = sent(made) else { panic!("it accepts") };
@@ -296,13 +296,18 @@ impl Half {
     }
 
     pub fn answer(&mut self) {
-        if let Some((id, ask)) = self.asked.pop_front() {
-            let answer = answer(&mut self.signer, &ask);
-            let outcome = self.live.answered(id, answer);
+        if let Some(outcome) = self.judged() {
             let outcome = outcome.unwrap_or_else(|no| self.live.violated(&no));
             assert!(self.may_fail || !matches!(outcome.changes[..], [Change::Failing(_), ..]));
             self.take(outcome);
         }
+    }
+
+    /// What follows from what the signer says to its next question.
+    pub fn judged(&mut self) -> Option<Result<Outcome, Violation>> {
+        let (id, ask) = self.asked.pop_front()?;
+        let answer = answer(&mut self.signer, &ask);
+        Some(self.live.answered(id, answer))
     }
 
     pub fn is_idle(&self) -> bool {

@@ -8,4 +8,6 @@ mod live;
 mod onchain;
 mod opening;
 mod reestablish;
+mod refused;
 mod town;
+mod unfit;
