@@ -40,7 +40,7 @@ pub fn offer(amount: u64) -> Offer {
     }
 }
 
-/// The opener offers a contract.
+/// A side offers a contract.
 pub fn add(end: &mut Half, amount: u64) -> ContractId {
     let (id, outcome) = end.live.send_add(offer(amount)).unwrap_or_else(|no| panic!("{no}"));
     end.take(outcome);
@@ -470,6 +470,8 @@ fn step_by_step(ends: &mut [Half; 2], mut look: impl FnMut(&[Half; 2], &Sent)) {
 fn an_offer_is_told_once_no_commitment_is_without_it() {
     let mut ends = up();
     let id = add(&mut ends[0], 50_000_000);
+    // For this one the opener revokes too, and earlier.
+    add(&mut ends[1], 50_000_000);
     let mut early = 0;
     step_by_step(&mut ends, |ends, _| {
         let acceptor = &ends[1];
@@ -493,6 +495,8 @@ fn a_preimage_is_told_at_once_and_an_end_when_it_is_final() {
         let (mut ends, id) = with_contract(50_000_000);
         let outcome = ends[1].live.send_end(id.id, end.clone());
         ends[1].take(outcome.unwrap_or_else(|no| panic!("{no}")));
+        // For this one the acceptor revokes too, and earlier.
+        add(&mut ends[0], 1_000_000);
         let fulfilled = Event::Fulfilled(id, preimage(1));
         let over = Event::Over { id, end: end.clone() };
         let (mut shown, mut early) = (false, 0);
