@@ -77,6 +77,13 @@ pub enum Refusal {
     NotUsable,
     /// The channel ends on the chain already.
     Closed,
+    /// Another rate is on its way into the commitments: peers keep track of one at a time.
+    RateUnderWay {
+        /// The rate.
+        got: FeeratePerKw,
+        /// The one that is on its way.
+        before: FeeratePerKw,
+    },
 }
 
 /// What a peer does that BOLT 2 forbids.
@@ -277,6 +284,9 @@ impl fmt::Display for Refusal {
             Refusal::NotUsable => f.write_str("the channel takes no new payments now"),
             Refusal::Closed => f.write_str("the channel ends on the chain"),
             Refusal::NotOpener => f.write_str("only the opener of a channel sets its fee rate"),
+            Refusal::RateUnderWay { got, before } => {
+                write!(f, "{got}, and {before} is not in all commitments yet")
+            }
         }
     }
 }

@@ -228,6 +228,12 @@ impl Ledger {
         self.entries.is_empty() && self.rates.is_empty()
     }
 
+    /// A rate that some commitments have, or will have once they are revoked, and others not.
+    pub fn rate_under_way(&self) -> Option<FeeratePerKw> {
+        let signed = self.rates.iter().rev().find(|(step, _)| *step > Step::Proposed);
+        signed.map(|(_, rate)| *rate)
+    }
+
     /// Whether there is something that a signature of this side would add to its peer's commitment.
     pub fn has_unsigned(&self, by: Side) -> bool {
         let unsigned = |proposer: Side, step: Step| {

@@ -109,6 +109,10 @@ impl Channel {
         if rate < min || rate > max {
             return Err(Refusal::FeeRate { got: rate, min, max });
         }
+        // BOLT 2 would allow it, but LDK forgets the one before, and then signs for a third one.
+        if let Some(before) = self.ledger.rate_under_way() {
+            return Err(Refusal::RateUnderWay { got: rate, before });
+        }
         self.judge_rate(rate).map_err(|(have, need)| Refusal::Fee { have, need })?;
         Ok(self.say_now(Change::Rate(rate), self.fee_message(rate).into()))
     }

@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 
 use bitcoin::hashes::{Hash as _, sha256};
-use channel::{As, Change, Channel, ContractId, Dialects, Effect, End, Event, Offer, Outcome};
+use channel::{
+    As, Change, Channel, ContractId, Dialects, Effect, End, Event, Offer, Outcome, Refusal,
+};
 use tx::{Form, Side};
 use wire::amount::{BlockHeight, FeeratePerKw, Msat};
 use wire::dice::Dice;
@@ -223,6 +225,26 @@ fn one_payment_goes_from_offer_to_end() {
     assert_eq!(ends[0].told, [Event::Up, Event::Fulfilled(id, opens), over()]);
     assert_eq!(ends[1].told, [Event::Up, Event::Offered(id), over()]);
     assert_eq!(ends[0].live.ledger().free(Side::Acceptor), Msat(PUSHED.0 + 50_000_000));
+}
+
+#[test]
+fn one_rate_is_on_its_way_at_a_time() {
+    let mut ends = pair(Form::Anchors);
+    reconnect(&mut ends, None);
+    settle(&mut ends);
+    let rates = [2_000, 3_000, 4_000].map(FeeratePerKw);
+    // Nobody has signed it: another one takes its place.
+    for rate in &rates[..2] {
+        let outcome = ends[0].live.send_fee(*rate).unwrap_or_else(|no| panic!("{no}"));
+        ends[0].take(outcome);
+    }
+    let commit = ends[0].live.drive();
+    ends[0].take(commit);
+    let no = Refusal::RateUnderWay { got: rates[2], before: rates[1] };
+    assert_eq!(ends[0].live.send_fee(rates[2]).map(|_| ()), Err(no));
+    settle(&mut ends);
+    assert_eq!(ends[0].live.ledger().feerate(Side::Opener, As::Settled), rates[1]);
+    assert_eq!(ends[0].live.send_fee(rates[2]).map(|_| ()), Ok(()));
 }
 
 #[test]
