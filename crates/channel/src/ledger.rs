@@ -93,9 +93,10 @@ pub struct Removal {
 #[derive(Clone, Debug)]
 pub struct Ledger {
     capacity: Msat,
-    /// What each side has beside all that it has offered.
-    opener: Msat,
-    acceptor: Msat,
+    /// What each side has beside all that it has offered, in msat. It may be below zero: whoever
+    /// has money back in its peer's commitment may spend it, although its own lacks it yet.
+    opener: i128,
+    acceptor: i128,
     entries: BTreeMap<ContractId, Entry>,
     /// The number of the next contract of each side.
     opener_next: HtlcId,
@@ -143,8 +144,8 @@ impl Ledger {
         let capacity = capacity.to_msat()?;
         Some(Self {
             capacity,
-            opener: Msat(capacity.0.checked_sub(pushed.0)?),
-            acceptor: pushed,
+            opener: capacity.0.checked_sub(pushed.0)?.into(),
+            acceptor: pushed.0.into(),
             entries: BTreeMap::new(),
             opener_next: HtlcId(0),
             acceptor_next: HtlcId(0),
@@ -167,19 +168,20 @@ impl Ledger {
     }
 
     /// What a side has beside all that it has offered, whatever becomes of that.
-    pub const fn free(&self, side: Side) -> Msat {
-        match side {
+    pub fn free(&self, side: Side) -> Msat {
+        let free = match side {
             Side::Opener => self.opener,
             Side::Acceptor => self.acceptor,
-        }
+        };
+        Msat(free.try_into().unwrap_or(0))
     }
 
     /// What a commitment of `owner` says.
     pub fn view(&self, owner: Side, which: As) -> View {
         let [mut to_opener, mut to_acceptor] = [self.opener, self.acceptor];
         let mut give = |side: Side, amount: Msat| match side {
-            Side::Opener => to_opener.0 += amount.0,
-            Side::Acceptor => to_acceptor.0 += amount.0,
+            Side::Opener => to_opener += i128::from(amount.0),
+            Side::Acceptor => to_acceptor += i128::from(amount.0),
         };
         let mut contracts = Vec::with_capacity(self.entries.len());
         let mut inside = 0;
@@ -196,6 +198,9 @@ impl Ledger {
                 contracts.push((*id, Placed { offered_by: payer, amount: entry.amount, contract }));
             }
         }
+        let [to_opener, to_acceptor] = [to_opener, to_acceptor].map(|it| {
+            Msat(it.try_into().expect("nobody offers more than a commitment has for it"))
+        });
         let total = to_opener.0 + to_acceptor.0 + inside;
         assert_eq!(total, self.capacity.0, "money is conserved");
         View { to_opener, to_acceptor, feerate: self.feerate(owner, which), contracts }
@@ -247,19 +252,24 @@ impl Ledger {
             || self.rates.iter().any(|(step, _)| unsigned(Side::Opener, *step))
     }
 
-    /// `update_add_htlc` and its like. Nothing if the side has not so much.
+    /// `update_add_htlc` and its like. Nothing if the side has not so much in its peer's next
+    /// commitment: when its own gets the contract, it has all that this one has now.
     pub fn add(
         &mut self,
         by: Side,
         amount: Msat,
         contract: Arc<dyn Contract>,
     ) -> Option<ContractId> {
+        let has = |view: &View| view.balance(by) >= amount;
+        if self.free(by) < amount && !has(&self.view(by.other(), As::Draft)) {
+            return None;
+        }
         let (free, next) = match by {
             Side::Opener => (&mut self.opener, &mut self.opener_next),
             Side::Acceptor => (&mut self.acceptor, &mut self.acceptor_next),
         };
         let after = HtlcId(next.0.checked_add(1)?);
-        *free = Msat(free.0.checked_sub(amount.0)?);
+        *free -= i128::from(amount.0);
         let id = ContractId { offered_by: by, id: std::mem::replace(next, after) };
         self.entries.insert(id, Entry { amount, contract, added: Step::Proposed, removed: None });
         Some(id)
@@ -324,7 +334,7 @@ impl Ledger {
             Side::Acceptor => (&mut self.acceptor, &mut self.acceptor_next),
         };
         next.0 -= new.len() as u64;
-        free.0 += new.iter().map(|(_, entry)| entry.amount.0).sum::<u64>();
+        *free += new.iter().map(|(_, entry)| i128::from(entry.amount.0)).sum::<i128>();
         for (id, entry) in &mut self.entries {
             let is_new = |it: Removal| id.offered_by != by && it.step == Step::Proposed;
             entry.removed = entry.removed.filter(|it| !is_new(*it));
@@ -339,8 +349,8 @@ impl Ledger {
         let paid = entry.removed.is_some_and(|it| it.paid);
         let payee = if paid { id.offered_by.other() } else { id.offered_by };
         match payee {
-            Side::Opener => self.opener.0 += entry.amount.0,
-            Side::Acceptor => self.acceptor.0 += entry.amount.0,
+            Side::Opener => self.opener += i128::from(entry.amount.0),
+            Side::Acceptor => self.acceptor += i128::from(entry.amount.0),
         }
         Gone { id, paid }
     }

@@ -6,7 +6,7 @@ use tx::Side;
 use wire::id::{CommitmentNumber, PerCommitmentSecret};
 use wire::{ChannelReestablish, Message};
 
-use crate::change::{Change, End};
+use crate::change::Change;
 use crate::fault::Violation;
 use crate::ledger::Step;
 use crate::state::{Channel, Dialects, Effect, Event, Outcome, Phase, next};
@@ -144,23 +144,22 @@ impl Channel {
         }
     }
 
-    /// Says what we have proposed and what stands at this step.
+    /// Says what we have proposed and what stands at this step. Ends come first: an offer may spend
+    /// what they give back.
     fn say(&self, at: Step, outcome: &mut Outcome) {
         let side = self.setup.side;
-        for (id, entry) in self.ledger.entries() {
-            let known = self.contracts.get(id).expect("the ledger has it");
-            let message: Option<Message> = if id.offered_by == side {
-                (entry.added == at).then(|| (*known.add).clone().into())
-            } else {
-                let ends = entry.removed.is_some_and(|it| it.step == at);
-                let end = |end: &End| self.end_message(id.id, end);
-                known.end.as_ref().filter(|_| ends).map(end)
-            };
-            outcome.effects.extend(message.map(|it| Effect::Send(Box::new(it))));
-        }
-        if side == Side::Opener {
-            let fees = self.ledger.rates_at(at).map(|rate| self.fee_message(rate).into());
-            outcome.effects.extend(fees.map(|it| Effect::Send(Box::new(it))));
-        }
+        let known = |id| self.contracts.get(id).expect("the ledger has it");
+        let entries = || self.ledger.entries().iter();
+        let ends = entries().filter_map(|(id, entry)| {
+            let is_ours = id.offered_by != side && entry.removed.is_some_and(|it| it.step == at);
+            let end = known(id).end.as_ref().filter(|_| is_ours)?;
+            Some(self.end_message(id.id, end))
+        });
+        let adds = entries().filter(|(id, entry)| id.offered_by == side && entry.added == at);
+        let adds = adds.map(|(id, _)| Message::from((*known(id).add).clone()));
+        let fees = self.ledger.rates_at(at).filter(|_| side == Side::Opener);
+        let fees = fees.map(|rate| self.fee_message(rate).into());
+        let all = ends.chain(adds).chain(fees);
+        outcome.effects.extend(all.map(|it| Effect::Send(Box::new(it))));
     }
 }

@@ -172,12 +172,16 @@ impl End {
     }
 
     fn updates(&self, at: channel::Step, to: &mut VecDeque<Word>) {
+        // An offer may spend what an end gives back.
         for (id, entry) in self.ledger.entries() {
             let removed = entry.removed.filter(|it| it.step == at);
+            if let Some(removal) = removed.filter(|_| id.offered_by != self.me) {
+                to.push_back(Word::Remove(*id, removal.paid));
+            }
+        }
+        for (id, entry) in self.ledger.entries() {
             if id.offered_by == self.me && entry.added == at {
                 to.push_back(Word::Add(entry.amount.0));
-            } else if let Some(removal) = removed.filter(|_| id.offered_by != self.me) {
-                to.push_back(Word::Remove(*id, removal.paid));
             }
         }
         if self.me == Side::Opener {
@@ -224,9 +228,10 @@ fn settle(ends: &mut [End; 2]) {
 }
 
 fn balances(truth: &Truth) -> [u64; 2] {
-    let mut have = [CAPACITY.0 * 1_000 - 300_000_000, 300_000_000];
+    let mut have = [CAPACITY.0 as i64 * 1_000 - 300_000_000, 300_000_000];
     for (id, (amount, end)) in truth {
         let payer = SIDES.iter().position(|side| *side == id.offered_by).expect("two sides");
+        let amount = *amount as i64;
         have[payer] -= amount;
         match end {
             Some(true) => have[1 - payer] += amount,
@@ -234,7 +239,7 @@ fn balances(truth: &Truth) -> [u64; 2] {
             None => {}
         }
     }
-    have
+    have.map(|it| it.try_into().expect("all that was spent was there"))
 }
 
 fn world(seed: u64) -> usize {

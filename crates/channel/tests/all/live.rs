@@ -10,8 +10,9 @@ use channel::{
 use tx::{Form, Side};
 use wire::amount::{BlockHeight, FeeratePerKw, Msat};
 use wire::dice::Dice;
-use wire::id::{OnionPacket, PaymentHash, PaymentPreimage};
+use wire::id::{HtlcId, OnionPacket, PaymentHash, PaymentPreimage};
 use wire::list::Blob;
+use wire::{Message, UpdateAddHtlc};
 
 use crate::halves::{CAPACITY, Half, PUSHED, SIDES, pair};
 
@@ -225,6 +226,49 @@ fn one_payment_goes_from_offer_to_end() {
     assert_eq!(ends[0].told, [Event::Up, Event::Fulfilled(id, opens), over()]);
     assert_eq!(ends[1].told, [Event::Up, Event::Offered(id), over()]);
     assert_eq!(ends[0].live.ledger().free(Side::Acceptor), Msat(PUSHED.0 + 50_000_000));
+}
+
+#[test]
+fn a_peer_may_spend_what_came_back_before_all_commitments_have_it() {
+    let mut ends = pair(Form::Anchors);
+    reconnect(&mut ends, None);
+    settle(&mut ends);
+    let mut dice = Dice::new(2);
+    let paid = Offer { amount: Msat(500_000_000), ..offer(&mut dice) };
+    let opens = (0..PREIMAGES as u64).map(preimage).find(|it| hash_of(it) == paid.payment_hash);
+    let (id, outcome) = ends[0].live.send_add(paid).unwrap_or_else(|no| panic!("{no}"));
+    ends[0].take(outcome);
+    settle(&mut ends);
+    let end = ends[1].live.send_end(id.id, End::Fulfilled(opens.expect("all are known")));
+    ends[1].take(end.unwrap_or_else(|no| panic!("{no}")));
+    let commit = ends[1].live.drive();
+    ends[1].take(commit);
+    let (end, peer) = two(&mut ends, 1);
+    while !end.is_idle() {
+        end.flush(&mut peer.inbox);
+        end.answer();
+    }
+    // Our commitment is without it, the peer's own is not.
+    while !peer.is_idle() {
+        peer.flush(&mut end.inbox);
+        peer.answer();
+        peer.hear();
+    }
+    let offer = Offer { amount: Msat(PUSHED.0 + 450_000_000), ..offer(&mut dice) };
+    let add = Message::UpdateAddHtlc(UpdateAddHtlc {
+        channel_id: peer.live.channel_id(),
+        id: HtlcId(0),
+        amount_msat: offer.amount,
+        payment_hash: offer.payment_hash,
+        cltv_expiry: offer.cltv_expiry,
+        onion_routing_packet: offer.onion,
+        path_key: None,
+        extension: Default::default(),
+    });
+    assert_eq!(peer.live.ledger().free(Side::Acceptor), PUSHED);
+    let outcome = peer.live.receive(&add);
+    peer.take(outcome.unwrap_or_else(|no| panic!("{no}")));
+    assert_eq!(peer.live.ledger().free(Side::Acceptor), Msat(0));
 }
 
 #[test]
