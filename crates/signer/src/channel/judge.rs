@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use tx::{Contract, Kind, Meaning, Placed, Side, Terms};
+use tx::{Commitment, Contract, Kind, Meaning, Output, Placed, Purpose, Side, Terms};
 use wire::amount::{CsvDelay, FeeratePerKw, Msat, Sat};
 use wire::id::CommitmentNumber;
 
@@ -105,6 +105,21 @@ impl Memory {
             true => Err(No::Loss { got, want: Msat(want.try_into().unwrap_or(u64::MAX)) }),
             false => Ok(()),
         }
+    }
+}
+
+/// Whether the opener pays enough. It pays at most what it has, and when both sides offer
+/// contracts at once that may be less than the rate asks for: refused is only what nobody would
+/// relay (BOLT 3).
+pub(super) fn pays(meaning: &Meaning, terms: &Terms, built: &Commitment) -> Result<(), No> {
+    let is_contract = |it: &&Output| matches!(it.purpose, Purpose::Contract { .. });
+    let contracts = built.outputs.iter().filter(is_contract).count();
+    let is_first = meaning.number == CommitmentNumber(0);
+    let least = if is_first { meaning.feerate } else { COMMITMENT_RATE_MIN };
+    let [all, least] = [meaning.feerate, least].map(|it| terms.form.fee(it, contracts));
+    match built.unpaid.0.saturating_add(least.0) > all.0 {
+        true => Err(No::Fee { missing: built.unpaid }),
+        false => Ok(()),
     }
 }
 

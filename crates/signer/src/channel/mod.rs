@@ -176,8 +176,8 @@ impl Channels {
         }
         let built = self.build_remote(channel, memory, meaning);
         let txid = same(memory.remote.as_ref().filter(|_| !is_new), meaning, &built)?;
-        if is_new && built.unpaid.0 > 0 {
-            return Err(No::Fee { missing: built.unpaid });
+        if is_new {
+            judge::pays(meaning, &memory.setup.terms, &built)?;
         }
         let answer = self.remote_signatures(channel, memory, meaning, &built);
         let change = ChannelChange::SignedRemote { meaning: Box::new(meaning.clone()), txid };
@@ -348,9 +348,7 @@ fn verify(
     (signature, stages): (&Signature, &[Signature]),
 ) -> Result<(), No> {
     let (terms, number) = (&memory.setup.terms, meaning.number);
-    if built.unpaid.0 > 0 {
-        return Err(No::Fee { missing: built.unpaid });
-    }
+    judge::pays(meaning, terms, built)?;
     let peer = terms.party(memory.setup.side.other());
     if !is_signed(built.digest(terms), signature, &peer.funding_key) {
         return Err(No::BadSignature { number, stage: None });

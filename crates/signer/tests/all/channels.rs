@@ -286,6 +286,29 @@ fn commitments_stay_within_limits() {
 }
 
 #[test]
+fn an_opener_short_of_means_pays_what_it_has_if_that_is_relayed() {
+    // With its anchors 8,664 sat are what it should pay, and 2,661 the least.
+    let with = |left: u64| {
+        let mut pair = Pair::open();
+        let many = |side, each| (0..20).map(move |_| htlc(side, each, 600));
+        let each = (CAPACITY.0 - PUSHED.0 / 1_000 - left) / 20;
+        let mut all: Vec<_> = many(Side::Acceptor, 2_000).chain(many(Side::Opener, each)).collect();
+        let rest = CAPACITY.0 - PUSHED.0 / 1_000 - left - each * 20;
+        all[39].amount.0 += rest * 1_000;
+        let meaning = pair.meaning(Side::Opener, &all);
+        assert_eq!(meaning.to_opener, Msat(left * 1_000));
+        pair.step_to(meaning, &[])
+    };
+    assert_eq!(Form::Anchors.fee(FeeratePerKw(1_000), 40), Sat(8_004));
+    assert_eq!(Form::Anchors.fee(FeeratePerKw(250), 40), Sat(2_001));
+    for enough in [8_664, 8_663, 5_000, 2_661] {
+        assert_eq!(with(enough), Ok(()), "{enough} sat");
+    }
+    assert_eq!(with(2_660), Err(No::Fee { missing: Sat(6_004) }));
+    assert_eq!(with(0), Err(No::Fee { missing: Sat(8_664) }));
+}
+
+#[test]
 fn no_second_state_is_signed_before_the_first_is_revoked() {
     let mut pair = Pair::open();
     let first = pair.meaning(Side::Acceptor, &[htlc(Side::Opener, 5_000, 600)]);
