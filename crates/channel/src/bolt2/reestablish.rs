@@ -2,7 +2,7 @@
 
 use bitcoin::secp256k1::{SECP256K1, SecretKey};
 use signer::ChannelOp;
-use tx::Side;
+use tx::{SecretIndex, Side};
 use wire::id::{CommitmentNumber, PerCommitmentSecret};
 use wire::{ChannelReestablish, Message};
 
@@ -56,9 +56,11 @@ impl Channel {
         let (got, secret) = (said.next_revocation_number, said.your_last_per_commitment_secret);
         let given_up = self.local.number;
         if got > given_up {
-            let Some(number) = got.0.checked_sub(1).map(CommitmentNumber) else {
+            let number = CommitmentNumber(got.0.saturating_sub(1));
+            if SecretIndex::of(number).is_none() {
+                // There are no such secrets, so our signer has nothing to look at.
                 return Err(Violation::Ahead { got, want: given_up });
-            };
+            }
             let mut outcome = self.nothing();
             let op = ChannelOp::CheckSecret { number, secret };
             outcome.link.checking = Some(self.ask(&mut outcome, op));

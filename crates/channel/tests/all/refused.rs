@@ -364,7 +364,7 @@ fn a_peer_that_stands_elsewhere_is_refused() {
         said
     };
     let commitments = [-9, -2, -1, 1, i64::MAX].map(|by| (by, 0));
-    let revocations = [-9, -2].map(|by| (0, by));
+    let revocations = [-9, -2, i64::MAX].map(|by| (0, by));
     for (commitment, revocation) in commitments.into_iter().chain(revocations) {
         let (no, remedy) = refused(&ends[0].live, with(commitment, revocation));
         assert!(matches!(no, Violation::Ahead { .. } | Violation::Behind { .. }), "{no}");

@@ -259,7 +259,8 @@ fn a_peer_that_stands_elsewhere_before_the_first_update_is_refused() {
     assert_eq!(said.your_last_per_commitment_secret, PerCommitmentSecret([0; 32]));
     let opener = greeting();
     assert!(opener.live.receive(&said.clone().into()).is_ok());
-    for (commitment, revocation) in [(0, 0), (2, 0), (u64::MAX, 0)] {
+    let numbers = [(0, 0), (2, 0), (u64::MAX, 0), (1, (1 << 48) + 1), (1, u64::MAX)];
+    for (commitment, revocation) in numbers {
         let said = ChannelReestablish {
             next_commitment_number: CommitmentNumber(commitment),
             next_revocation_number: CommitmentNumber(revocation),
