@@ -38,6 +38,13 @@ pub enum Refusal {
         /// `max_htlc_value_in_flight_msat`.
         max: Msat,
     },
+    /// It has no output in a commitment, and there is too much of that already.
+    TooMuchDust {
+        /// What would go to miners.
+        got: Msat,
+        /// The most.
+        max: Msat,
+    },
     /// The opener could not pay for one more output.
     Fee {
         /// What it would have.
@@ -280,6 +287,9 @@ impl fmt::Display for Refusal {
             Refusal::WrongPreimage { id } => write!(f, "this does not open HTLC {id}"),
             Refusal::FeeRate { got, min, max } => {
                 write!(f, "{got} is not within {min} and {max}")
+            Refusal::TooMuchDust { got, max } => {
+                write!(f, "{got} would go to miners if the channel failed, at most {max}")
+            }
             }
             Refusal::NotUsable => f.write_str("the channel takes no new payments now"),
             Refusal::Closed => f.write_str("the channel ends on the chain"),

@@ -16,7 +16,7 @@ mod opening;
 mod state;
 
 pub use begun::{Begun, FundingOutput};
-pub use bolt2::{Limits, Offer, Taken};
+pub use bolt2::{DUST_MSAT_MAX, Limits, Offer, Taken};
 pub use change::{Change, End};
 pub use fault::{Refusal, Remedy, Violation};
 pub use ledger::{As, ContractId, Entry, Gone, Ledger, Removal, Step, View};

@@ -59,6 +59,7 @@ impl Channel {
             return Err(Refusal::Expiry { got: add.cltv_expiry, end: EXPIRY_END });
         }
         self.judge_add(side, &add).map_err(|excess| excess.refusal(&add))?;
+        self.judge_dust(&add)?;
         let change = Change::Added { by: side, add: Box::new(add.clone()) };
         Ok((ContractId { offered_by: side, id }, self.say_now(change, add.into())))
     }

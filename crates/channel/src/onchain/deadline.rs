@@ -37,8 +37,7 @@ impl Channel {
     }
 
     fn has_output(&self, entry: &Entry, id: ContractId) -> bool {
-        let (amount, contract) = (entry.amount, entry.contract.clone());
-        let placed = tx::Placed { offered_by: id.offered_by, amount, contract };
+        let placed = entry.placed(id);
         [Side::Opener, Side::Acceptor].into_iter().any(|owner| {
             let rate = self.ledger.feerate(owner, crate::ledger::As::Signed);
             !placed.is_trimmed(&self.setup.terms, owner, rate)

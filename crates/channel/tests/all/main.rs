@@ -4,6 +4,7 @@ mod changes;
 mod closing;
 mod halves;
 mod ledger;
+mod limits;
 mod live;
 mod onchain;
 mod opening;
