@@ -3,7 +3,7 @@
 use std::fmt;
 
 use wire::amount::{BlockHeight, FeeratePerKw, HtlcCount, Msat, Sat};
-use wire::id::{CommitmentNumber, HtlcId};
+use wire::id::{CommitmentNumber, HtlcId, Txid};
 
 /// Our own command cannot be followed now. Nothing has changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -167,6 +167,13 @@ pub enum Violation {
         /// The most.
         max: FeeratePerKw,
     },
+    /// It signs for another funding.
+    OtherFunding {
+        /// The one that it names.
+        got: Txid,
+        /// Ours.
+        want: Txid,
+    },
     /// It signs twice without our revocation between.
     SignedTwice,
     /// It signs what is signed already.
@@ -249,6 +256,7 @@ impl Violation {
             | Violation::FailureCode { .. }
             | Violation::FeeByAcceptor
             | Violation::FeeRate { .. }
+            | Violation::OtherFunding { .. }
             | Violation::SignedTwice
             | Violation::NothingToSign
             | Violation::ClosingScript
@@ -317,6 +325,7 @@ impl fmt::Display for Violation {
             No::FailureCode { got } => write!(f, "failure code {got:#06x} without BADONION"),
             No::FeeByAcceptor => f.write_str("update_fee by the acceptor"),
             No::FeeRate { got, min, max } => write!(f, "{got} is not within {min} and {max}"),
+            No::OtherFunding { got, want } => write!(f, "funding_txid {got}, ours is {want}"),
             No::SignedTwice => f.write_str("commitment_signed before revoke_and_ack"),
             No::NothingToSign => f.write_str("commitment_signed without any update"),
             No::NothingToRevoke => f.write_str("revoke_and_ack without commitment_signed"),

@@ -28,6 +28,7 @@ impl Channel {
         };
         let mut outcome = self.nothing().send(said);
         (outcome.link.phase, outcome.link.dialects) = (Phase::Greeting, dialects);
+        outcome.link.is_again = true;
         outcome
     }
 

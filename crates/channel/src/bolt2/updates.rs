@@ -11,7 +11,7 @@ use wire::{
 use super::limits::{EXPIRY_END, RATES};
 use crate::change::{Change, End};
 use crate::fault::{Refusal, Violation};
-use crate::ledger::ContractId;
+use crate::ledger::{ContractId, Step};
 use crate::state::{Channel, Event, Outcome, State};
 use tx::Side;
 
@@ -121,6 +121,9 @@ impl Channel {
     pub(crate) fn receive_add(&self, add: &UpdateAddHtlc) -> Result<Outcome, Violation> {
         let by = self.setup.side.other();
         let want = self.ledger.next_id(by);
+        if self.is_repeated(ContractId { offered_by: by, id: add.id }) {
+            return Ok(self.nothing());
+        }
         if add.id != want {
             return Err(Violation::HtlcId { got: add.id, want });
         }
@@ -133,6 +136,13 @@ impl Channel {
         }
         self.judge_add(by, add).map_err(|excess| excess.violation(add))?;
         Ok(self.nothing().save(Change::Added { by, add: Box::new(add.clone()) }))
+    }
+
+    /// Whether an offer of the peer is known from a connection before: it may be said again as long
+    /// as the peer has not given up all commitments that lack it (BOLT 2).
+    fn is_repeated(&self, id: ContractId) -> bool {
+        let entry = self.ledger.entries().get(&id);
+        self.link.is_again && entry.is_some_and(|it| it.added < Step::Acked)
     }
 
     pub(crate) fn receive_fulfill(&self, said: &UpdateFulfillHtlc) -> Result<Outcome, Violation> {

@@ -44,6 +44,8 @@ impl Dialects {
 pub(crate) struct Link {
     pub(crate) phase: Phase,
     pub(crate) dialects: Dialects,
+    /// It is not the one in which the channel was opened.
+    pub(crate) is_again: bool,
     /// The last question to the signer: the only thing that outlives a connection.
     pub(crate) asked: AskId,
     /// Our signer is asked for a signature of the peer's newest commitment.

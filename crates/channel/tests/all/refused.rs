@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 
+use bitcoin::hashes::Hash as _;
 use bitcoin::secp256k1::{SECP256K1, SecretKey};
 use channel::{
     Change, Channel, ContractId, Dialects, Effect, End, Event, Offer, Outcome, Refusal, Remedy,
@@ -11,7 +12,7 @@ use channel::{
 use tx::{Form, Side};
 use wire::amount::{BlockHeight, FeeratePerKw, HtlcCount, Msat};
 use wire::id::{CommitmentNumber, FailureCode, HtlcId, OnionHash, OnionPacket};
-use wire::id::{PaymentPreimage, PerCommitmentSecret};
+use wire::id::{PaymentPreimage, PerCommitmentSecret, Txid};
 use wire::key::{Point, Signature};
 use wire::list::Blob;
 use wire::{ChannelReestablish, CommitmentSigned, Message, UpdateAddHtlc};
@@ -445,6 +446,66 @@ fn what_the_peer_has_not_signed_goes_with_the_connection() {
         acceptor.take(outcome.unwrap_or_else(|no| panic!("{}: {no}", message.name())));
     }
     assert!(acceptor.live.contracts().contains_key(&id));
+}
+
+#[test]
+fn an_offer_that_is_said_again_is_ignored_until_the_peer_has_revoked_for_it() {
+    let mut ends = pair(Form::Anchors);
+    let id = add(&mut ends[0], 50_000_000);
+    let mut wire = Sent::new();
+    ends[0].flush(&mut wire);
+    let Some(Message::UpdateAddHtlc(said)) = wire.pop_front() else { panic!("it offers") };
+    let hear = |end: &mut Half, message: Message| {
+        let outcome = end.live.receive(&message).unwrap_or_else(|no| panic!("{no}"));
+        end.take(outcome);
+    };
+    hear(&mut ends[1], said.clone().into());
+    // In one connection nobody says it twice.
+    let twice = (Violation::HtlcId { got: id.id, want: HtlcId(1) }, Remedy::Warning);
+    assert_eq!(refused(&ends[1].live, said.clone()), twice);
+    let commit = ends[0].live.drive();
+    ends[0].take(commit);
+    ends[0].flush(&mut wire);
+    ends[0].answer();
+    ends[0].flush(&mut wire);
+    let signed = wire.pop_back().expect("it signs");
+    let outcome = judged(&mut ends[1], signed).unwrap_or_else(|no| panic!("{no}"));
+    ends[1].take(outcome);
+    assert_eq!(refused(&ends[1].live, said.clone()), twice);
+    // What is lost is our revocation, and the peer thinks that all was.
+    reconnect(&mut ends, None);
+    for end in &mut ends {
+        end.flush(&mut Sent::new());
+    }
+    let hello = stands(&ends[0].live);
+    hear(&mut ends[1], hello.into());
+    let before = format!("{:?}", ends[1].live);
+    hear(&mut ends[1], said.clone().into());
+    assert_eq!(format!("{:?}", ends[1].live), before, "it is ignored");
+    // Nor does it become another one.
+    let other = UpdateAddHtlc { amount_msat: Msat(1_000_000), ..said.clone() };
+    hear(&mut ends[1], other.into());
+    assert_eq!(format!("{:?}", ends[1].live), before, "it is ignored");
+    reconnect(&mut ends, None);
+    settle(&mut ends);
+    assert!(ends[1].told.contains(&Event::Offered(id)));
+    assert_eq!(refused(&ends[1].live, said), twice);
+}
+
+#[test]
+fn a_signature_names_the_funding_that_it_spends() {
+    let (ends, signed) = offered_and_signed();
+    let funding = ends[1].live.begun().funding().txid;
+    assert_eq!(signed.funding_txid, Some(funding));
+    for funding_txid in [None, Some(funding)] {
+        let said = CommitmentSigned { funding_txid, ..signed.clone() };
+        assert!(ends[1].live.receive(&said.into()).is_ok());
+    }
+    let mut other = signed;
+    let got = Txid::from_byte_array([6; 32]);
+    other.funding_txid = Some(got);
+    let want = Violation::OtherFunding { got, want: funding };
+    assert_eq!(refused(&ends[1].live, other), (want, Remedy::Warning));
 }
 
 /// Everything that is under way happens, step by step, and each time somebody looks.

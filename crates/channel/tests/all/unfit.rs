@@ -2,7 +2,8 @@
 //! the table of `opening` has.
 
 use bitcoin::secp256k1::{SECP256K1, SecretKey};
-use bitcoin::{Txid, hashes::Hash as _};
+use bitcoin::transaction::Version;
+use bitcoin::{Amount, ScriptBuf, Transaction, TxIn, TxOut, Txid, hashes::Hash as _};
 use channel::{
     Accepting, Answering, Begun, Channel, Created, Dialects, Event, FundingOutput, Move, Proposed,
     Refusal, Remedy, State, Unfit, Violation,
