@@ -287,6 +287,9 @@ impl fmt::Display for Refusal {
             Refusal::TooMuchInFlight { got, max } => {
                 write!(f, "{got} would be under way, the peer takes {max}")
             }
+            Refusal::TooMuchDust { got, max } => {
+                write!(f, "{got} would go to miners if the channel failed, at most {max}")
+            }
             Refusal::Fee { have, need } => {
                 write!(f, "the opener would have {have}, and needs {need} for fee and reserve")
             }
@@ -295,9 +298,6 @@ impl fmt::Display for Refusal {
             Refusal::WrongPreimage { id } => write!(f, "this does not open HTLC {id}"),
             Refusal::FeeRate { got, min, max } => {
                 write!(f, "{got} is not within {min} and {max}")
-            Refusal::TooMuchDust { got, max } => {
-                write!(f, "{got} would go to miners if the channel failed, at most {max}")
-            }
             }
             Refusal::NotUsable => f.write_str("the channel takes no new payments now"),
             Refusal::Closed => f.write_str("the channel ends on the chain"),

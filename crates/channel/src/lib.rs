@@ -22,9 +22,10 @@ pub use fault::{Refusal, Remedy, Violation};
 pub use ledger::{As, ContractId, Entry, Gone, Ledger, Removal, Step, View};
 pub use onchain::{CoinOffer, DEEP_BLOCKS, EndedBy, FINAL_BLOCKS, Wanted};
 pub use opening::{
-    Accepting, Agreed, Answering, Created, Funding, Home, Move, Policy, Proposed, Unfit, Variation,
+    Accepting, Agreed, Answering, Created, FUNDING_SMALL_MAX, Funding, Home, Move, Policy,
+    Proposed, Unfit, Variation,
 };
 pub use state::{
-    AskId, Channel, Dialects, Effect, Event, Failing, Known, Negotiating, Now, Outcome, Ready,
-    Shutdown, State, Why, is_closing_script,
+    AskId, Channel, Dialects, Effect, Event, FUNDING_BLOCKS_MAX, Failing, Known, Negotiating, Now,
+    Outcome, Ready, Shutdown, State, Why, is_closing_script,
 };

@@ -49,6 +49,11 @@ impl Channel {
         let mut outcome = self.nothing();
         for (position, transaction) in found {
             let (position, transaction) = (*position, transaction.clone());
+            let is_named = transaction.compute_txid() == self.begun.funding().txid;
+            if is_named && !self.begun.is_funded_by(&transaction) {
+                // It holds something else than was agreed on: the funding never comes.
+                continue;
+            }
             if self.seen.has(self.funding(), height, &transaction) {
                 continue;
             }

@@ -47,6 +47,8 @@ pub enum Why {
     Behind(String),
     /// The peer's commitment, or a close, is in the chain.
     Spent,
+    /// The funding never came.
+    Unfunded,
 }
 
 impl Channel {
@@ -101,6 +103,14 @@ impl Channel {
         match is_hello {
             true => self.nothing().send(self.error(why)),
             false => self.nothing(),
+        }
+    }
+
+    /// What is said of a channel that is over.
+    pub(super) fn why_done(&self) -> Why {
+        match self.ended {
+            Some(_) => Why::Spent,
+            None => Why::Unfunded,
         }
     }
 
@@ -159,6 +169,7 @@ impl fmt::Display for Why {
             }
             Why::Behind(text) => write!(f, "please publish your commitment: {text}"),
             Why::Spent => f.write_str("the funding was spent"),
+            Why::Unfunded => f.write_str("the funding did not come"),
         }
     }
 }

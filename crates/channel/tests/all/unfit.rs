@@ -1,16 +1,19 @@
 //! What a peer must not say while a channel is opened and its funding is on its way, beside what
 //! the table of `opening` has.
 
+use std::sync::Arc;
+
+use bitcoin::absolute::LockTime;
 use bitcoin::secp256k1::{SECP256K1, SecretKey};
 use bitcoin::transaction::Version;
 use bitcoin::{Amount, ScriptBuf, Transaction, TxIn, TxOut, Txid, hashes::Hash as _};
 use channel::{
-    Accepting, Answering, Begun, Channel, Created, Dialects, Event, FundingOutput, Move, Proposed,
-    Refusal, Remedy, State, Unfit, Violation,
+    Accepting, Answering, Begun, Channel, Created, Dialects, Event, FUNDING_SMALL_MAX,
+    FundingOutput, Move, Now, Proposed, Refusal, Remedy, State, Unfit, Violation,
 };
 use signer::{ChannelAnswer, ChannelAsk, ChannelOp, ChannelRefusal};
 use tx::Form;
-use wire::amount::Sat;
+use wire::amount::{BlockCount, BlockHeight, Sat};
 use wire::features::{Feature, Features};
 use wire::id::{
     ChannelFlags, ChannelId, ChannelKey, CommitmentNumber, OutputIndex, PerCommitmentSecret,
@@ -20,7 +23,8 @@ use wire::key::{Point, Signature};
 use wire::{AcceptChannel, ChannelReady, ChannelReestablish, FundingCreated, Message, OpenChannel};
 
 use crate::halves::{
-    Half, KEY, Keys, answer, begun_pair, channels, first_sent, home, policy, shown, wanted,
+    CAPACITY, Half, KEY, Keys, answer, begun_pair, channels, first_sent, halves, home, open_with,
+    policy, shown, wanted,
 };
 use crate::refused::{offer, refused, stands};
 
@@ -319,6 +323,132 @@ fn a_channel_ready_that_comes_twice_changes_nothing() {
     let closing = opener.live.close().unwrap_or_else(|no| panic!("{no}"));
     opener.take(closing);
     is_ignored(&opener.live);
+}
+
+#[test]
+fn large_channels_are_for_those_who_both_support_them() {
+    let large = Features::optional(&[Feature::SupportLargeChannel]);
+    let none = Features::default();
+    let rows = [(&none, &none, false), (&large, &none, false), (&none, &large, false)];
+    for (local, remote, is_large) in rows.into_iter().chain([(&large, &large, true)]) {
+        let policy = policy().towards(local, remote);
+        let keys = shown(&mut channels(1));
+        let open = |funding| {
+            let wanted = channel::Funding { funding, ..wanted(Form::Anchors) };
+            Proposed::new(policy.clone(), keys, &wanted).map(|_| ()).err()
+        };
+        let accept = |funding_satoshis| {
+            let said = OpenChannel { funding_satoshis, ..proposed().1 };
+            let keys = shown(&mut channels(2));
+            Accepting::new(&policy, KEY, &keys, &home(2), &said).map(|_| ()).err()
+        };
+        for judged in [&open as &dyn Fn(Sat) -> Option<Unfit>, &accept] {
+            assert_eq!(judged(FUNDING_SMALL_MAX), None);
+            let (field, got, min) = ("funding_satoshis", 1 << 24, 20_000);
+            let no = Unfit::Value { field, got, min, max: FUNDING_SMALL_MAX.0 };
+            assert_eq!(judged(Sat(1 << 24)), (!is_large).then_some(no));
+        }
+    }
+}
+
+/// A transaction that pays what was agreed on, and the sides of a channel that name it, whatever
+/// `change` makes of it.
+fn funded(change: impl FnOnce(&mut TxOut)) -> ([Half; 2], Arc<Transaction>) {
+    let mut made = None;
+    let opened = open_with(Form::Anchors, |script| {
+        let value = Amount::from_sat(CAPACITY.0);
+        let other = TxOut { value, script_pubkey: ScriptBuf::new() };
+        let mut output = TxOut { value, script_pubkey: script.clone() };
+        change(&mut output);
+        let transaction = Transaction {
+            version: Version::TWO,
+            lock_time: LockTime::ZERO,
+            input: vec![TxIn::default()],
+            output: vec![other, output],
+        };
+        let txid = transaction.compute_txid();
+        made = Some(Arc::new(transaction));
+        FundingOutput { txid, output: OutputIndex(1) }
+    });
+    (halves(opened), made.expect("it was asked for"))
+}
+
+fn at_height(end: &mut Half, tip: u32) {
+    end.live.at(Now { tip: BlockHeight(tip), ..Now::default() });
+    let drive = end.live.drive();
+    end.take(drive);
+}
+
+/// A block with this transaction.
+fn mined(end: &mut Half, transaction: &Arc<Transaction>, height: u32) {
+    let outcome = end.live.block(BlockHeight(height), &[(1, transaction.clone())]);
+    end.take(outcome);
+}
+
+#[test]
+fn what_holds_something_else_than_was_agreed_on_is_no_funding() {
+    let (mut ends, truth) = funded(|_| {});
+    for end in &mut ends {
+        mined(end, &truth, 10);
+        at_height(end, 12);
+        assert_eq!(end.live.depth(), BlockCount(3));
+    }
+    let rows: [fn(&mut TxOut); 3] = [
+        |it| it.value -= Amount::ONE_SAT,
+        |it| it.value += Amount::ONE_SAT,
+        |it| it.script_pubkey = ScriptBuf::new(),
+    ];
+    for change in rows {
+        let (mut ends, other) = funded(change);
+        assert!(!ends[1].begun.is_funded_by(&other));
+        for end in &mut ends {
+            mined(end, &other, 10);
+            at_height(end, 12);
+            assert_eq!((end.live.depth(), end.live.state()), (BlockCount(0), &State::Funding));
+        }
+        // It is not even the reason to wait any longer.
+        at_height(&mut ends[1], 12 + 2_016);
+        assert_eq!(*ends[1].live.state(), State::Done);
+    }
+    let (ends, truth) = funded(|_| {});
+    let mut short = Transaction::clone(&truth);
+    short.output.truncate(1);
+    assert!(ends[1].begun.is_funded_by(&truth) && !ends[1].begun.is_funded_by(&short));
+}
+
+#[test]
+fn the_acceptor_forgets_what_is_never_funded() {
+    let (mut ends, truth) = funded(|_| {});
+    for end in &mut ends {
+        at_height(end, 100);
+        at_height(end, 100 + 2_015);
+        assert_eq!(*end.live.state(), State::Funding);
+        // A restart does not begin anew.
+        end.flush(&mut Default::default());
+        end.crash();
+        at_height(end, 100 + 2_015);
+        assert_eq!(*end.live.state(), State::Funding);
+    }
+    let mut late = [ends[0].live.clone(), ends[1].live.clone()];
+    for end in &mut ends {
+        at_height(end, 100 + 2_016);
+        end.flush(&mut Default::default());
+    }
+    // The opener's money is in it.
+    assert_eq!(*ends[0].live.state(), State::Funding);
+    assert_eq!(*ends[1].live.state(), State::Done);
+    assert!(ends[1].told.contains(&Event::Done));
+    let said = stands(&ends[0].live);
+    let answer = ends[1].live.receive(&said.into()).unwrap_or_else(|no| panic!("{no}"));
+    let Message::Error(error) = first_sent(&answer) else { panic!("there is none") };
+    assert_eq!(error.data.0, b"the funding did not come");
+    // In the last block it comes.
+    for live in &mut late {
+        let seen = live.block(BlockHeight(100 + 2_016), &[(1, truth.clone())]);
+        live.take(&seen);
+        live.at(Now { tip: BlockHeight(100 + 2_016), ..Now::default() });
+        assert!(live.drive().changes.is_empty());
+    }
 }
 
 #[test]
