@@ -218,6 +218,15 @@ pub enum Violation {
         /// The fee.
         fee: Sat,
     },
+    /// It knows which fees we take, could take one of them, and insists on another.
+    ClosingFeeAgain {
+        /// What the closing transaction pays.
+        got: Sat,
+        /// The least.
+        min: Sat,
+        /// The most.
+        max: Sat,
+    },
     /// A closing transaction pays too much, or too little.
     ClosingFee {
         /// What it pays.
@@ -266,6 +275,7 @@ impl Violation {
             Violation::Forgotten { .. } => Remedy::Wait,
             Violation::NothingToRevoke
             | Violation::Signer { .. }
+            | Violation::ClosingFeeAgain { .. }
             | Violation::Behind { .. }
             | Violation::Ahead { .. }
             | Violation::FalseSecret { .. } => Remedy::Error,
@@ -336,7 +346,7 @@ impl fmt::Display for Violation {
             No::ClosingScript => f.write_str("that closing script is none that everybody relays"),
             No::OtherScript => f.write_str("that closing script is not the one that was said"),
             No::ClosingSignature { fee } => write!(f, "a close for {fee} is not signed so"),
-            No::ClosingFee { got, min, max } => {
+            No::ClosingFee { got, min, max } | No::ClosingFeeAgain { got, min, max } => {
                 write!(f, "a close for {got}, between {min} and {max} is right")
             }
             No::FalseSecret { number } => write!(f, "that is not our secret of {number}"),

@@ -8,6 +8,7 @@ mod limits;
 mod live;
 mod onchain;
 mod opening;
+mod parting;
 mod reestablish;
 mod refused;
 mod town;

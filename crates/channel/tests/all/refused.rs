@@ -21,7 +21,7 @@ use crate::halves::{CAPACITY, Half, PUSHED, pair};
 use crate::live::{hash_of, preimage, reconnect, settle, two};
 
 /// What a side sends, as its peer reads it.
-type Sent = VecDeque<Message>;
+pub type Sent = VecDeque<Message>;
 
 /// Both sides know where they stand, and nothing is under way.
 pub fn up() -> [Half; 2] {
@@ -224,7 +224,7 @@ fn offered_and_signed() -> ([Half; 2], CommitmentSigned) {
 }
 
 /// Receives what only the signer can judge.
-fn judged(end: &mut Half, message: Message) -> Result<Outcome, Violation> {
+pub fn judged(end: &mut Half, message: Message) -> Result<Outcome, Violation> {
     let mut wire = Sent::new();
     end.flush(&mut wire);
     wire.clear();
@@ -236,7 +236,7 @@ fn judged(end: &mut Half, message: Message) -> Result<Outcome, Violation> {
 }
 
 /// The same signature with the other s: true as well, and relayed by nobody.
-fn high(signature: &Signature) -> Signature {
+pub fn high(signature: &Signature) -> Signature {
     let mut bytes = *signature.bytes();
     let s = SecretKey::from_slice(&bytes[32..]).expect("s is a scalar");
     bytes[32..].copy_from_slice(&s.negate().secret_bytes());
@@ -333,7 +333,7 @@ fn dice() -> wire::dice::Dice {
     wire::dice::Dice::new(1)
 }
 
-/// After some contracts both sides are lost to each other; what the acceptor says of where it stands.
+/// After some contracts both sides are lost to each other: what the acceptor says then.
 fn reconnected() -> ([Half; 2], ChannelReestablish) {
     let mut ends = up();
     for _ in 0..3 {
