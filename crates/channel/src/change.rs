@@ -28,7 +28,7 @@
 //! A contract is the side that pays (1: 0 opener, 1 acceptor) and its number (8). An end is one of
 //! 0 and the preimage (32); 1 and the reason; 2, the onion's hash (32) and the failure code (2).
 //! Why a channel fails: 0 wanted; 1 violation, 2 error, 4 behind, each with a text; 3 deadline,
-//! with a contract and a height (4); 5 spent; 6 unfunded.
+//! with a contract and a height (4); 5 spent; 6 unfunded; 7 unknown.
 
 use std::sync::Arc;
 
@@ -374,6 +374,7 @@ fn write_why(why: &Why, to: &mut Vec<u8>) {
         Why::Behind(text) => (4, text.as_str()),
         Why::Spent => (5, ""),
         Why::Unfunded => (6, ""),
+        Why::Unknown => (7, ""),
     };
     to.push(kind);
     to.extend_from_slice(text.as_bytes());
@@ -393,6 +394,7 @@ fn read_why(from: &mut Reader<'_>) -> Result<Why, ChangeFault> {
         [4] => Ok(Why::Behind(text(from))),
         [5] => Ok(Why::Spent),
         [6] => Ok(Why::Unfunded),
+        [7] => Ok(Why::Unknown),
         [got] => Err(ChangeFault::Meaningless { what: "end of a channel", got: got.to_string() }),
     }
 }

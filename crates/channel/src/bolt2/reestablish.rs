@@ -9,13 +9,19 @@ use wire::{ChannelReestablish, Message};
 use crate::change::Change;
 use crate::fault::Violation;
 use crate::ledger::Step;
-use crate::state::{Channel, Dialects, Effect, Event, Outcome, Phase, next};
+use crate::state::{Channel, Dialects, Effect, Event, Outcome, Phase, State, next};
 
 const NO_SECRET: PerCommitmentSecret = PerCommitmentSecret([0; 32]);
 
 impl Channel {
-    /// A connection is there: says where we stand.
+    /// A connection is there: says where we stand. A channel that fails stands nowhere any more,
+    /// and says that instead.
     pub fn connected(&self, dialects: Dialects) -> Outcome {
+        match &self.state {
+            State::Failing(failing) => return self.greet_failing(&failing.why),
+            State::Done => return self.nothing(),
+            State::Funding | State::Normal | State::Shutdown(_) | State::Negotiating(_) => {}
+        }
         let said = ChannelReestablish {
             channel_id: self.channel_id,
             next_commitment_number: self.next_commitment(),

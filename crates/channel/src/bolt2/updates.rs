@@ -86,7 +86,9 @@ impl Channel {
     /// On the chain a preimage is worth as much as in a message.
     fn learn(&self, id: ContractId, end: &End) -> Result<Outcome, Refusal> {
         let End::Fulfilled(preimage) = end else { return Ok(self.nothing()) };
-        let Some(known) = self.contracts.get(&id) else {
+        let is_in = self.ledger.entries().get(&id).is_some_and(|it| it.added == Step::Acked);
+        // BOLT 5: what the peer could still do without is not taken.
+        let Some(known) = self.contracts.get(&id).filter(|_| is_in) else {
             return Err(Refusal::NoSuchHtlc { id: id.id });
         };
         if !self.opens(id, preimage) {

@@ -10,7 +10,7 @@ use wire::features::{Feature, Features};
 use wire::id::PerCommitmentSecret;
 use wire::key::{Point, Signature};
 
-use crate::onchain::Bids;
+use crate::onchain::{Bids, EndedBy};
 
 /// Names a question to the signer, so that a late answer is not taken for another one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -70,6 +70,8 @@ pub(crate) struct Link {
     pub(crate) published: Option<Arc<Transaction>>,
     /// When a child of our commitment was last thought of.
     pub(crate) child_since: BlockHeight,
+    /// Users were told who has ended the channel on the chain.
+    pub(crate) told_end: Option<EndedBy>,
     /// A revoked commitment is looked up in the log.
     pub(crate) is_recalling: bool,
     /// What takes our money on the chain.

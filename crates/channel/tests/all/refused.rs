@@ -264,13 +264,16 @@ fn signatures_and_secrets_that_are_none_fail_the_channel() {
         ends[1].take(outcome);
         let is_given_up = |change: &Change| matches!(change, Change::Advanced { .. });
         assert!(!ends[1].log.iter().any(is_given_up));
-        // What was signed wrongly is not claimed to be there, now or after a restart.
+        // What was signed wrongly is not claimed to be there, now or after a restart: a channel
+        // that fails says that, and not where it stands.
         for is_restarted in [false, true] {
             if is_restarted {
                 ends[1].flush(&mut Sent::new());
                 ends[1].crash();
             }
-            assert_eq!(stands(&ends[1].live).next_commitment_number, CommitmentNumber(1));
+            let hello = ends[1].live.connected(Dialects::default());
+            let [Effect::Send(said)] = &hello.effects[..] else { panic!("{hello:?}") };
+            assert!(matches!(**said, Message::Error(_)), "{said:?}");
         }
     }
     for secret in [[0; 32], [1; 32], [0xff; 32]] {
