@@ -1,6 +1,6 @@
 //! What a channel begins with: the first that is saved of it, and all that never changes.
 
-use bitcoin::OutPoint;
+use bitcoin::{OutPoint, Transaction};
 use signer::{Branch, ChannelAnswer, ChannelRefusal, KeyIndex, KeyPlace, SetUp};
 use tx::{Basepoints, Form, Party, Side};
 use wire::amount::{BlockCount, CsvDelay, FeeratePerKw, HtlcCount, Msat, Sat};
@@ -99,6 +99,17 @@ impl Begun {
     /// What each side takes.
     pub const fn limits(&self) -> Limits {
         Limits { local: self.agreed.local_taken, remote: self.agreed.remote_taken }
+    }
+
+    /// Whether this is the funding: what it holds, and for whom, is only seen in the chain.
+    pub fn is_funded_by(&self, transaction: &Transaction) -> bool {
+        let FundingOutput { txid, output } = self.funding;
+        let output = transaction.output.get(usize::from(output.0));
+        transaction.compute_txid() == txid
+            && output.is_some_and(|it| {
+                it.value.to_sat() == self.agreed.funding.0
+                    && it.script_pubkey == self.agreed.funding_script()
+            })
     }
 
     /// The bytes that are saved.

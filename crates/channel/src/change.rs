@@ -23,11 +23,12 @@
 //! | 38 | block gone | height (4) |
 //! | 40 | resolved | contract, end |
 //! | 42 | done | |
+//! | 44 | waits | height (4) |
 //!
 //! A contract is the side that pays (1: 0 opener, 1 acceptor) and its number (8). An end is one of
 //! 0 and the preimage (32); 1 and the reason; 2, the onion's hash (32) and the failure code (2).
 //! Why a channel fails: 0 wanted; 1 violation, 2 error, 4 behind, each with a text; 3 deadline,
-//! with a contract and a height (4); 5 spent.
+//! with a contract and a height (4); 5 spent; 6 unfunded; 7 unknown.
 
 use std::sync::Arc;
 
@@ -148,8 +149,13 @@ pub enum Change {
         /// How.
         end: End,
     },
-    /// Everything is deep in the chain.
+    /// Everything is deep in the chain, or nothing came into it.
     Done,
+    /// The acceptor waits for the funding.
+    Waits {
+        /// The newest block when it began to.
+        since: BlockHeight,
+    },
 }
 
 /// How a contract ends.
@@ -252,6 +258,10 @@ impl Change {
                 40
             }
             Change::Done => 42,
+            Change::Waits { since } => {
+                since.write(&mut to);
+                44
+            }
         };
         saved::write(record, &to)
     }
@@ -293,6 +303,7 @@ impl Change {
                 38 => Self::BlockGone { height: BlockHeight::read(from)? },
                 40 => Self::Resolved { id: read_contract(from)?, end: read_end(from)? },
                 42 => Self::Done,
+                44 => Self::Waits { since: BlockHeight::read(from)? },
                 _ => return Ok(None),
             }))
         })
@@ -362,6 +373,8 @@ fn write_why(why: &Why, to: &mut Vec<u8>) {
         Why::Deadline { .. } => (3, ""),
         Why::Behind(text) => (4, text.as_str()),
         Why::Spent => (5, ""),
+        Why::Unfunded => (6, ""),
+        Why::Unknown => (7, ""),
     };
     to.push(kind);
     to.extend_from_slice(text.as_bytes());
@@ -380,6 +393,8 @@ fn read_why(from: &mut Reader<'_>) -> Result<Why, ChangeFault> {
         [3] => Ok(Why::Deadline { id: read_contract(from)?, expiry: BlockHeight::read(from)? }),
         [4] => Ok(Why::Behind(text(from))),
         [5] => Ok(Why::Spent),
+        [6] => Ok(Why::Unfunded),
+        [7] => Ok(Why::Unknown),
         [got] => Err(ChangeFault::Meaningless { what: "end of a channel", got: got.to_string() }),
     }
 }

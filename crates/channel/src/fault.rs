@@ -3,7 +3,7 @@
 use std::fmt;
 
 use wire::amount::{BlockHeight, FeeratePerKw, HtlcCount, Msat, Sat};
-use wire::id::{CommitmentNumber, HtlcId};
+use wire::id::{CommitmentNumber, HtlcId, Txid};
 
 /// Our own command cannot be followed now. Nothing has changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +36,13 @@ pub enum Refusal {
         /// What would be under way.
         got: Msat,
         /// `max_htlc_value_in_flight_msat`.
+        max: Msat,
+    },
+    /// It has no output in a commitment, and there is too much of that already.
+    TooMuchDust {
+        /// What would go to miners.
+        got: Msat,
+        /// The most.
         max: Msat,
     },
     /// The opener could not pay for one more output.
@@ -160,6 +167,13 @@ pub enum Violation {
         /// The most.
         max: FeeratePerKw,
     },
+    /// It signs for another funding.
+    OtherFunding {
+        /// The one that it names.
+        got: Txid,
+        /// Ours.
+        want: Txid,
+    },
     /// It signs twice without our revocation between.
     SignedTwice,
     /// It signs what is signed already.
@@ -204,6 +218,15 @@ pub enum Violation {
         /// The fee.
         fee: Sat,
     },
+    /// It knows which fees we take, could take one of them, and insists on another.
+    ClosingFeeAgain {
+        /// What the closing transaction pays.
+        got: Sat,
+        /// The least.
+        min: Sat,
+        /// The most.
+        max: Sat,
+    },
     /// A closing transaction pays too much, or too little.
     ClosingFee {
         /// What it pays.
@@ -242,6 +265,7 @@ impl Violation {
             | Violation::FailureCode { .. }
             | Violation::FeeByAcceptor
             | Violation::FeeRate { .. }
+            | Violation::OtherFunding { .. }
             | Violation::SignedTwice
             | Violation::NothingToSign
             | Violation::ClosingScript
@@ -251,6 +275,7 @@ impl Violation {
             Violation::Forgotten { .. } => Remedy::Wait,
             Violation::NothingToRevoke
             | Violation::Signer { .. }
+            | Violation::ClosingFeeAgain { .. }
             | Violation::Behind { .. }
             | Violation::Ahead { .. }
             | Violation::FalseSecret { .. } => Remedy::Error,
@@ -271,6 +296,9 @@ impl fmt::Display for Refusal {
             Refusal::TooMany { max } => write!(f, "the peer takes no more than {max}"),
             Refusal::TooMuchInFlight { got, max } => {
                 write!(f, "{got} would be under way, the peer takes {max}")
+            }
+            Refusal::TooMuchDust { got, max } => {
+                write!(f, "{got} would go to miners if the channel failed, at most {max}")
             }
             Refusal::Fee { have, need } => {
                 write!(f, "the opener would have {have}, and needs {need} for fee and reserve")
@@ -307,6 +335,7 @@ impl fmt::Display for Violation {
             No::FailureCode { got } => write!(f, "failure code {got:#06x} without BADONION"),
             No::FeeByAcceptor => f.write_str("update_fee by the acceptor"),
             No::FeeRate { got, min, max } => write!(f, "{got} is not within {min} and {max}"),
+            No::OtherFunding { got, want } => write!(f, "funding_txid {got}, ours is {want}"),
             No::SignedTwice => f.write_str("commitment_signed before revoke_and_ack"),
             No::NothingToSign => f.write_str("commitment_signed without any update"),
             No::NothingToRevoke => f.write_str("revoke_and_ack without commitment_signed"),
@@ -317,7 +346,7 @@ impl fmt::Display for Violation {
             No::ClosingScript => f.write_str("that closing script is none that everybody relays"),
             No::OtherScript => f.write_str("that closing script is not the one that was said"),
             No::ClosingSignature { fee } => write!(f, "a close for {fee} is not signed so"),
-            No::ClosingFee { got, min, max } => {
+            No::ClosingFee { got, min, max } | No::ClosingFeeAgain { got, min, max } => {
                 write!(f, "a close for {got}, between {min} and {max} is right")
             }
             No::FalseSecret { number } => write!(f, "that is not our secret of {number}"),

@@ -80,6 +80,14 @@ pub struct Entry {
     pub removed: Option<Removal>,
 }
 
+impl Entry {
+    /// The same as commitments have it.
+    pub fn placed(&self, id: ContractId) -> Placed {
+        let (amount, contract) = (self.amount, self.contract.clone());
+        Placed { offered_by: id.offered_by, amount, contract }
+    }
+}
+
 /// The end of a contract, proposed by the side that is paid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Removal {
@@ -194,8 +202,7 @@ impl Ledger {
                 give(if removal.paid { payer.other() } else { payer }, entry.amount);
             } else {
                 inside += entry.amount.0;
-                let contract = entry.contract.clone();
-                contracts.push((*id, Placed { offered_by: payer, amount: entry.amount, contract }));
+                contracts.push((*id, entry.placed(*id)));
             }
         }
         let [to_opener, to_acceptor] = [to_opener, to_acceptor].map(|it| {

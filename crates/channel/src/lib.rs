@@ -16,15 +16,16 @@ mod opening;
 mod state;
 
 pub use begun::{Begun, FundingOutput};
-pub use bolt2::{Limits, Offer, Taken};
+pub use bolt2::{DUST_MSAT_MAX, Limits, Offer, Taken};
 pub use change::{Change, End};
 pub use fault::{Refusal, Remedy, Violation};
 pub use ledger::{As, ContractId, Entry, Gone, Ledger, Removal, Step, View};
 pub use onchain::{CoinOffer, DEEP_BLOCKS, EndedBy, FINAL_BLOCKS, Wanted};
 pub use opening::{
-    Accepting, Agreed, Answering, Created, Funding, Home, Move, Policy, Proposed, Unfit, Variation,
+    Accepting, Agreed, Answering, Created, FUNDING_SMALL_MAX, Funding, Home, Move, Policy,
+    Proposed, Unfit, Variation,
 };
 pub use state::{
-    AskId, Channel, Dialects, Effect, Event, Failing, Known, Negotiating, Now, Outcome, Ready,
-    Shutdown, State, Why, is_closing_script,
+    AskId, Channel, Dialects, Effect, Event, FUNDING_BLOCKS_MAX, Failing, Known, Negotiating, Now,
+    Outcome, Ready, Shutdown, State, Why, is_closing_script,
 };

@@ -14,6 +14,7 @@ mod lex;
 mod links;
 mod manifest;
 mod map;
+mod musts;
 mod named;
 mod paths;
 mod places;
@@ -38,6 +39,7 @@ pub const RULES: &[(&str, Rule)] = &[
     ("ignored", ignored::check),
     ("links", links::check),
     ("map", map::check),
+    ("musts", musts::check),
     ("named-tests", named::check),
     ("places", places::check),
     ("purity", purity::check),

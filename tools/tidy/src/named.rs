@@ -37,12 +37,12 @@ pub fn check(tree: &Tree) -> Vec<Finding> {
     found
 }
 
-fn is_rule(line: &str) -> bool {
+pub(crate) fn is_rule(line: &str) -> bool {
     line.starts_with("|--") || line.starts_with("| --")
 }
 
 /// All tests as `crate::module::test`, by the folder of the crate and the file.
-fn tests(tree: &Tree) -> BTreeSet<String> {
+pub(crate) fn tests(tree: &Tree) -> BTreeSet<String> {
     let mut all = BTreeSet::new();
     for (path, source) in tree.sources() {
         let Some((before, file)) = path.rsplit_once('/') else { continue };

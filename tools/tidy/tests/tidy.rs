@@ -31,6 +31,7 @@ hold! {
     ignored "ignored",
     links "links",
     map "map",
+    musts "musts",
     named_tests "named-tests",
     places "places",
     purity "purity",

@@ -56,6 +56,10 @@ impl Channel {
     }
 
     pub(crate) fn receive_signed(&self, said: &CommitmentSigned) -> Result<Outcome, Violation> {
+        let want = self.begun.funding().txid;
+        if let Some(got) = said.funding_txid.filter(|it| *it != want) {
+            return Err(Violation::OtherFunding { got, want });
+        }
         if self.local.received.is_some() {
             return Err(Violation::SignedTwice);
         }
@@ -168,7 +172,7 @@ impl Channel {
             channel_id: self.channel_id,
             signature,
             htlc_signature,
-            funding_txid: None,
+            funding_txid: Some(self.begun.funding().txid),
             extension: Default::default(),
         });
         outcome.link.signing = None;

@@ -5,7 +5,7 @@ use wire::UpdateAddHtlc;
 use wire::amount::{BlockHeight, FeeratePerKw, HtlcCount, Msat, Sat};
 
 use crate::fault::{Refusal, Violation};
-use crate::ledger::{As, View};
+use crate::ledger::{As, ContractId, View};
 use crate::state::{Channel, contract_of};
 
 /// Locks from here on are times and no heights.
@@ -16,6 +16,10 @@ pub(super) const RATES: [FeeratePerKw; 2] =
 /// The opener keeps so many times the fee, and room for one more output: else a rising rate or a
 /// payment to it would find it without means.
 const FEE_SPIKE: u64 = 2;
+
+/// So much may be in contracts without an output, in each commitment: when that is published it
+/// goes to miners (BOLT 2: `max_dust_htlc_exposure_msat`).
+pub const DUST_MSAT_MAX: Msat = Msat(50_000_000);
 
 /// What one side takes, and what it wants the other to keep: from `open_channel` or
 /// `accept_channel`.
@@ -70,6 +74,39 @@ impl Channel {
             return Err(Excess::InFlight { got: offered, max: taken.in_flight_max });
         }
         self.judge_balance(by, is_ours, add, taken.reserve)
+    }
+
+    /// Whether a contract of ours would be too much of what could go to miners.
+    pub(super) fn judge_dust(&self, add: &UpdateAddHtlc) -> Result<(), Refusal> {
+        let (offered_by, amount) = (self.setup.side, add.amount_msat);
+        let placed = Placed { offered_by, amount, contract: contract_of(add) };
+        let (got, max) = (self.dust_with(&placed, |_| true), DUST_MSAT_MAX);
+        if got > max { Err(Refusal::TooMuchDust { got, max }) } else { Ok(()) }
+    }
+
+    /// Whether a contract of the peer is too much of what could go to miners. BOLT 2: it should be
+    /// failed, and its preimage not be shown. It is no fault of the peer, who has other limits.
+    pub fn is_too_dusty(&self, id: ContractId) -> bool {
+        let Some(entry) = self.ledger.entries().get(&id) else { return false };
+        // What the peer has offered after it counts for that.
+        let is_before = |it: &ContractId| it.offered_by != id.offered_by || *it < id;
+        self.dust_with(&entry.placed(id), is_before) > DUST_MSAT_MAX
+    }
+
+    /// The most that miners would have of a commitment with this contract too, when all that is
+    /// under way is in it; nothing if the contract has an output in both.
+    fn dust_with(&self, more: &Placed, counts: impl Fn(&ContractId) -> bool) -> Msat {
+        let dust = |owner: Side| {
+            let rate = self.ledger.feerate(owner, As::Draft);
+            let is_dust = |it: &Placed| it.is_trimmed(&self.setup.terms, owner, rate);
+            if !is_dust(more) {
+                return 0;
+            }
+            let others = self.ledger.entries().iter().filter(|(id, _)| counts(id));
+            let others = others.map(|(id, entry)| entry.placed(*id)).filter(is_dust);
+            others.map(|it| it.amount.0).sum::<u64>() + more.amount.0
+        };
+        Msat(dust(Side::Opener).max(dust(Side::Acceptor)))
     }
 
     /// What is left must pay fees and stay above the reserve: of our own means in both commitments,

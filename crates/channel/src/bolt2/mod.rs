@@ -5,5 +5,5 @@ mod limits;
 mod reestablish;
 mod updates;
 
-pub use limits::{Limits, Taken};
+pub use limits::{DUST_MSAT_MAX, Limits, Taken};
 pub use updates::Offer;

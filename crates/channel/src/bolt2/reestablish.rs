@@ -2,20 +2,26 @@
 
 use bitcoin::secp256k1::{SECP256K1, SecretKey};
 use signer::ChannelOp;
-use tx::Side;
+use tx::{SecretIndex, Side};
 use wire::id::{CommitmentNumber, PerCommitmentSecret};
 use wire::{ChannelReestablish, Message};
 
 use crate::change::Change;
 use crate::fault::Violation;
 use crate::ledger::Step;
-use crate::state::{Channel, Dialects, Effect, Event, Outcome, Phase, next};
+use crate::state::{Channel, Dialects, Effect, Event, Outcome, Phase, State, next};
 
 const NO_SECRET: PerCommitmentSecret = PerCommitmentSecret([0; 32]);
 
 impl Channel {
-    /// A connection is there: says where we stand.
+    /// A connection is there: says where we stand. A channel that fails stands nowhere any more,
+    /// and says that instead.
     pub fn connected(&self, dialects: Dialects) -> Outcome {
+        match &self.state {
+            State::Failing(failing) => return self.greet_failing(&failing.why),
+            State::Done => return self.nothing(),
+            State::Funding | State::Normal | State::Shutdown(_) | State::Negotiating(_) => {}
+        }
         let said = ChannelReestablish {
             channel_id: self.channel_id,
             next_commitment_number: self.next_commitment(),
@@ -28,6 +34,7 @@ impl Channel {
         };
         let mut outcome = self.nothing().send(said);
         (outcome.link.phase, outcome.link.dialects) = (Phase::Greeting, dialects);
+        outcome.link.is_again = true;
         outcome
     }
 
@@ -56,9 +63,11 @@ impl Channel {
         let (got, secret) = (said.next_revocation_number, said.your_last_per_commitment_secret);
         let given_up = self.local.number;
         if got > given_up {
-            let Some(number) = got.0.checked_sub(1).map(CommitmentNumber) else {
+            let number = CommitmentNumber(got.0.saturating_sub(1));
+            if SecretIndex::of(number).is_none() {
+                // There are no such secrets, so our signer has nothing to look at.
                 return Err(Violation::Ahead { got, want: given_up });
-            };
+            }
             let mut outcome = self.nothing();
             let op = ChannelOp::CheckSecret { number, secret };
             outcome.link.checking = Some(self.ask(&mut outcome, op));

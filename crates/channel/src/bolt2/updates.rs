@@ -11,7 +11,7 @@ use wire::{
 use super::limits::{EXPIRY_END, RATES};
 use crate::change::{Change, End};
 use crate::fault::{Refusal, Violation};
-use crate::ledger::ContractId;
+use crate::ledger::{ContractId, Step};
 use crate::state::{Channel, Event, Outcome, State};
 use tx::Side;
 
@@ -59,6 +59,7 @@ impl Channel {
             return Err(Refusal::Expiry { got: add.cltv_expiry, end: EXPIRY_END });
         }
         self.judge_add(side, &add).map_err(|excess| excess.refusal(&add))?;
+        self.judge_dust(&add)?;
         let change = Change::Added { by: side, add: Box::new(add.clone()) };
         Ok((ContractId { offered_by: side, id }, self.say_now(change, add.into())))
     }
@@ -85,7 +86,9 @@ impl Channel {
     /// On the chain a preimage is worth as much as in a message.
     fn learn(&self, id: ContractId, end: &End) -> Result<Outcome, Refusal> {
         let End::Fulfilled(preimage) = end else { return Ok(self.nothing()) };
-        let Some(known) = self.contracts.get(&id) else {
+        let is_in = self.ledger.entries().get(&id).is_some_and(|it| it.added == Step::Acked);
+        // BOLT 5: what the peer could still do without is not taken.
+        let Some(known) = self.contracts.get(&id).filter(|_| is_in) else {
             return Err(Refusal::NoSuchHtlc { id: id.id });
         };
         if !self.opens(id, preimage) {
@@ -120,6 +123,9 @@ impl Channel {
     pub(crate) fn receive_add(&self, add: &UpdateAddHtlc) -> Result<Outcome, Violation> {
         let by = self.setup.side.other();
         let want = self.ledger.next_id(by);
+        if self.is_repeated(ContractId { offered_by: by, id: add.id }) {
+            return Ok(self.nothing());
+        }
         if add.id != want {
             return Err(Violation::HtlcId { got: add.id, want });
         }
@@ -132,6 +138,13 @@ impl Channel {
         }
         self.judge_add(by, add).map_err(|excess| excess.violation(add))?;
         Ok(self.nothing().save(Change::Added { by, add: Box::new(add.clone()) }))
+    }
+
+    /// Whether an offer of the peer is known from a connection before: it may be said again as long
+    /// as the peer has not given up all commitments that lack it (BOLT 2).
+    fn is_repeated(&self, id: ContractId) -> bool {
+        let entry = self.ledger.entries().get(&id);
+        self.link.is_again && entry.is_some_and(|it| it.added < Step::Acked)
     }
 
     pub(crate) fn receive_fulfill(&self, said: &UpdateFulfillHtlc) -> Result<Outcome, Violation> {

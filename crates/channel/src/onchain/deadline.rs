@@ -31,14 +31,21 @@ impl Channel {
         Some(Why::Deadline { id: *id, expiry: BlockHeight(entry.contract.order()) })
     }
 
+    /// Whether a contract of the peer is so near to its lock that it should be failed: once its
+    /// preimage is shown it would have to be taken to the chain at once (BOLT 2).
+    pub fn is_too_late(&self, id: ContractId) -> bool {
+        let entry = self.ledger.entries().get(&id);
+        let expiry = entry.map_or(u32::MAX, |it| it.contract.order());
+        self.now.tip.0 >= expiry.saturating_sub(FULFILLED_MARGIN_BLOCKS.0)
+    }
+
     /// Whether we have shown what opens it.
     fn is_paid_to_us(&self, id: ContractId) -> bool {
         self.contracts.get(&id).is_some_and(|it| matches!(it.end, Some(End::Fulfilled(_))))
     }
 
     fn has_output(&self, entry: &Entry, id: ContractId) -> bool {
-        let (amount, contract) = (entry.amount, entry.contract.clone());
-        let placed = tx::Placed { offered_by: id.offered_by, amount, contract };
+        let placed = entry.placed(id);
         [Side::Opener, Side::Acceptor].into_iter().any(|owner| {
             let rate = self.ledger.feerate(owner, crate::ledger::As::Signed);
             !placed.is_trimmed(&self.setup.terms, owner, rate)

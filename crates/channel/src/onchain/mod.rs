@@ -36,7 +36,7 @@ use wire::id::CommitmentNumber;
 use crate::begun::Begun;
 use crate::change::Change;
 use crate::ledger::As;
-use crate::state::{Channel, Event, Outcome, State};
+use crate::state::{Channel, Event, Outcome, State, Why};
 
 /// From here on a reorg is not expected: what is so deep is believed.
 pub const DEEP_BLOCKS: BlockCount = BlockCount(6);
@@ -49,6 +49,11 @@ impl Channel {
         let mut outcome = self.nothing();
         for (position, transaction) in found {
             let (position, transaction) = (*position, transaction.clone());
+            let is_named = transaction.compute_txid() == self.begun.funding().txid;
+            if is_named && !self.begun.is_funded_by(&transaction) {
+                // It holds something else than was agreed on: the funding never comes.
+                continue;
+            }
             if self.seen.has(self.funding(), height, &transaction) {
                 continue;
             }
@@ -110,9 +115,30 @@ impl Channel {
         }
     }
 
+    /// Users hear of an end that the chain is the first to show, and of one that may cost them.
+    fn tell_end(&self, by: EndedBy, outcome: &mut Outcome) {
+        outcome.link.told_end = Some(by);
+        let is_first = matches!(&self.state, State::Failing(it) if it.why == Why::Spent);
+        match by {
+            EndedBy::Unknown(_) => outcome.tell(Event::Failing(Why::Unknown)),
+            EndedBy::Remote | EndedBy::Revoked(_) if is_first => {
+                outcome.tell(Event::Failing(Why::Spent));
+            }
+            EndedBy::Both | EndedBy::Local | EndedBy::Remote | EndedBy::Revoked(_) => {}
+        }
+    }
+
     /// What is to be done on the chain now.
     pub(crate) fn pursue_chain(&self) -> Outcome {
         let Some(ended) = &self.ended else { return self.nothing() };
+        let mut outcome = self.pursue_end(ended);
+        if self.link.told_end != Some(ended.by) {
+            self.tell_end(ended.by, &mut outcome);
+        }
+        outcome
+    }
+
+    fn pursue_end(&self, ended: &Ended) -> Outcome {
         let outcome = self.resolve(ended);
         if !outcome.changes.is_empty() {
             return outcome;

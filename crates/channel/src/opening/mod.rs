@@ -24,6 +24,9 @@ pub use acceptor::{Accepting, Answering};
 pub use judge::Unfit;
 pub use opener::{Created, Funding, Proposed};
 
+/// A channel that holds more is large (BOLT 2).
+pub const FUNDING_SMALL_MAX: Sat = Sat((1 << 24) - 1);
+
 /// What we want of channels, whoever opens them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
@@ -31,7 +34,7 @@ pub struct Policy {
     pub chain: ChainHash,
     /// The smallest channel.
     pub funding_min: Sat,
-    /// The largest channel.
+    /// The largest channel, with peers that support large ones: see [`Policy::towards`].
     pub funding_max: Sat,
     /// The least that our peer may offer.
     pub htlc_minimum: Msat,
@@ -131,6 +134,14 @@ impl Policy {
 }
 
 impl Policy {
+    /// The same towards a peer, by what both have offered in `init`: with whom
+    /// `option_support_large_channel` is not agreed on there are no large channels.
+    pub fn towards(&self, local: &Features, remote: &Features) -> Self {
+        let is_large = [local, remote].iter().all(|it| it.offers(Feature::SupportLargeChannel));
+        let max = if is_large { self.funding_max } else { self.funding_max.min(FUNDING_SMALL_MAX) };
+        Self { funding_max: max, ..self.clone() }
+    }
+
     /// What is said of where our money shall go in the end.
     fn upfront(&self, home: &Home) -> Script {
         if self.upfront { home.script.clone() } else { Script::new() }

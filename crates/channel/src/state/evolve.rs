@@ -94,6 +94,7 @@ impl Channel {
                 self.over.insert(*id, end.clone());
             }
             Change::Done => self.state = State::Done,
+            Change::Waits { since } => self.waits_since = Some(*since),
             Change::Failing(why) => self.evolve_failing(why),
         }
         self.evolve_empty();

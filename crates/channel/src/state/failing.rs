@@ -47,6 +47,10 @@ pub enum Why {
     Behind(String),
     /// The peer's commitment, or a close, is in the chain.
     Spent,
+    /// The funding never came.
+    Unfunded,
+    /// The funding was spent by nothing that we know of.
+    Unknown,
 }
 
 impl Channel {
@@ -73,7 +77,9 @@ impl Channel {
     }
 
     pub(crate) fn fail_for(&self, why: Why) -> Outcome {
-        if self.state == State::Done {
+        let is_about_peer = matches!(why, Why::Violation(_) | Why::Error(_));
+        // A close that both have signed is cheaper, and no contract is left that could be lost.
+        if self.state == State::Done || is_about_peer && self.is_closed() {
             return self.nothing();
         }
         if let State::Failing(failing) = &self.state {
@@ -102,6 +108,23 @@ impl Channel {
             true => self.nothing().send(self.error(why)),
             false => self.nothing(),
         }
+    }
+
+    /// What is said of a channel that is over.
+    pub(super) fn why_done(&self) -> Why {
+        match self.ended {
+            Some(_) => Why::Spent,
+            None => Why::Unfunded,
+        }
+    }
+
+    /// A connection is there, and the channel has failed: nothing else is said of it any more.
+    pub(crate) fn greet_failing(&self, why: &Why) -> Outcome {
+        self.nothing().send(self.error(why))
+    }
+
+    fn is_closed(&self) -> bool {
+        matches!(&self.state, State::Negotiating(it) if it.closed.is_some())
     }
 
     fn error(&self, why: &Why) -> Message {
@@ -159,6 +182,8 @@ impl fmt::Display for Why {
             }
             Why::Behind(text) => write!(f, "please publish your commitment: {text}"),
             Why::Spent => f.write_str("the funding was spent"),
+            Why::Unknown => f.write_str("the funding was spent otherwise: money may be lost"),
+            Why::Unfunded => f.write_str("the funding did not come"),
         }
     }
 }

@@ -1,11 +1,16 @@
 //! Until the funding is deep enough for both.
 
+use tx::Side;
+use wire::amount::{BlockCount, BlockHeight};
 use wire::id::{CommitmentNumber, Scid};
 use wire::{ChannelReady, Message};
 
 use super::{Channel, Event, Outcome, State};
 use crate::change::Change;
 use crate::fault::Violation;
+
+/// So long the acceptor waits for the funding (BOLT 2).
+pub const FUNDING_BLOCKS_MAX: BlockCount = BlockCount(2_016);
 
 /// Who has said that the funding is deep enough.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -60,6 +65,24 @@ impl Channel {
         if self.ready.local && next == [CommitmentNumber(1); 2] {
             let message = self.channel_ready(self.ready.local_alias);
             outcome.effects.push(super::Effect::Send(Box::new(message)));
+        }
+    }
+
+    /// The acceptor does not wait for ever: what it may lose is what was pushed, and that is not
+    /// there before the funding is.
+    pub(super) fn pursue_funding(&self) -> Outcome {
+        let (tip, mut outcome) = (self.now.tip, self.nothing());
+        let is_there = self.seen.funding().is_some() || self.ready.local;
+        if self.setup.side == Side::Opener || is_there || tip == BlockHeight(0) {
+            return outcome;
+        }
+        match self.waits_since {
+            None => outcome.save(Change::Waits { since: tip }),
+            Some(since) if tip.0 >= since.0.saturating_add(FUNDING_BLOCKS_MAX.0) => {
+                outcome.tell(Event::Done);
+                outcome.save(Change::Done)
+            }
+            Some(_) => outcome,
         }
     }
 

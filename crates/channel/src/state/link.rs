@@ -10,7 +10,7 @@ use wire::features::{Feature, Features};
 use wire::id::PerCommitmentSecret;
 use wire::key::{Point, Signature};
 
-use crate::onchain::Bids;
+use crate::onchain::{Bids, EndedBy};
 
 /// Names a question to the signer, so that a late answer is not taken for another one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -44,6 +44,8 @@ impl Dialects {
 pub(crate) struct Link {
     pub(crate) phase: Phase,
     pub(crate) dialects: Dialects,
+    /// It is not the one in which the channel was opened.
+    pub(crate) is_again: bool,
     /// The last question to the signer: the only thing that outlives a connection.
     pub(crate) asked: AskId,
     /// Our signer is asked for a signature of the peer's newest commitment.
@@ -68,6 +70,8 @@ pub(crate) struct Link {
     pub(crate) published: Option<Arc<Transaction>>,
     /// When a child of our commitment was last thought of.
     pub(crate) child_since: BlockHeight,
+    /// Users were told who has ended the channel on the chain.
+    pub(crate) told_end: Option<EndedBy>,
     /// A revoked commitment is looked up in the log.
     pub(crate) is_recalling: bool,
     /// What takes our money on the chain.

@@ -41,7 +41,7 @@ use crate::ledger::{As, ContractId, Ledger, Step};
 use crate::onchain::{Ended, Seen};
 
 pub use failing::{Failing, Why};
-pub use funding::Ready;
+pub use funding::{FUNDING_BLOCKS_MAX, Ready};
 pub(crate) use link::{Advance, Asked, Link, Phase};
 pub use link::{AskId, Dialects};
 pub use negotiating::Negotiating;
@@ -58,6 +58,8 @@ pub struct Channel {
     pub(crate) limits: Limits,
     pub(crate) state: State,
     pub(crate) ready: Ready,
+    /// The acceptor's newest block when it began to wait for the funding.
+    pub(crate) waits_since: Option<BlockHeight>,
     pub(crate) ledger: Ledger,
     /// What the ledger does not know of contracts.
     pub(crate) contracts: BTreeMap<ContractId, Known>,
@@ -158,6 +160,7 @@ impl Channel {
             limits: begun.limits(),
             state: State::Funding,
             ready: Ready::default(),
+            waits_since: None,
             ledger: ledger.expect("whoever has made a beginning has judged it"),
             contracts: BTreeMap::new(),
             over: BTreeMap::new(),
@@ -247,7 +250,8 @@ impl Channel {
             return outcome;
         }
         match &self.state {
-            State::Funding | State::Failing(_) | State::Done => self.nothing(),
+            State::Funding => self.pursue_funding(),
+            State::Failing(_) | State::Done => self.nothing(),
             State::Normal | State::Shutdown(_) => self.commit(),
             State::Negotiating(negotiating) => self.pursue_closing(negotiating),
         }
@@ -302,7 +306,7 @@ impl Channel {
     pub fn receive(&self, message: &Message) -> Result<Outcome, Violation> {
         match &self.state {
             State::Failing(failing) => return Ok(self.receive_failing(&failing.why, message)),
-            State::Done => return Ok(self.receive_failing(&Why::Spent, message)),
+            State::Done => return Ok(self.receive_failing(&self.why_done(), message)),
             State::Funding | State::Normal | State::Shutdown(_) | State::Negotiating(_) => {}
         }
         let unexpected = Violation::Unexpected { message: message.name() };

@@ -104,10 +104,12 @@ impl Channel {
             self.ask_close(close, Purpose::Settle { theirs, is_said }, &mut outcome);
             return Ok(outcome);
         }
-        let overlaps = said
-            .fee_range
-            .as_ref()
-            .is_none_or(|it| it.min_fee_satoshis <= max && min <= it.max_fee_satoshis);
+        let range = said.fee_range.as_ref();
+        let overlaps =
+            range.is_none_or(|it| it.min_fee_satoshis <= max && min <= it.max_fee_satoshis);
+        if self.link.offered.local.is_some() && range.is_some() && overlaps {
+            return Err(Violation::ClosingFeeAgain { got: fee, min, max });
+        }
         if self.link.offered.local.is_some() || !overlaps {
             return Err(Violation::ClosingFee { got: fee, min, max });
         }

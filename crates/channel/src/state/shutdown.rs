@@ -70,9 +70,14 @@ impl Channel {
         if !wants || !is_clean || !self.is_up() || self.link.said_shutdown {
             return None;
         }
+        let home = &self.begun.agreed().home.script;
+        if !is_closing_script(home, self.link.dialects) {
+            // The peer does not know such a script, and would hang up each time.
+            return None;
+        }
         let said = ShutdownSaid {
             channel_id: self.channel_id,
-            scriptpubkey: self.begun.agreed().home.script.clone(),
+            scriptpubkey: home.clone(),
             extension: Default::default(),
         };
         let mut outcome = self.nothing().send(Message::from(said));

@@ -19,7 +19,7 @@ use wire::{UpdateAddHtlc, amount::BlockHeight, amount::FeeratePerKw};
 fn any(dice: &mut Dice) -> Change {
     let side = if dice.one_in(2) { Side::Opener } else { Side::Acceptor };
     let id = ContractId { offered_by: side, id: HtlcId::generate(dice) };
-    match dice.below(22) {
+    match dice.below(24) {
         0 => Change::Added { by: side, add: Box::new(UpdateAddHtlc::generate(dice)) },
         1 => Change::Ended { id, end: any_end(dice) },
         2 => Change::Rate(FeeratePerKw::generate(dice)),
@@ -51,6 +51,8 @@ fn any(dice: &mut Dice) -> Change {
         18 => Change::BlockGone { height: BlockHeight::generate(dice) },
         19 => Change::Resolved { id, end: any_end(dice) },
         20 => Change::Done,
+        21 => Change::Waits { since: BlockHeight::generate(dice) },
+        22 => Change::Failing(Why::Unfunded),
         _ => Change::Failing(Why::Spent),
     }
 }

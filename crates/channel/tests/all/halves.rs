@@ -6,7 +6,7 @@ use bitcoin::{ScriptBuf, Transaction};
 use bitcoin::{Txid, hashes::Hash as _};
 use channel::{
     Accepting, AskId, Begun, Change, Channel, Created, Dialects, Effect, Event, Funding,
-    FundingOutput, Home, Move, Outcome, Policy, Proposed, Variation, Wanted,
+    FundingOutput, Home, Move, Outcome, Policy, Proposed, Variation, Violation, Wanted,
 };
 use signer::{
     Branch, ChannelAnswer, ChannelAsk, ChannelChange, ChannelOp, ChannelRefusal, Channels,
@@ -139,7 +139,7 @@ pub fn coin_place(entropy: u8, index: u32) -> (KeyPlace, ScriptBuf) {
     (place, seed.wallet_key(Network::Regtest).account().script(place))
 }
 
-fn funding() -> FundingOutput {
+pub fn funding() -> FundingOutput {
     FundingOutput { txid: Txid::from_byte_array([5; 32]), output: OutputIndex(258) }
 }
 
@@ -167,14 +167,24 @@ pub fn open_with(
     form: Form,
     funding: impl FnOnce(&ScriptBuf) -> FundingOutput,
 ) -> ([Keys; 2], [Begun; 2]) {
-    let [mut first, mut second] = [channels(1), channels(2)];
+    let other = Policy { dust_limit: Sat(1_000), htlc_minimum: Msat(1_000), ..policy() };
+    open_as(&wanted(form), &[policy(), other], home(2), funding)
+}
+
+/// A channel of those who want something of their own.
+pub fn open_as(
+    wanted: &Funding,
+    policies: &[Policy; 2],
+    acceptor: Home,
+    funding: impl FnOnce(&ScriptBuf) -> FundingOutput,
+) -> ([Keys; 2], [Begun; 2]) {
+    let (mut first, mut second) = (channels(1), channels(2));
     let keys = [shown(&mut first), shown(&mut second)];
-    let proposed = Proposed::new(policy(), keys[0], &wanted(form));
+    let proposed = Proposed::new(policies[0].clone(), keys[0], wanted);
     let (proposed, made) = proposed.unwrap_or_else(|no| panic!("{no}"));
     let Message::OpenChannel(said) = sent(made) else { panic!("it opens") };
-    let other = Policy { dust_limit: Sat(1_000), ..policy() };
-    let (accepting, made) =
-        Accepting::new(&other, KEY, &keys[1], &home(2), &said).unwrap_or_else(|no| panic!("{no}"));
+    let accepting = Accepting::new(&policies[1], KEY, &keys[1], &acceptor, &said);
+    let (accepting, made) = accepting.unwrap_or_else(|no| panic!("{no}"));
     let Message::AcceptChannel(said) = sent(made) else { panic!("it accepts") };
     let agreed = proposed.accepted(&said).unwrap_or_else(|no| panic!("{no}"));
     assert_eq!(agreed.funding_script(), accepting.agreed().funding_script());
@@ -296,13 +306,18 @@ impl Half {
     }
 
     pub fn answer(&mut self) {
-        if let Some((id, ask)) = self.asked.pop_front() {
-            let answer = answer(&mut self.signer, &ask);
-            let outcome = self.live.answered(id, answer);
+        if let Some(outcome) = self.judged() {
             let outcome = outcome.unwrap_or_else(|no| self.live.violated(&no));
             assert!(self.may_fail || !matches!(outcome.changes[..], [Change::Failing(_), ..]));
             self.take(outcome);
         }
+    }
+
+    /// What follows from what the signer says to its next question.
+    pub fn judged(&mut self) -> Option<Result<Outcome, Violation>> {
+        let (id, ask) = self.asked.pop_front()?;
+        let answer = answer(&mut self.signer, &ask);
+        Some(self.live.answered(id, answer))
     }
 
     pub fn is_idle(&self) -> bool {
