@@ -178,92 +178,102 @@ impl Change {
     /// The bytes that are saved.
     pub fn encode(&self) -> Vec<u8> {
         let mut to = Vec::new();
-        let record = match self {
+        self.write(&mut to);
+        saved::write(self.record(), &to)
+    }
+
+    const fn record(&self) -> u64 {
+        match self {
+            Change::Added { .. } => 2,
+            Change::Ended { .. } => 4,
+            Change::Rate(_) => 6,
+            Change::Signed => 8,
+            Change::Received { .. } => 10,
+            Change::Advanced { .. } => 12,
+            Change::Revoked { .. } => 14,
+            Change::Lost => 16,
+            Change::Heard(_) => 18,
+            Change::Deep { .. } => 20,
+            Change::Ready { .. } => 22,
+            Change::Shutdown => 24,
+            Change::ShutdownHeard { .. } => 26,
+            Change::Closed(_) => 28,
+            Change::Rejected => 30,
+            Change::Failing(_) => 32,
+            Change::Learned { .. } => 34,
+            Change::InBlock { .. } => 36,
+            Change::BlockGone { .. } => 38,
+            Change::Resolved { .. } => 40,
+            Change::Done => 42,
+            Change::Waits { .. } => 44,
+        }
+    }
+
+    fn write(&self, to: &mut Vec<u8>) {
+        match self {
             Change::Added { by, add } => {
                 to.push(*by as u8);
                 let message = wire::Body::encode(&**add);
                 to.extend(message.expect("it crossed the wire, or will"));
-                2
             }
             Change::Ended { id, end } => {
-                write_contract(*id, &mut to);
-                write_end(end, &mut to);
-                4
+                write_contract(*id, to);
+                write_end(end, to);
             }
             Change::Rate(rate) => {
-                rate.write(&mut to);
-                6
+                rate.write(to);
             }
-            Change::Signed => 8,
             Change::Received { signature, stages } => {
-                signature.write(&mut to);
-                stages.iter().for_each(|it| it.write(&mut to));
-                10
+                signature.write(to);
+                stages.iter().for_each(|it| it.write(to));
             }
             Change::Advanced { next } => {
-                next.write(&mut to);
-                12
+                next.write(to);
             }
             Change::Revoked { secret, next } => {
-                secret.write(&mut to);
-                next.write(&mut to);
-                14
+                secret.write(to);
+                next.write(to);
             }
-            Change::Lost => 16,
             Change::Heard(id) => {
-                write_contract(*id, &mut to);
-                18
+                write_contract(*id, to);
             }
             Change::Deep { alias } => {
-                alias.iter().for_each(|it| it.write(&mut to));
-                20
+                alias.iter().for_each(|it| it.write(to));
             }
             Change::Ready { point, alias } => {
-                point.write(&mut to);
-                alias.iter().for_each(|it| it.write(&mut to));
-                22
+                point.write(to);
+                alias.iter().for_each(|it| it.write(to));
             }
-            Change::Shutdown => 24,
             Change::ShutdownHeard { script } => {
                 to.extend_from_slice(script.as_bytes());
-                26
             }
             Change::Closed(transaction) => {
                 to.extend(serialize(&**transaction));
-                28
             }
-            Change::Rejected => 30,
             Change::Failing(why) => {
-                write_why(why, &mut to);
-                32
+                write_why(why, to);
             }
             Change::Learned { id, preimage } => {
-                write_contract(*id, &mut to);
-                preimage.write(&mut to);
-                34
+                write_contract(*id, to);
+                preimage.write(to);
             }
             Change::InBlock { height, position, transaction } => {
-                height.write(&mut to);
+                height.write(to);
                 to.extend_from_slice(&position.to_be_bytes());
                 to.extend(serialize(&**transaction));
-                36
             }
             Change::BlockGone { height } => {
-                height.write(&mut to);
-                38
+                height.write(to);
             }
             Change::Resolved { id, end } => {
-                write_contract(*id, &mut to);
-                write_end(end, &mut to);
-                40
+                write_contract(*id, to);
+                write_end(end, to);
             }
-            Change::Done => 42,
             Change::Waits { since } => {
-                since.write(&mut to);
-                44
+                since.write(to);
             }
-        };
-        saved::write(record, &to)
+            Change::Signed | Change::Lost | Change::Shutdown | Change::Rejected | Change::Done => {}
+        }
     }
 
     /// Reads what was saved; nothing if a newer version wrote it and it may be passed over.

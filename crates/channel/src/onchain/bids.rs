@@ -83,7 +83,7 @@ pub(crate) enum Work {
 
 impl Channel {
     /// Looks after all that can be taken now.
-    pub(super) fn pursue_jobs(&self, ended: &Ended) -> Outcome {
+    pub(super) fn pursue_jobs(&self, ended: &Ended, jobs: Vec<Job>) -> Outcome {
         let mut outcome = self.nothing();
         if let Some(number) = ended.wants() {
             if !self.link.is_recalling {
@@ -92,7 +92,7 @@ impl Channel {
             }
             return outcome;
         }
-        let jobs: Vec<Job> = self.jobs(ended).into_iter().filter(|it| self.is_due(it)).collect();
+        let jobs: Vec<Job> = jobs.into_iter().filter(|it| self.is_due(it)).collect();
         let open =
             |key: &[OutPoint]| key.iter().all(|it| jobs.iter().any(|job| job.outpoint == *it));
         outcome.link.bids.retain(|key, _| open(key));
@@ -224,6 +224,7 @@ impl Channel {
     /// Coins were lent, or none: then it is tried again with the next block.
     pub fn lent(&self, asked: AskId, coins: Vec<CoinOffer>) -> Outcome {
         let mut outcome = self.nothing();
+        outcome.link.at_rest = None;
         let found = self.link.bids.iter().find(|(_, bid)| bid.asked == Some(asked));
         let Some((key, bid)) = found else { return outcome };
         let (Work::Coins(jobs), Some(ended)) = (&bid.work, &self.ended) else {
@@ -325,7 +326,7 @@ impl Channel {
                 Some((fee, ChannelOp::SignStages(Box::new(sign))))
             }
             Work::Child(claim, parent) => {
-                let (claims, parents) = (vec![claim.clone()], vec![(**parent).clone()]);
+                let (claims, parents) = (vec![claim.clone()], vec![without_witness(parent)]);
                 let (to, lock_time) = (Payee::Ours(home), LockTime(0));
                 let sign = SignClaims { claims, parents, coins: inputs, to, fee, lock_time };
                 Some((fee, ChannelOp::SignClaims(Box::new(sign))))
@@ -347,8 +348,8 @@ impl Channel {
     fn parents(&self, ended: &Ended, claims: &[Claim]) -> Vec<Transaction> {
         let spends = self.seen.spends().values().map(|it| &it.transaction);
         let mut parents: BTreeMap<_, _> =
-            spends.map(|it| (it.compute_txid(), Transaction::clone(it))).collect();
-        parents.insert(ended.transaction.compute_txid(), Transaction::clone(&ended.transaction));
+            spends.map(|it| (it.compute_txid(), without_witness(it))).collect();
+        parents.insert(ended.transaction.compute_txid(), without_witness(&ended.transaction));
         let wanted = |txid| claims.iter().any(|it| it.outpoint.txid == txid);
         parents.into_iter().filter(|(txid, _)| wanted(*txid)).map(|(_, it)| it).collect()
     }
@@ -380,6 +381,7 @@ impl Channel {
     /// The signer has signed a bid.
     pub(crate) fn bid_signed(&self, key: &[OutPoint], signatures: &[InputSignature]) -> Outcome {
         let mut outcome = self.nothing();
+        outcome.link.at_rest = None;
         let Some(bid) = self.link.bids.get(key) else { return outcome };
         if let Some(kept) = outcome.link.bids.get_mut(key) {
             kept.asked = None;
@@ -498,7 +500,7 @@ impl Channel {
             return;
         }
         let inputs = coins.iter().map(|it| it.input).collect();
-        let (claims, parents) = (vec![claim.clone()], vec![parent.clone()]);
+        let (claims, parents) = (vec![claim.clone()], vec![without_witness(parent)]);
         let (to, lock_time) = (Payee::Ours(self.begun.agreed().home.place), LockTime(0));
         let sign = SignClaims { claims, parents, coins: inputs, to, fee, lock_time };
         let asked = Some(self.ask(outcome, ChannelOp::SignClaims(Box::new(sign))));
@@ -537,6 +539,13 @@ impl Channel {
         let out: u64 = commitment.output.iter().map(|it| it.value.to_sat()).sum();
         Sat(self.setup.terms.funding.value.0.saturating_sub(out))
     }
+}
+
+/// A transaction as far as its id goes: the signer wants to see no more.
+fn without_witness(transaction: &Transaction) -> Transaction {
+    let mut stripped = transaction.clone();
+    stripped.input.iter_mut().for_each(|it| it.witness.clear());
+    stripped
 }
 
 fn coin(offer: &CoinOffer) -> Coin {

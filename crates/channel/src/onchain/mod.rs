@@ -110,6 +110,7 @@ impl Channel {
 
     /// What was asked for by [`Effect::Recall`](crate::Effect::Recall).
     pub fn recalled(&mut self, meaning: Meaning) {
+        self.link.at_rest = None;
         if let Some(ended) = &mut self.ended {
             ended.recall(&self.setup.terms, meaning);
         }
@@ -130,24 +131,32 @@ impl Channel {
 
     /// What is to be done on the chain now.
     pub(crate) fn pursue_chain(&self) -> Outcome {
-        let Some(ended) = &self.ended else { return self.nothing() };
+        let is_at_rest = self.link.at_rest == Some(self.now.tip);
+        let Some(ended) = self.ended.as_ref().filter(|_| !is_at_rest) else {
+            return self.nothing();
+        };
         let mut outcome = self.pursue_end(ended);
         if self.link.told_end != Some(ended.by) {
             self.tell_end(ended.by, &mut outcome);
+        }
+        if outcome.changes.is_empty() && outcome.effects.is_empty() {
+            // Nothing comes of looking again before something is new.
+            outcome.link.at_rest = Some(self.now.tip);
         }
         outcome
     }
 
     fn pursue_end(&self, ended: &Ended) -> Outcome {
-        let outcome = self.resolve(ended);
+        let jobs = self.jobs(ended);
+        let outcome = self.resolve(ended, &jobs);
         if !outcome.changes.is_empty() {
             return outcome;
         }
-        if self.is_final(ended) && self.state != State::Done {
+        if self.state != State::Done && self.is_final(ended, &jobs) {
             let mut outcome = self.nothing().save(Change::Done);
             outcome.tell(Event::Done);
             return outcome;
         }
-        self.pursue_jobs(ended)
+        self.pursue_jobs(ended, jobs)
     }
 }

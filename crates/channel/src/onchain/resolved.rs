@@ -6,7 +6,7 @@ use wire::amount::BlockHeight;
 use wire::id::PaymentPreimage;
 use wire::list::Blob;
 
-use super::ended::{Ended, EndedBy, Says};
+use super::ended::{Ended, Says};
 use super::jobs::Job;
 use super::seen::Spend;
 use super::{DEEP_BLOCKS, FINAL_BLOCKS};
@@ -16,9 +16,9 @@ use crate::state::{Channel, Event, Outcome};
 
 impl Channel {
     /// Tells what has become of contracts: preimages at once, the rest when it is deep.
-    pub(super) fn resolve(&self, ended: &Ended) -> Outcome {
+    pub(super) fn resolve(&self, ended: &Ended, jobs: &[Job]) -> Outcome {
         let mut outcome = self.nothing();
-        let (mut ends, jobs) = (Vec::new(), self.jobs(ended));
+        let mut ends = Vec::new();
         for (id, known) in &self.contracts {
             let spend = self.spend_of(ended, *id);
             let shown = spend.and_then(|it| self.preimage_in(it, *id));
@@ -32,7 +32,7 @@ impl Channel {
                 (Some(spend), _) => spend.height,
                 // It has no output, so that of the commitment counts.
                 (None, None) => ended.height,
-                (None, Some(outpoint)) => match self.given_up(&jobs, outpoint, *id) {
+                (None, Some(outpoint)) => match self.given_up(jobs, outpoint, *id) {
                     Some(height) => height,
                     None => continue,
                 },
@@ -107,14 +107,12 @@ impl Channel {
     }
 
     /// Whether nothing can change any more that would concern us.
-    pub(super) fn is_final(&self, ended: &Ended) -> bool {
-        let is_deep = self.depth_of(ended.height) >= FINAL_BLOCKS;
-        let is_known = ended.by == EndedBy::Both || ended.says.is_some();
-        let spends = self.seen.spends().values();
-        let mut depths = spends.map(|it| self.depth_of(it.height) >= FINAL_BLOCKS);
-        let is_looked_for = ended.wants().is_some();
-        let is_open = self.jobs(ended).iter().any(|it| self.is_worth_it(it));
-        let all_deep = depths.all(|it| it);
-        is_deep && (is_known || !is_looked_for) && !is_open && all_deep && self.contracts.is_empty()
+    pub(super) fn is_final(&self, ended: &Ended, jobs: &[Job]) -> bool {
+        let mut spends = self.seen.spends().values();
+        self.depth_of(ended.height) >= FINAL_BLOCKS
+            && self.contracts.is_empty()
+            && ended.wants().is_none()
+            && spends.all(|it| self.depth_of(it.height) >= FINAL_BLOCKS)
+            && !jobs.iter().any(|it| self.is_worth_it(it))
     }
 }

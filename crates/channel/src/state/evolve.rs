@@ -3,6 +3,7 @@
 use bitcoin::Transaction;
 use tx::Side;
 use wire::UpdateAddHtlc;
+use wire::key::Point;
 
 use super::{Channel, Failing, Known, Negotiating, Outcome, Shutdown, State, Why, contract_of};
 use crate::change::{Change, End};
@@ -14,12 +15,13 @@ impl Channel {
         self.link = outcome.link.clone();
         for change in &outcome.changes {
             self.evolve(change);
+            self.link.at_rest = None;
         }
     }
 
     /// Takes a change in: one that was just decided, or one that was saved.
     pub fn evolve(&mut self, change: &Change) {
-        let (side, peer) = (self.setup.side, self.setup.side.other());
+        let peer = self.setup.side.other();
         match change {
             Change::Added { by, add } => self.evolve_added(*by, add),
             Change::Ended { id, end } => {
@@ -28,26 +30,12 @@ impl Channel {
                 self.known_mut(*id).end = Some(end.clone());
             }
             Change::Rate(rate) => self.ledger.set_rate(*rate),
-            Change::Signed => {
-                let next = self.remote.points.1.take().expect("the peer has given up one");
-                self.ledger.sign(side);
-                self.remote.number.0 += 1;
-                self.remote.before = Some(std::mem::replace(&mut self.remote.points.0, next));
-                self.revoked_last = false;
-            }
+            Change::Signed => self.evolve_signed(),
             Change::Received { signature, stages } => {
                 self.ledger.sign(peer);
                 self.local.received = Some((*signature, stages.clone()));
             }
-            Change::Advanced { next } => {
-                let received = self.local.received.take().expect("the peer has signed it");
-                (self.local.signature, self.local.stages) = received;
-                self.local.number.0 += 1;
-                self.local.given_up = [Some(self.local.points[0]), self.local.given_up[0]];
-                self.local.points = [self.local.points[1], *next];
-                self.revoked_last = true;
-                self.evolve_revoked(side);
-            }
+            Change::Advanced { next } => self.evolve_advanced(*next),
             Change::Revoked { secret, next } => {
                 let number = self.remote.unrevoked;
                 self.remote.secrets.insert(number, secret).expect("the signer has looked at it");
@@ -105,6 +93,24 @@ impl Channel {
         let id = id.expect("it was judged before");
         let known = Known { add: Box::new(add.clone()), end: None, preimage: None };
         self.contracts.insert(id, known);
+    }
+
+    fn evolve_signed(&mut self) {
+        let next = self.remote.points.1.take().expect("the peer has given up one");
+        self.ledger.sign(self.setup.side);
+        self.remote.number.0 += 1;
+        self.remote.before = Some(std::mem::replace(&mut self.remote.points.0, next));
+        self.revoked_last = false;
+    }
+
+    fn evolve_advanced(&mut self, next: Point) {
+        let received = self.local.received.take().expect("the peer has signed it");
+        (self.local.signature, self.local.stages) = received;
+        self.local.number.0 += 1;
+        self.local.given_up = [Some(self.local.points[0]), self.local.given_up[0]];
+        self.local.points = [self.local.points[1], next];
+        self.revoked_last = true;
+        self.evolve_revoked(self.setup.side);
     }
 
     fn evolve_revoked(&mut self, by: Side) {

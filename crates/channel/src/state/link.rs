@@ -74,6 +74,8 @@ pub(crate) struct Link {
     pub(crate) told_end: Option<EndedBy>,
     /// A revoked commitment is looked up in the log.
     pub(crate) is_recalling: bool,
+    /// With this block there was nothing to do on the chain.
+    pub(crate) at_rest: Option<BlockHeight>,
     /// What takes our money on the chain.
     pub(crate) bids: Bids,
     /// Our signer has refused something: it is asked again with the next block.
