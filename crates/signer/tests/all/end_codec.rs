@@ -400,3 +400,32 @@ fn parents_travel_without_their_witnesses() {
     let flaw = Malformed::Record { kind: 50, record: 4, flaw: RecordFlaw::Transaction };
     assert_eq!(Ask::decode(&bytes), Err(flaw));
 }
+
+/// A refusal has one way to be written: what it has no use for may not stand there.
+#[test]
+fn a_refusal_with_more_than_it_says_is_none() {
+    let (nothing, id) = ("00".repeat(24), format!("0620 {}", "03".repeat(32)));
+    let numbers = |kind, record| Malformed::Record { kind, record, flaw: RecordFlaw::Numbers };
+    let choice = |got, max| RecordFlaw::Choice { got, min: 0, max };
+    let (zeros, one) = ("00".repeat(8), "0000000000000001");
+    let cases = [
+        (format!("011b 0201 18 0418 {nothing} {id}"), numbers(27, 4)),
+        (format!("0122 0201 00 0418 {nothing} {id}"), numbers(34, 4)),
+        (format!("0122 0201 00 0418 {one} {zeros} {zeros}"), numbers(34, 4)),
+        (format!("0122 0201 14 0418 {zeros} 0000000000000002 {zeros}"), numbers(34, 4)),
+        (format!("0122 0201 15 0418 0000000100000000 {zeros} {zeros} {id}"), numbers(34, 4)),
+        (format!("0122 0201 15 0418 {nothing}"), Malformed::Missing { kind: 34, record: 6 }),
+        (
+            format!("0122 0201 22 0418 {nothing}"),
+            Malformed::Record { kind: 34, record: 2, flaw: choice(34, 33) },
+        ),
+        (
+            format!("011b 0201 19 0418 {nothing}"),
+            Malformed::Record { kind: 27, record: 2, flaw: choice(25, 24) },
+        ),
+    ];
+    for (hex, want) in cases {
+        let read = Answer::decode(&mut bytes(&hex.replace(' ', ""))).map(|_| ());
+        assert_eq!(read, Err(want), "{hex}");
+    }
+}
