@@ -20,14 +20,16 @@ use wire::{Network, features::Features, id::ChainHash};
 use crate::{
     io::{
         bitcoind::{Bitcoind, Place},
+        channels_file::ChannelsFile,
         devnet::{DevnetFault, Embedded},
+        journal_file::JournalFault,
         office::{self, Bell, Office, OfficeFault},
         reach::At,
-        signer as signer_service,
+        signer::{self as signer_service, SignerFiles},
         sockets::{self, SignerAt, Sockets, TakeOverFault},
         stop::Stop,
         treasury::{Before, Service, TreasuryBell, TreasuryFault},
-        view_file::{ViewFile, ViewFileFault},
+        view_file::ViewFile,
     },
     services::{post::Event, treasury},
     store::{Log, Store, StoreFault},
@@ -145,8 +147,8 @@ pub enum RunFault {
     Treasury(TreasuryFault),
     /// There is no devnet.
     Devnet(DevnetFault),
-    /// What the signer knows of the chain cannot be read.
-    View(ViewFileFault),
+    /// What the signer has saved cannot be read.
+    Journal(JournalFault),
 }
 
 /// A running process.
@@ -313,14 +315,18 @@ impl Running {
         }
         let seed = plan.seed.take().ok_or(RunFault::Plan("the role signer needs the seed"))?;
         let key = seed.node_key(plan.network, NodeIndex::FIRST);
-        let signer = Signer::new(key, seed.wallet_key(plan.network));
-        let (file, view) =
-            ViewFile::open(&plan.dir, plan.network, &plan.checkpoint).map_err(RunFault::View)?;
+        let channel_keys = seed.channel_keys(plan.network, NodeIndex::FIRST);
+        let (channels_file, channels) =
+            ChannelsFile::open(&plan.dir, plan.network, channel_keys).map_err(RunFault::Journal)?;
+        let (view_file, view) =
+            ViewFile::open(&plan.dir, plan.network, &plan.checkpoint).map_err(RunFault::Journal)?;
+        let signer = Signer::new(key, seed.wallet_key(plan.network), channels);
+        let files = SignerFiles { view: view_file, channels: channels_file };
         let signer = signer.with_policy(plan.policy.clone()).with_view(view);
         self.wakers.push(hub.waker());
         let stop = self.stop.clone();
         self.spawn("signer", ends, move || {
-            signer_service::run(hub, signer, file, &stop)
+            signer_service::run(hub, signer, files, &stop)
                 .map_err(|fault| io_fault("the signer", fault))
         })
     }
@@ -547,7 +553,7 @@ impl fmt::Display for RunFault {
             Self::Office(fault) => fault.fmt(f),
             Self::Treasury(fault) => fault.fmt(f),
             Self::Devnet(fault) => fault.fmt(f),
-            Self::View(fault) => fault.fmt(f),
+            Self::Journal(fault) => fault.fmt(f),
         }
     }
 }

@@ -13,6 +13,7 @@ use static_assertions::assert_not_impl_any;
 pub use wire::id::ConnectionId;
 
 use crate::account::Account;
+use crate::channel::{ChannelAnswer, ChannelAsk, ChannelRefusal};
 use crate::message::MessageSignature;
 use crate::policy::SpendFlaw;
 use crate::spend::Spend;
@@ -64,6 +65,8 @@ pub enum Ask {
     },
     /// How much of the chain have you seen, and how long ago?
     ViewStatus,
+    /// About one channel.
+    Channel(Box<ChannelAsk>),
 }
 
 /// What a signer answers. It may hold secrets, so it can be neither copied nor printed.
@@ -110,6 +113,8 @@ pub enum Answer {
         /// What is known now.
         proven: Proven,
     },
+    /// To [`Ask::Channel`].
+    Channel(ChannelAnswer),
     /// To any question: no, and why. Nothing changed.
     Refused(Refusal),
 }
@@ -138,6 +143,8 @@ pub enum Refusal {
     Spend(SpendFlaw),
     /// The chain is not as somebody says.
     View(ViewFlaw),
+    /// The channel's memory has a say.
+    Channel(ChannelRefusal),
     /// What is new could not be saved, so it is not known.
     NotSaved {
         /// Its bytes.
@@ -163,6 +170,7 @@ pub mod topic {
     pub const SIGN_SPEND: u16 = 9;
     /// All that is told of the chain, and asked of what was told.
     pub const VIEW: RangeInclusive<u16> = 10..=12;
+    pub use crate::channel::topic::{CHANNEL_KEYS, CHANNEL_RATCHETS, CHANNEL_REPEATABLE};
 }
 
 impl Ask {
@@ -181,6 +189,7 @@ impl Ask {
             Ask::ViewHeaders { .. } => 10,
             Ask::ViewProof { .. } => 11,
             Ask::ViewStatus => 12,
+            Ask::Channel(ask) => ask.op.topic(),
         }
     }
 
@@ -196,6 +205,7 @@ impl Ask {
             Ask::ViewHeaders { .. } => "view headers",
             Ask::ViewProof { .. } => "view proof",
             Ask::ViewStatus => "view status",
+            Ask::Channel(ask) => ask.op.name(),
         }
     }
 }
@@ -212,6 +222,7 @@ impl Answer {
             Answer::SpendSigned { .. } => "spend signed",
             Answer::View { .. } => "view",
             Answer::Proven { .. } => "proven",
+            Answer::Channel(answer) => answer.name(),
             Answer::Refused(_) => "refused",
         }
     }
@@ -230,6 +241,7 @@ impl Display for Refusal {
             }
             Refusal::Spend(flaw) => write!(f, "the spend is not signed: {flaw}"),
             Refusal::View(flaw) => write!(f, "not taken in: {flaw}"),
+            Refusal::Channel(refusal) => write!(f, "not for this channel: {refusal}"),
             Refusal::NotSaved { bytes, code } => {
                 write!(f, "not taken in: {bytes} bytes could not be saved (system error {code})")
             }

@@ -33,7 +33,7 @@ pub const VIEW_VERSION: u8 = 2;
 /// Bytes of a header.
 pub(crate) const HEADER_BYTES: usize = 80;
 
-const CHECKSUM_BYTES: usize = 4;
+pub(crate) const CHECKSUM_BYTES: usize = 4;
 const PROVEN_BYTES: usize = 36;
 /// Of the longest change's body.
 const BODY_BYTES_MAX: usize = 1 + 4 + HEADER_BYTES * VIEW_HEADERS_MAX;
@@ -324,7 +324,7 @@ fn proven(view: &View, from: &mut Reader<'_>) -> Result<ViewChange, ViewFault> {
     Ok(ViewChange::Proven { txid, block: view.at(got).ok_or(no_block)? })
 }
 
-fn checksum(bytes: &[u8]) -> [u8; CHECKSUM_BYTES] {
+pub(crate) fn checksum(bytes: &[u8]) -> [u8; CHECKSUM_BYTES] {
     let [a, b, c, d, ..] = sha256::Hash::hash(bytes).to_byte_array();
     [a, b, c, d]
 }
@@ -336,7 +336,7 @@ fn check(bytes: &[u8], at: usize, end: usize) -> Result<(), ViewFault> {
     if got == want { Ok(()) } else { Err(ViewFault::Checksum { at, got, want }) }
 }
 
-fn number(network: Network) -> u8 {
+pub(crate) fn number(network: Network) -> u8 {
     let at = NETWORKS.iter().position(|listed| *listed == network);
     at.and_then(|at| u8::try_from(at).ok()).expect("all networks are listed")
 }

@@ -10,14 +10,16 @@
 //! copied or printed, and each is wiped when it is dropped.
 //!
 //! ```
-//! use signer::{NodeIndex, Seed, Signer};
+//! use signer::{Channels, NodeIndex, Seed, Signer};
 //! use wire::Network;
 //!
 //! let words = "abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon \
 //!              abandon about";
 //! let seed = Seed::from_words(words)?;
 //! let (network, index) = (Network::Regtest, NodeIndex::FIRST);
-//! let signer = Signer::new(seed.node_key(network, index), seed.wallet_key(network));
+//! let channels = Channels::bolt3(seed.channel_keys(network, index));
+//! let key = seed.node_key(network, index);
+//! let signer = Signer::new(key, seed.wallet_key(network), channels);
 //! assert!(signer.node_id().to_string().starts_with("03d109254b90c06a"));
 //! # Ok::<(), signer::WordsFault>(())
 //! ```
@@ -44,12 +46,16 @@ mod zbase32;
 pub use account::{Account, Branch, KEY_INDEX_MAX, KeyIndex, KeyPlace, WALLET_PURPOSE, WalletKey};
 pub use api::{Answer, Ask, ConnectionId, Refusal, topic};
 pub use channel::{
-    CHANNELS_MAX, COMMITMENT_RATE_MAX, COMMITMENT_RATE_MIN, CONTRACTS_MAX, ChannelAnswer,
-    ChannelAsk, ChannelChange, ChannelKeys, ChannelOp, ChannelRefusal, Channels, DELAY_MAX,
-    DUST_SAT_MAX, DUST_SAT_MIN, Decided, PAYMENT_KEYS, PEER_DELAY_MIN, SetUp, ShownKeys,
+    CHANNELS_MAX, CHANNELS_VERSION, COMMITMENT_RATE_MAX, COMMITMENT_RATE_MIN, CONTRACTS_MAX,
+    ChannelAnswer, ChannelAsk, ChannelChange, ChannelKeys, ChannelOp, ChannelRefusal, Channels,
+    ChannelsFault, DELAY_MAX, DUST_SAT_MAX, DUST_SAT_MIN, Decided, PAYMENT_KEYS, PEER_DELAY_MIN,
+    RestoredChannels, SetUp, ShownKeys,
 };
 pub use checkpoint::{Checkpoint, CheckpointFault};
-pub use codec::{ANSWER_BYTES_MAX, ASK_BYTES_MAX, CODEC_VERSION, Frame, Malformed, RecordFlaw};
+pub use codec::{
+    ANSWER_BYTES_MAX, ASK_BYTES_MAX, CODEC_VERSION, CONTRACT_BYTES_MAX, Frame, Malformed,
+    RecordFlaw,
+};
 pub use derive::{NODE_INDEX_MAX, NodeIndex, NodeKey, PURPOSE};
 pub use fault::{
     CostFault, IndexFault, PassphraseFault, SeedFault, SeedFileFault, SignatureFault, WordsFault,
@@ -67,7 +73,7 @@ pub use policy::{
     Policy, SpendFlaw,
 };
 pub use seed::{ENTROPY_BYTES, SHORT_ENTROPY_BYTES, Seed, Words};
-pub use signer::Signer;
+pub use signer::{Pending, Signer, SignerChange};
 pub use spend::{
     Payee, SCRIPT_BYTES_MAX, SPEND_INPUTS_MAX, SPEND_OUTPUTS_MAX, Spend, SpendInput, SpendOutput,
     UnsignedFault,

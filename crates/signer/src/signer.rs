@@ -2,12 +2,15 @@
 
 use std::fmt::{Debug, Display};
 
+use bitcoin::Txid;
 use noise::{EphemeralKey, PublicKey};
 use static_assertions::assert_not_impl_any;
+use wire::id::ChannelKey;
 use wire::tick::Tick;
 
 use crate::account::WalletKey;
 use crate::api::{Answer, Ask, Refusal};
+use crate::channel::{ChannelChange, Channels};
 use crate::derive::NodeKey;
 use crate::handshakes::{Handshakes, LinkId};
 use crate::message::MESSAGE_BYTES_MAX;
@@ -15,13 +18,15 @@ use crate::policy::Policy;
 use crate::view::{UnixTime, View, ViewChange};
 
 assert_not_impl_any!(Signer: Clone, Copy, Debug, Display);
+assert_not_impl_any!(Pending<'_>: Clone, Copy, Debug, Display);
 
 /// Answers as one node. It remembers handshakes for some seconds only: a signer that restarts
-/// refuses the rest of what was under way, and the sockets dial again. Its view of the chain is
-/// what has to be saved.
+/// refuses the rest of what was under way, and the sockets dial again. Its view of the chain and
+/// its memory of channels are what has to be saved.
 pub struct Signer {
     key: NodeKey,
     wallet: WalletKey,
+    channels: Channels,
     policy: Policy,
     view: View,
     handshakes: Handshakes,
@@ -29,13 +34,44 @@ pub struct Signer {
     time: Option<UnixTime>,
 }
 
+/// What is new with an answer. It is saved before the answer leaves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SignerChange {
+    /// Of the chain.
+    View(ViewChange),
+    /// Of a channel.
+    Channel {
+        /// Which one.
+        channel: ChannelKey,
+        /// What.
+        change: ChannelChange,
+    },
+}
+
+/// A question that is judged and not answered yet. Its work is done once: what is new is saved, and
+/// then it is answered. If it cannot be saved this is dropped, and nothing has changed; the shell
+/// answers [`Refusal::NotSaved`] by itself. It keeps the signer, so nothing can come between.
+#[must_use]
+pub struct Pending<'a> {
+    signer: &'a mut Signer,
+    change: Option<SignerChange>,
+    then: Then,
+}
+
+/// How a question is answered once its change is taken in.
+enum Then {
+    Answer(Answer),
+    Status,
+    Proven(Txid),
+}
+
 impl Signer {
-    /// A signer that answers as `key` and signs for `wallet`. The seed is not needed for it any
-    /// more.
-    pub fn new(key: NodeKey, wallet: WalletKey) -> Signer {
+    /// A signer that answers as `key` and signs for `wallet` and `channels`. The seed is not needed
+    /// for it any more.
+    pub fn new(key: NodeKey, wallet: WalletKey, channels: Channels) -> Signer {
         let (policy, view) = (Policy::default(), View::genesis(wallet.network()));
         let (handshakes, now) = (Handshakes::default(), Tick(0));
-        Signer { key, wallet, policy, view, handshakes, now, time: None }
+        Signer { key, wallet, channels, policy, view, handshakes, now, time: None }
     }
 
     /// The same signer, with rules of its owner's.
@@ -49,8 +85,13 @@ impl Signer {
     }
 
     /// What it has seen of the chain.
-    pub fn view(&self) -> &View {
+    pub const fn view(&self) -> &View {
         &self.view
+    }
+
+    /// What it remembers of channels.
+    pub const fn channels(&self) -> &Channels {
+        &self.channels
     }
 
     /// What a clock shows. Headers are compared with it, and with nothing as long as it is not
@@ -59,30 +100,28 @@ impl Signer {
         self.time = Some(time);
     }
 
-    /// What would be new after the answer to this question: the shell saves it first, and only then
-    /// asks. If it cannot, it answers [`Refusal::NotSaved`] by itself.
-    pub fn unsaved(&self, ask: &Ask) -> Option<ViewChange> {
-        let change = match ask {
-            Ask::ViewHeaders { headers } => self.view.judge(headers, self.time).ok()?,
-            Ask::ViewProof { block, proof } => self.view.judge_proof(*block, proof).ok()?,
-            Ask::NodeId
-            | Ask::Handshake { .. }
-            | Ask::Forget { .. }
-            | Ask::SignMessage { .. }
-            | Ask::WalletAccount
-            | Ask::SignSpend { .. }
-            | Ask::ViewStatus => return None,
-        };
-        Some(change).filter(|change| !change.is_nothing())
-    }
-
     /// The node's id.
     pub fn node_id(&self) -> PublicKey {
         self.key.id()
     }
 
-    /// Answers a question that came over `link`. `ephemeral` is drawn with strong randomness, and
+    /// Judges a question that came over `link`. `ephemeral` is drawn with strong randomness, and
     /// only if the question begins a handshake.
+    pub fn decide(
+        &mut self,
+        link: LinkId,
+        ask: Ask,
+        now: Tick,
+        ephemeral: impl FnOnce() -> EphemeralKey,
+    ) -> Pending<'_> {
+        self.expire(now);
+        let (change, then) = self
+            .judge(link, ask, ephemeral)
+            .unwrap_or_else(|refusal| (None, Then::Answer(Answer::Refused(refusal))));
+        Pending { signer: self, change, then }
+    }
+
+    /// Answers a question, for whoever has no disk: what is new is forgotten with this signer.
     pub fn answer(
         &mut self,
         link: LinkId,
@@ -90,15 +129,21 @@ impl Signer {
         now: Tick,
         ephemeral: impl FnOnce() -> EphemeralKey,
     ) -> Answer {
-        self.expire(now);
-        match ask {
+        self.decide(link, ask, now, ephemeral).saved()
+    }
+
+    fn judge(
+        &mut self,
+        link: LinkId,
+        ask: Ask,
+        ephemeral: impl FnOnce() -> EphemeralKey,
+    ) -> Result<(Option<SignerChange>, Then), Refusal> {
+        let answer = match ask {
             Ask::NodeId => Answer::NodeId { node: self.key.id() },
             Ask::Handshake { connection, ask } => {
                 let (place, key) = ((link, connection), self.key.identity());
-                match self.handshakes.answer(place, ask, key, self.now, ephemeral) {
-                    Ok(answer) => Answer::Handshake { connection, answer },
-                    Err(refusal) => Answer::Refused(refusal),
-                }
+                let answer = self.handshakes.answer(place, ask, key, self.now, ephemeral)?;
+                Answer::Handshake { connection, answer }
             }
             Ask::Forget { connection } => {
                 self.handshakes.forget((link, connection));
@@ -106,26 +151,36 @@ impl Signer {
             }
             Ask::SignMessage { message } if message.len() > MESSAGE_BYTES_MAX => {
                 let (got, max) = (message.len(), MESSAGE_BYTES_MAX);
-                Answer::Refused(Refusal::MessageTooLong { got, max })
+                return Err(Refusal::MessageTooLong { got, max });
             }
             Ask::SignMessage { message } => {
                 Answer::Signed { signature: self.key.sign_message(&message) }
             }
             Ask::WalletAccount => Answer::WalletAccount { account: *self.wallet.account() },
-            Ask::SignSpend { spend } => match self.policy.judge(self.wallet.account(), &spend) {
-                Ok(_) => Answer::SpendSigned { signatures: self.wallet.sign(&spend) },
-                Err(flaw) => Answer::Refused(Refusal::Spend(flaw)),
-            },
-            Ask::ViewHeaders { headers } => match self.view.take(&headers, self.now, self.time) {
-                Ok(()) => Answer::View { status: self.view.status(self.now, self.time) },
-                Err(flaw) => Answer::Refused(Refusal::View(flaw)),
-            },
-            Ask::ViewProof { block, proof } => match self.view.prove(block, &proof) {
-                Ok(proven) => Answer::Proven { proven },
-                Err(flaw) => Answer::Refused(Refusal::View(flaw)),
-            },
-            Ask::ViewStatus => Answer::View { status: self.view.status(self.now, self.time) },
-        }
+            Ask::SignSpend { spend } => {
+                let judged = self.policy.judge(self.wallet.account(), &spend);
+                judged.map_err(Refusal::Spend)?;
+                Answer::SpendSigned { signatures: self.wallet.sign(&spend) }
+            }
+            Ask::ViewHeaders { headers } => {
+                let change = self.view.judge(&headers, self.time).map_err(Refusal::View)?;
+                let change = Some(change).filter(|change| !change.is_nothing());
+                return Ok((change.map(SignerChange::View), Then::Status));
+            }
+            Ask::ViewProof { block, proof } => {
+                let change = self.view.judge_proof(block, &proof).map_err(Refusal::View)?;
+                let txid = proof.transaction.compute_txid();
+                return Ok((Some(SignerChange::View(change)), Then::Proven(txid)));
+            }
+            Ask::ViewStatus => return Ok((None, Then::Status)),
+            Ask::Channel(ask) => {
+                let (change, answer) = self.channels.decide(&ask).map_err(Refusal::Channel)?;
+                let channel = ask.channel;
+                let change = change.map(|change| SignerChange::Channel { channel, change });
+                return Ok((change, Then::Answer(Answer::Channel(answer))));
+            }
+        };
+        Ok((None, Then::Answer(answer)))
     }
 
     /// Wipes every handshake whose time is over. The shell calls it at [`Signer::next_expiry`].
@@ -148,5 +203,42 @@ impl Signer {
     /// How many handshakes are under way.
     pub fn handshakes(&self) -> usize {
         self.handshakes.under_way()
+    }
+}
+
+impl Pending<'_> {
+    /// What has to be on the disk first; nothing if all stays as it is.
+    pub const fn unsaved(&self) -> Option<&SignerChange> {
+        self.change.as_ref()
+    }
+
+    /// The signer, without the change: of that its journals are the sum.
+    pub const fn signer(&self) -> &Signer {
+        self.signer
+    }
+
+    /// It is saved: takes it in, and answers.
+    pub fn saved(self) -> Answer {
+        let Pending { signer, change, then } = self;
+        match change {
+            Some(SignerChange::View(change)) => {
+                if let ViewChange::Headers(_) = change {
+                    signer.view.received(signer.now);
+                }
+                signer.view.evolve(&change);
+            }
+            Some(SignerChange::Channel { channel, change }) => {
+                signer.channels.evolve(channel, &change);
+            }
+            None => {}
+        }
+        match then {
+            Then::Answer(answer) => answer,
+            Then::Status => Answer::View { status: signer.view.status(signer.now, signer.time) },
+            Then::Proven(txid) => {
+                let proven = signer.view.proven(txid);
+                Answer::Proven { proven: proven.expect("it was just taken in") }
+            }
+        }
     }
 }

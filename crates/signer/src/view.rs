@@ -271,6 +271,11 @@ impl View {
         }
     }
 
+    /// The newest block comes now.
+    pub(crate) const fn received(&mut self, now: Tick) {
+        self.received = Some(now);
+    }
+
     /// Takes headers in, if with them there is more work.
     pub fn take(
         &mut self,
@@ -280,7 +285,7 @@ impl View {
     ) -> Result<(), ViewFlaw> {
         let change = self.judge(headers, time)?;
         if !change.is_nothing() {
-            self.received = Some(now);
+            self.received(now);
         }
         self.evolve(&change);
         Ok(())

@@ -1,7 +1,7 @@
 //! The signer of a machine.
 
 use noise::EphemeralKey;
-use signer::{LinkId, NodeIndex, NodeKey, Seed, Signer};
+use signer::{Channels, LinkId, NodeIndex, NodeKey, Seed, Signer};
 use wire::{Network, tick::Millis};
 
 use crate::{
@@ -39,7 +39,9 @@ fn seed(side: Side) -> Seed {
 
 impl Keys {
     pub(crate) fn new(side: Side) -> Self {
-        Self { signer: Signer::new(key(side), seed(side).wallet_key(Network::Regtest)) }
+        let network = Network::Regtest;
+        let channels = Channels::bolt3(seed(side).channel_keys(network, NodeIndex::FIRST));
+        Self { signer: Signer::new(key(side), seed(side).wallet_key(network), channels) }
     }
 }
 

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// What a commitment means.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Meaning {
     /// Who can publish it.
     pub owner: Side,
@@ -89,6 +89,15 @@ pub enum Purpose {
         stage: Option<Stage>,
     },
 }
+
+impl PartialEq for Placed {
+    fn eq(&self, other: &Self) -> bool {
+        let Self { offered_by, amount, contract } = self;
+        *offered_by == other.offered_by && *amount == other.amount && **contract == *other.contract
+    }
+}
+
+impl Eq for Placed {}
 
 impl Placed {
     /// The way its money goes, as the owner of a commitment sees it.

@@ -8,7 +8,9 @@ use std::{
 };
 
 use noise::{EphemeralKey, Fault, PublicKey};
-use signer::{Answer, Ask, ConnectionId, Frame, LinkId, NodeIndex, NodeKey, Seed, Signer};
+use signer::{
+    Answer, Ask, Channels, ConnectionId, Frame, LinkId, NodeIndex, NodeKey, Seed, Signer,
+};
 use wire::{Network, tick::Tick};
 
 type Question = (Vec<u8>, Sender<Frame>);
@@ -37,8 +39,10 @@ impl KeyHolder {
         let node = key.id();
         let (questions, incoming) = channel();
         // Nobody asks for money here.
-        let wallet = drawn_seed().wallet_key(Network::Regtest);
-        thread::spawn(move || answer_all(&incoming, Signer::new(key, wallet)));
+        let seed = drawn_seed();
+        let channels = seed.channel_keys(Network::Regtest, NodeIndex::FIRST);
+        let (wallet, channels) = (seed.wallet_key(Network::Regtest), Channels::bolt3(channels));
+        thread::spawn(move || answer_all(&incoming, Signer::new(key, wallet, channels)));
         Self { node, questions }
     }
 

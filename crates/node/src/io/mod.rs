@@ -2,9 +2,11 @@
 
 pub mod bell;
 pub mod bitcoind;
+pub mod channels_file;
 pub mod clock;
 pub mod devnet;
 pub mod http;
+pub mod journal_file;
 pub mod office;
 pub mod reach;
 pub mod seed_file;

@@ -3,10 +3,18 @@
 use std::{io, time::Duration};
 
 use bus::{Grant, Hub, Input, Kind, LinkId};
-use signer::{Answer, Ask, Refusal, Signer, topic};
+use signer::{Answer, Ask, Malformed, Pending, Refusal, Signer, SignerChange, topic};
 use tracing::{info, warn};
 
-use super::{clock, stop::Stop, view_file::ViewFile};
+use super::{channels_file::ChannelsFile, clock, stop::Stop, view_file::ViewFile};
+
+/// What a signer has on its disk. The two live apart: a view can be had again, and is long.
+pub struct SignerFiles {
+    /// What it knows of the chain.
+    pub view: ViewFile,
+    /// What it remembers of channels.
+    pub channels: ChannelsFile,
+}
 
 /// What the holder of the sockets may ask: the steps of handshakes.
 pub fn for_sockets() -> Grant {
@@ -14,15 +22,22 @@ pub fn for_sockets() -> Grant {
 }
 
 /// What the node may ask: its id, signatures under messages for people, spends of the
-/// wallet; and it may tell of the chain.
+/// wallet, all about channels; and it may tell of the chain.
 pub fn for_node() -> Grant {
     let grant = Grant::nothing("node").and(topic::NODE_ID..=topic::NODE_ID);
     let grant = grant.and(topic::SIGN_MESSAGE..=topic::SIGN_MESSAGE);
-    grant.and(topic::WALLET_ACCOUNT..=topic::SIGN_SPEND).and(topic::VIEW)
+    let grant = grant.and(topic::WALLET_ACCOUNT..=topic::SIGN_SPEND).and(topic::VIEW);
+    let grant = grant.and(topic::CHANNEL_KEYS..=topic::CHANNEL_KEYS);
+    grant.and(topic::CHANNEL_RATCHETS).and(topic::CHANNEL_REPEATABLE)
 }
 
-/// Answers until it is told to stop. What it learns of the chain is in `file` before it says so.
-pub fn run(mut hub: Hub, mut signer: Signer, mut file: ViewFile, stop: &Stop) -> io::Result<()> {
+/// Answers until it is told to stop. What is new is in `files` before it is answered.
+pub fn run(
+    mut hub: Hub,
+    mut signer: Signer,
+    mut files: SignerFiles,
+    stop: &Stop,
+) -> io::Result<()> {
     let mut inputs = Vec::new();
     while !stop.is_set() {
         let now = clock::now();
@@ -32,7 +47,7 @@ pub fn run(mut hub: Hub, mut signer: Signer, mut file: ViewFile, stop: &Stop) ->
         for input in inputs.drain(..) {
             match input {
                 Input::Frame { link, frame } if frame.kind == Kind::Ask => {
-                    answer(&mut hub, &mut signer, &mut file, link, frame);
+                    answer(&mut hub, &mut signer, &mut files, link, frame);
                 }
                 Input::LinkUp { link, name, .. } => info!(link = link.0, name, "link up"),
                 Input::LinkDown { link, broken, .. } => {
@@ -57,42 +72,71 @@ pub fn run(mut hub: Hub, mut signer: Signer, mut file: ViewFile, stop: &Stop) ->
 fn answer(
     hub: &mut Hub,
     signer: &mut Signer,
-    file: &mut ViewFile,
+    files: &mut SignerFiles,
     link: LinkId,
     frame: bus::Frame,
 ) {
-    let ask = match Ask::decode(&frame.payload) {
+    let answer = match Ask::decode_with(&frame.payload, signer.channels().templates()) {
         // The permission was looked up by the frame's topic, so it must be the question's.
-        Ok(ask) if ask.topic() == frame.topic => ask,
+        Ok(ask) if ask.topic() == frame.topic => {
+            saved_answer(signer, files, signer::LinkId(link.0), ask)
+        }
         Ok(ask) => {
             warn!(link = link.0, topic = frame.topic, ask = ask.name(), "a question in disguise");
             return hub.close(link);
         }
-        Err(malformed) => {
-            warn!(link = link.0, %malformed, "not a question");
-            return hub.close(link);
-        }
+        Err(malformed) => match refusal(&malformed, frame.topic) {
+            Some(refusal) => Answer::Refused(refusal),
+            None => {
+                warn!(link = link.0, %malformed, "not a question");
+                return hub.close(link);
+            }
+        },
     };
-    let answer = saved_answer(signer, file, signer::LinkId(link.0), ask).encode();
-    if let Err(fault) = hub.answer(link, frame.id, frame.topic, answer.bytes()) {
+    if let Err(fault) = hub.answer(link, frame.id, frame.topic, answer.encode().bytes()) {
         warn!(link = link.0, %fault, "no answer");
     }
+}
+
+/// What to answer to a question that is one, and has a part that is not known here.
+fn refusal(malformed: &Malformed, topic: u16) -> Option<Refusal> {
+    let (kind, refusal) = malformed.refusal()?;
+    (kind == u64::from(topic)).then_some(refusal)
 }
 
 /// The answer to a question, once all that it says is on the disk.
 pub fn saved_answer(
     signer: &mut Signer,
-    file: &mut ViewFile,
+    files: &mut SignerFiles,
     link: signer::LinkId,
     ask: Ask,
 ) -> Answer {
     signer.tell_time(clock::unix_time());
-    if let Some(change) = signer.unsaved(&ask)
-        && let Err(fault) = file.save(signer.view(), &change)
-    {
-        warn!(%fault, "the signer cannot save what it learns of the chain");
-        let (bytes, code) = (change.encode().len(), fault.raw_os_error().unwrap_or(0));
-        return Answer::Refused(Refusal::NotSaved { bytes, code });
+    let pending = signer.decide(link, ask, clock::now(), clock::ephemeral);
+    match files.save(&pending) {
+        Ok(()) => pending.saved(),
+        Err(refusal) => Answer::Refused(refusal),
     }
-    signer.answer(link, ask, clock::now(), clock::ephemeral)
+}
+
+impl SignerFiles {
+    fn save(&mut self, pending: &Pending<'_>) -> Result<(), Refusal> {
+        let (signer, Some(change)) = (pending.signer(), pending.unsaved()) else { return Ok(()) };
+        let (bytes, saved) = match change {
+            SignerChange::View(change) => {
+                let bytes = change.encode();
+                let saved = self.view.save(signer.view(), &bytes);
+                (bytes.len(), saved)
+            }
+            SignerChange::Channel { channel, change } => {
+                let bytes = signer.channels().encode_change(channel, change);
+                let saved = self.channels.save(signer.channels(), &bytes);
+                (bytes.len(), saved)
+            }
+        };
+        saved.map_err(|fault| {
+            warn!(%fault, bytes, "the signer cannot save what is new");
+            Refusal::NotSaved { bytes, code: fault.raw_os_error().unwrap_or(0) }
+        })
+    }
 }

@@ -69,7 +69,8 @@ pub fn terms() -> Terms {
 pub fn signer(byte: u8) -> Signer {
     let seed = apart::seed(byte);
     let key = seed.node_key(Network::Regtest, NodeIndex::FIRST);
-    Signer::new(key, seed.wallet_key(Network::Regtest))
+    let channels = seed.channel_keys(Network::Regtest, NodeIndex::FIRST);
+    Signer::new(key, seed.wallet_key(Network::Regtest), signer::Channels::bolt3(channels))
 }
 
 pub fn sign(signer: &mut Signer, ask: signer::Ask) -> signer::Answer {

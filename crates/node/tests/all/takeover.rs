@@ -445,12 +445,16 @@ mod signer_answers {
         let told = stop.clone();
         let (seed, network) = (apart::seed(9), Network::Regtest);
         let key = seed.node_key(network, signer::NodeIndex::FIRST);
-        let core = signer::Signer::new(key, seed.wallet_key(network));
+        let channels = seed.channel_keys(network, signer::NodeIndex::FIRST);
         let checkpoint = signer::Checkpoint::genesis(network);
-        let opened =
-            node::io::view_file::ViewFile::open(Path::new("nowhere"), network, &checkpoint);
-        let (file, _) = opened.expect("it is not there");
-        let service = thread::spawn(move || node::io::signer::run(hub, core, file, &told));
+        let nowhere = Path::new("nowhere");
+        let opened = node::io::view_file::ViewFile::open(nowhere, network, &checkpoint);
+        let (view, _) = opened.expect("it is not there");
+        let opened = node::io::channels_file::ChannelsFile::open(nowhere, network, channels);
+        let (channels_file, channels) = opened.expect("it is not there");
+        let files = node::io::signer::SignerFiles { view, channels: channels_file };
+        let core = signer::Signer::new(key, seed.wallet_key(network), channels);
+        let service = thread::spawn(move || node::io::signer::run(hub, core, files, &told));
         let mut link = Caller::over(ours);
         let sign = signer::Ask::SignMessage { message: b"pay me".to_vec() };
         // By its own name it is denied, and the link lives.

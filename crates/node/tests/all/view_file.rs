@@ -9,10 +9,12 @@ use std::{
 use apart::Place;
 use bitcoin::block::Header;
 use node::io::{
-    signer::saved_answer,
-    view_file::{VIEW_FILE, ViewFile, ViewFileFault},
+    channels_file::ChannelsFile,
+    journal_file::JournalFault,
+    signer::{SignerFiles, saved_answer},
+    view_file::{VIEW_FILE, ViewFile},
 };
-use signer::{Answer, Ask, Checkpoint, LinkId, NodeIndex, Refusal, Signer, View};
+use signer::{Answer, Ask, Checkpoint, LinkId, NodeIndex, Refusal, Signer};
 use wire::{Network, dice::Dice};
 
 use crate::blocks::{genesis, mine};
@@ -20,16 +22,16 @@ use crate::blocks::{genesis, mine};
 const NETWORK: Network = Network::Regtest;
 const LINK: LinkId = LinkId(1);
 
-fn open(dir: &Path) -> (ViewFile, Signer) {
+/// The files of a folder, and a signer with what they have.
+pub fn open(dir: &Path) -> (SignerFiles, Signer) {
     let opened = ViewFile::open(dir, NETWORK, &Checkpoint::genesis(NETWORK));
     let (file, view) = opened.expect("it is ours");
-    (file, signer(view))
-}
-
-fn signer(view: View) -> Signer {
     let seed = apart::seed(4);
+    let keys = seed.channel_keys(NETWORK, NodeIndex::FIRST);
+    let (channels_file, channels) = ChannelsFile::open(dir, NETWORK, keys).expect("it is ours");
     let key = seed.node_key(NETWORK, NodeIndex::FIRST);
-    Signer::new(key, seed.wallet_key(NETWORK)).with_view(view)
+    let signer = Signer::new(key, seed.wallet_key(NETWORK), channels).with_view(view);
+    (SignerFiles { view: file, channels: channels_file }, signer)
 }
 
 fn headers(count: u64) -> Vec<Header> {
@@ -41,7 +43,7 @@ fn headers(count: u64) -> Vec<Header> {
     headers
 }
 
-fn tell(file: &mut ViewFile, signer: &mut Signer, headers: &[Header]) -> Answer {
+fn tell(file: &mut SignerFiles, signer: &mut Signer, headers: &[Header]) -> Answer {
     saved_answer(signer, file, LINK, Ask::ViewHeaders { headers: headers.to_vec() })
 }
 
@@ -203,6 +205,6 @@ fn a_file_of_another_chain_than_its_checkpoint_is_refused() {
     let newer = mine(headers[5].block_hash(), 8, Vec::new()).header;
     assert_eq!(with(at(9, newer)).expect("it begins anew"), at(9, newer).block());
     let wrong = with(at(3, newer)).expect_err("another block");
-    assert!(matches!(wrong, ViewFileFault::File { .. }), "{wrong}");
+    assert!(matches!(wrong, JournalFault::File { .. }), "{wrong}");
     assert!(wrong.to_string().contains(&newer.block_hash().to_string()), "{wrong}");
 }

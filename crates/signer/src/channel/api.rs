@@ -9,7 +9,7 @@ use wire::id::{ChannelKey, CommitmentNumber, PerCommitmentSecret};
 use wire::key::{Point, Signature};
 
 /// A question about one channel.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChannelAsk {
     /// Which one.
     pub channel: ChannelKey,
@@ -19,7 +19,7 @@ pub struct ChannelAsk {
 
 /// What is wanted. *Ratchet* questions move the memory of the signer: the same again gets the same
 /// answer, another one for the same number is refused.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ChannelOp {
     /// Which keys has it? Repeatable.
     Keys,
@@ -132,7 +132,7 @@ pub enum ChannelAnswer {
 }
 
 /// Why a question about a channel is refused. Nothing has changed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChannelRefusal {
     /// Nobody has said what it is about.
     Unknown,

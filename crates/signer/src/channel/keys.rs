@@ -16,6 +16,9 @@ assert_not_impl_any!(ChannelKeys: Clone, Copy, Debug, Display);
 /// So many keys for `to_remote` there are: whoever has lost all but the words can look for each.
 pub const PAYMENT_KEYS: u64 = 1_000;
 
+/// Bytes of what tells the keys of one node from those of others.
+pub(super) const NAME_BYTES: usize = 16;
+
 /// What the keys of all channels of one node follow from. Wiped when dropped.
 pub struct ChannelKeys(Secret<32>);
 
@@ -77,6 +80,14 @@ impl ChannelKeys {
             delayed_payment: self.point(channel, Use::DelayedPayment),
             htlc: self.point(channel, Use::Htlc),
         }
+    }
+
+    /// Tells these keys from all others, and nothing about them.
+    pub(super) fn name(&self) -> [u8; NAME_BYTES] {
+        let mut engine = HmacEngine::<sha256::Hash>::new(self.0.bytes());
+        engine.input(b"name");
+        let all = Hmac::<sha256::Hash>::from_engine(engine).to_byte_array();
+        *all.first_chunk().expect("32 bytes have a first sixteen")
     }
 
     fn bytes(&self, of: Use, name: &[u8; 32]) -> [u8; 32] {

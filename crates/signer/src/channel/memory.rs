@@ -9,7 +9,7 @@ use wire::key::Point;
 use super::SetUp;
 
 /// A channel, as its signer knows it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Memory {
     pub(super) setup: SetUp,
     /// Our newest commitment that the peer has signed; all before it are revoked.
@@ -24,14 +24,14 @@ pub(super) struct Memory {
 }
 
 /// A commitment that is agreed on.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Agreed {
     pub(super) meaning: Meaning,
     pub(super) txid: Txid,
 }
 
 /// What an answer changes. It is saved before the answer is given.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ChannelChange {
     /// A new channel.
     SetUp(Box<SetUp>),

@@ -9,9 +9,12 @@
 //! peer has signed before it gives up the commitment before.
 
 mod api;
+mod journal;
 mod judge;
 mod keys;
 mod memory;
+mod saved;
+pub(crate) mod topic;
 
 use std::collections::BTreeMap;
 
@@ -24,6 +27,7 @@ use wire::id::{ChannelKey, CommitmentNumber, PerCommitmentSecret};
 use wire::key::{Point, Signature};
 
 pub use api::{ChannelAnswer, ChannelAsk, ChannelOp, ChannelRefusal, SetUp, ShownKeys};
+pub use journal::{CHANNELS_VERSION, ChannelsFault, RestoredChannels};
 pub use judge::{
     COMMITMENT_RATE_MAX, COMMITMENT_RATE_MIN, CONTRACTS_MAX, DELAY_MAX, DUST_SAT_MAX, DUST_SAT_MIN,
     PEER_DELAY_MIN,
@@ -52,6 +56,16 @@ impl Channels {
     /// A signer's channels, before any was saved. Contracts without a template are refused.
     pub const fn new(keys: ChannelKeys, templates: Templates) -> Self {
         Self { keys, templates, memory: BTreeMap::new() }
+    }
+
+    /// The same, with contracts of BOLT 3 only.
+    pub fn bolt3(keys: ChannelKeys) -> Self {
+        Self::new(keys, Templates::bolt3())
+    }
+
+    /// How it reads contracts.
+    pub const fn templates(&self) -> &Templates {
+        &self.templates
     }
 
     /// Judges a question, and answers it. Nothing has changed before [`Channels::evolve`].

@@ -20,6 +20,7 @@
 //! | 11 | view proof | 2: block (32), 4: transaction, 6: position (4), 8: steps, 32 bytes each, |
 //! | | | 10: coinbase, 12: its steps |
 //! | 12 | view status | |
+//! | 16, 32 to 63 | about channels | `src/codec/channel/mod.rs` has them, and answers 22 to 27 |
 //!
 //! An input is outpoint (36), amount (8), place (5) and sequence (4). An output is an amount (8),
 //! then 0 and a place, or 1 and a script behind its length (2). A place is branch (1), index (4).
@@ -53,6 +54,7 @@
 //! Kinds 10 to 14 are the faults with which a key holder can refuse a step. All others are of the
 //! socket side; should one stand in an answer, it arrives as `Denied`.
 
+pub(crate) mod channel;
 mod spend;
 mod view;
 
@@ -60,6 +62,7 @@ use std::fmt::{self, Debug, Display};
 
 use noise::{Act, Act1, Act2, Act3, Fault, HalfOpen, PublicKey, Sealed, TransportState};
 use static_assertions::assert_not_impl_any;
+use tx::Templates;
 use wire::bigsize;
 use wire::fault::Broke;
 use wire::key::Point;
@@ -68,6 +71,7 @@ use wire::tlv::Records;
 use zeroize::Zeroize;
 
 use crate::api::{Answer, Ask, ConnectionId, Refusal};
+use crate::channel::{CONTRACTS_MAX, ChannelRefusal};
 use crate::fault::{IndexFault, SignatureFault};
 use crate::message::{MESSAGE_BYTES_MAX, MessageSignature};
 use crate::secret::burning;
@@ -77,10 +81,18 @@ assert_not_impl_any!(Frame: Clone, Copy, Debug, Display);
 
 /// The layout that is written, and the only one that is read.
 pub const CODEC_VERSION: u8 = 1;
-/// The longest encoded question: the longest message, and what is around it.
-pub const ASK_BYTES_MAX: usize = 2 + 4 + MESSAGE_BYTES_MAX;
-/// The longest encoded answer: signatures for all inputs, with room for records of later versions.
-pub const ANSWER_BYTES_MAX: usize = 64 * SPEND_INPUTS_MAX + ROOM_BYTES;
+/// The longest encoded question: of all contracts that both sides may have there are the terms, the
+/// secret and the signature of the second stage.
+pub const ASK_BYTES_MAX: usize = 2 * CONTRACTS_MAX * (CONTRACT_BYTES_MAX + 33 + 64) + ROOM_BYTES;
+/// The longest encoded answer: signatures for all contracts that both sides may have, with room for
+/// records of later versions.
+pub const ANSWER_BYTES_MAX: usize = 64 * (1 + 2 * CONTRACTS_MAX) + ROOM_BYTES;
+
+/// The longest contract in a question, if all that there may be are as long: an HTLC has 49.
+pub const CONTRACT_BYTES_MAX: usize = 128;
+
+const _: () = assert!(ASK_BYTES_MAX > MESSAGE_BYTES_MAX + ROOM_BYTES);
+const _: () = assert!(ANSWER_BYTES_MAX > 64 * SPEND_INPUTS_MAX + ROOM_BYTES);
 
 /// Room for every answer that may hold a secret.
 const ROOM_BYTES: usize = 512;
@@ -156,6 +168,10 @@ pub enum RecordFlaw {
     Index(IndexFault),
     /// A transaction.
     Transaction,
+    /// Numbers that the refusal does not have.
+    Numbers,
+    /// The terms of a contract: they are some, and unknown here.
+    Contract(tx::Flaw),
     /// A number beyond the end of its table.
     Choice {
         /// The number.
@@ -195,12 +211,18 @@ impl Ask {
             Ask::ViewHeaders { headers } => view::write_headers(to.kind(10), headers),
             Ask::ViewProof { block, proof } => view::write_proof(to.kind(11), *block, proof),
             Ask::ViewStatus => to.kind(12),
+            Ask::Channel(ask) => channel::ask::write(to, ask),
         };
         to.0
     }
 
-    /// Reads what [`Ask::encode`] wrote.
+    /// Reads what [`Ask::encode`] wrote, with contracts of BOLT 3 only.
     pub fn decode(bytes: &[u8]) -> Result<Ask, Malformed> {
+        Ask::decode_with(bytes, &Templates::bolt3())
+    }
+
+    /// Reads what [`Ask::encode`] wrote, with contracts of these templates: the reader's own.
+    pub fn decode_with(bytes: &[u8], templates: &Templates) -> Result<Ask, Malformed> {
         let from = open(bytes, ASK_BYTES_MAX)?;
         let handshake =
             |from: &Read<'_>, ask| Ok(Ask::Handshake { connection: from.connection()?, ask });
@@ -235,7 +257,10 @@ impl Ask {
                 Ok(Ask::ViewProof { block, proof: Box::new(proof) })
             }
             12 => from.only(&[]).map(|_| Ask::ViewStatus),
-            got => Err(Malformed::Kind { got }),
+            got => match channel::ask::read(from, templates)? {
+                Some(ask) => Ok(Ask::Channel(Box::new(ask))),
+                None => Err(Malformed::Kind { got }),
+            },
         }
     }
 }
@@ -248,8 +273,13 @@ impl Answer {
 
     fn write(self) -> Frame {
         // Growing would leave secrets behind. Signatures are none.
-        let more =
-            if let Answer::SpendSigned { signatures } = &self { signatures.len() } else { 0 };
+        let more = if let Answer::SpendSigned { signatures } = &self {
+            signatures.len()
+        } else if let Answer::Channel(answer) = &self {
+            channel::answer::signatures(answer)
+        } else {
+            0
+        };
         let to = Writer(Vec::with_capacity(ROOM_BYTES + 64 * more));
         let room = to.0.capacity();
         let to = match self {
@@ -271,6 +301,10 @@ impl Answer {
             Answer::Refused(Refusal::View(flaw)) => view::write_flaw(to.kind(20), &flaw),
             Answer::Refused(Refusal::NotSaved { bytes, code }) => {
                 to.kind(21).number(2, bytes).record(4, &code.to_be_bytes())
+            }
+            Answer::Channel(answer) => channel::answer::write(to, &answer),
+            Answer::Refused(Refusal::Channel(refusal)) => {
+                channel::refusal::write(to.kind(27), &refusal)
             }
         };
         assert_eq!(to.0.capacity(), room, "every answer fits");
@@ -330,6 +364,11 @@ impl Answer {
                 let from = from.only(&[2, 4])?;
                 let (bytes, code) = (from.number(2)?, i32::from_be_bytes(*from.array(4)?));
                 Ok(Answer::Refused(Refusal::NotSaved { bytes, code }))
+            }
+            22..=26 => channel::answer::read(from).map(Answer::Channel),
+            27 => {
+                let refusal = channel::refusal::read(&from.only(&[2, 4, 6])?)?;
+                Ok(Answer::Refused(Refusal::Channel(refusal)))
             }
             _ => {
                 let (connection, answer) = read_step(from)?;
@@ -547,6 +586,17 @@ impl<'a> Read<'a> {
     }
 }
 
+impl Malformed {
+    /// The number of the question, and what to answer, if it is one, but about a contract that
+    /// nobody here knows. Whoever asks has done nothing wrong.
+    pub fn refusal(&self) -> Option<(u64, Refusal)> {
+        let Malformed::Record { kind, flaw: RecordFlaw::Contract(flaw), .. } = self else {
+            return None;
+        };
+        Some((*kind, Refusal::Channel(ChannelRefusal::Contract(*flaw))))
+    }
+}
+
 impl std::error::Error for Malformed {}
 
 impl Display for Malformed {
@@ -577,6 +627,8 @@ impl Display for RecordFlaw {
             RecordFlaw::Xpub => write!(f, "no extended public key"),
             RecordFlaw::Index(fault) => Display::fmt(fault, f),
             RecordFlaw::Transaction => write!(f, "no transaction"),
+            RecordFlaw::Numbers => write!(f, "other numbers than the refusal has"),
+            RecordFlaw::Contract(flaw) => Display::fmt(flaw, f),
             RecordFlaw::Choice { got, min, max } => {
                 write!(f, "{got}, at least {min} and at most {max}")
             }

@@ -13,29 +13,24 @@ use wire::amount::{BlockHeight, CsvDelay, FeeratePerKw, Msat, Sat};
 use wire::id::{ChannelKey, CommitmentNumber, PaymentHash, PerCommitmentSecret};
 use wire::key::{Point, Signature};
 
-use crate::parties::seed;
+use crate::parties::{channels, seed};
 use crate::vectors::{OZONE_12, VOID_24};
 
-const CHANNEL: ChannelKey = ChannelKey([7; 32]);
+pub const CHANNEL: ChannelKey = ChannelKey([7; 32]);
 const CAPACITY: Sat = Sat(1_000_000);
 const PUSHED: Msat = Msat(200_000_000);
-const PREIMAGE: [u8; 32] = [9; 32];
+pub const PREIMAGE: [u8; 32] = [9; 32];
 
-struct Pair {
-    opener: Channels,
-    acceptor: Channels,
-    setup: SetUp,
+pub struct Pair {
+    pub opener: Channels,
+    pub acceptor: Channels,
+    pub setup: SetUp,
     /// The points of the opener's and of the acceptor's next commitments.
-    points: [Point; 2],
-    signed: [u64; 2],
+    pub points: [Point; 2],
+    pub signed: [u64; 2],
 }
 
-fn channels(words: &str) -> Channels {
-    let keys = seed(words).channel_keys(Network::Regtest, NodeIndex::FIRST);
-    Channels::new(keys, Templates::bolt3())
-}
-
-fn ask(channels: &mut Channels, op: ChannelOp) -> Result<ChannelAnswer, No> {
+pub fn ask(channels: &mut Channels, op: ChannelOp) -> Result<ChannelAnswer, No> {
     let (change, answer) = channels.decide(&ChannelAsk { channel: CHANNEL, op })?;
     if let Some(change) = change {
         channels.evolve(CHANNEL, &change);
@@ -55,14 +50,14 @@ fn party(keys: &ShownKeys) -> Party {
     Party { funding_key, keys: keys.basepoints, dust_limit: Sat(354), delay }
 }
 
-fn htlc(offered_by: Side, sat: u64, expiry: u32) -> Placed {
+pub fn htlc(offered_by: Side, sat: u64, expiry: u32) -> Placed {
     let hash = bitcoin::hashes::sha256::Hash::hash(&PREIMAGE).to_byte_array();
     let contract = Htlc { payment_hash: PaymentHash(hash), cltv_expiry: BlockHeight(expiry) };
     Placed { offered_by, amount: Msat(sat * 1_000), contract: Arc::new(contract) }
 }
 
 impl Pair {
-    fn new(form: Form) -> Self {
+    pub fn new(form: Form) -> Self {
         let [mut opener, mut acceptor] = [VOID_24, OZONE_12].map(channels);
         let shown = [keys(&mut opener), keys(&mut acceptor)];
         let outpoint = OutPoint { txid: Txid::from_byte_array([5; 32]), vout: 1 };
@@ -77,7 +72,7 @@ impl Pair {
         Self { opener, acceptor, setup, points, signed: [0; 2] }
     }
 
-    fn set_up() -> Self {
+    pub fn set_up() -> Self {
         Self::set_up_as(Form::Anchors)
     }
 
@@ -92,7 +87,7 @@ impl Pair {
     }
 
     /// With its first commitments signed.
-    fn open() -> Self {
+    pub fn open() -> Self {
         Self::open_as(Form::Anchors)
     }
 
@@ -104,14 +99,14 @@ impl Pair {
         pair
     }
 
-    fn of(&mut self, side: Side) -> &mut Channels {
+    pub fn of(&mut self, side: Side) -> &mut Channels {
         match side {
             Side::Opener => &mut self.opener,
             Side::Acceptor => &mut self.acceptor,
         }
     }
 
-    fn meaning(&self, owner: Side, contracts: &[Placed]) -> Meaning {
+    pub fn meaning(&self, owner: Side, contracts: &[Placed]) -> Meaning {
         let offered = |side| -> u64 {
             contracts.iter().filter(|it| it.offered_by == side).map(|it| it.amount.0).sum()
         };
@@ -128,12 +123,12 @@ impl Pair {
     }
 
     /// The peer of `owner` signs its next commitment, and `owner` gives up the one before.
-    fn step(&mut self, owner: Side, contracts: &[Placed], secrets: &[Vec<u8>]) {
+    pub fn step(&mut self, owner: Side, contracts: &[Placed], secrets: &[Vec<u8>]) {
         let meaning = self.meaning(owner, contracts);
         self.step_to(meaning, secrets).unwrap_or_else(|no| panic!("{no}"));
     }
 
-    fn step_to(&mut self, meaning: Meaning, secrets: &[Vec<u8>]) -> Result<(), No> {
+    pub fn step_to(&mut self, meaning: Meaning, secrets: &[Vec<u8>]) -> Result<(), No> {
         let (owner, secrets) = (meaning.owner, secrets.to_vec());
         let (signature, stages) = self.sign(&meaning, &secrets)?;
         let op = ChannelOp::Advance { meaning: meaning.clone(), secrets, signature, stages };
@@ -149,7 +144,7 @@ impl Pair {
         Ok(())
     }
 
-    fn sign(
+    pub fn sign(
         &mut self,
         meaning: &Meaning,
         secrets: &[Vec<u8>],

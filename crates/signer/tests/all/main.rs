@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod accounts;
+mod channel_codec;
+mod channel_journals;
 mod channels;
 mod checkpoints;
 mod codec;

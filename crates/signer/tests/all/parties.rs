@@ -4,8 +4,8 @@ use std::sync::LazyLock;
 
 use noise::{EphemeralKey, PublicKey};
 use signer::{
-    Answer, Ask, ConnectionId, FileKey, LinkId, NodeIndex, NodeKey, Passphrase, SealedSeed, Seed,
-    Signer, WalletKey,
+    Answer, Ask, Channels, ConnectionId, FileKey, LinkId, NodeIndex, NodeKey, Passphrase,
+    SealedSeed, Seed, Signer, WalletKey,
 };
 use wire::Network;
 use wire::tick::Tick;
@@ -22,17 +22,21 @@ pub fn node_key(words: &str) -> NodeKey {
     seed(words).node_key(Network::Regtest, NodeIndex::FIRST)
 }
 
+pub fn channels(words: &str) -> Channels {
+    Channels::bolt3(seed(words).channel_keys(Network::Regtest, NodeIndex::FIRST))
+}
+
 pub fn wallet_key(words: &str) -> WalletKey {
     seed(words).wallet_key(Network::Regtest)
 }
 
 /// A signer that dials in tests, and one that is dialled.
 pub fn alice() -> Signer {
-    Signer::new(node_key(VOID_24), wallet_key(VOID_24))
+    Signer::new(node_key(VOID_24), wallet_key(VOID_24), channels(VOID_24))
 }
 
 pub fn bob() -> Signer {
-    Signer::new(node_key(OZONE_12), wallet_key(OZONE_12))
+    Signer::new(node_key(OZONE_12), wallet_key(OZONE_12), channels(OZONE_12))
 }
 
 pub fn bob_id() -> PublicKey {

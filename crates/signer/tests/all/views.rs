@@ -161,6 +161,7 @@ fn told(signer: &mut Signer, ask: &Ask, now: u64) -> Result<ViewStatus, ViewFlaw
         | Answer::Signed { .. }
         | Answer::WalletAccount { .. }
         | Answer::SpendSigned { .. }
+        | Answer::Channel(_)
         | Answer::Refused(_) => panic!("{name}"),
     }
 }

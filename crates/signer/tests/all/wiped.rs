@@ -82,7 +82,8 @@ fn derive() -> NodeKey {
 
 /// Has the money of [`VOID_24`] on mainnet; what it pays begins with the first output.
 fn payer() -> Signer {
-    Signer::new(derive(), seed(VOID_24).wallet_key(Network::Bitcoin))
+    let channels = crate::parties::channels(VOID_24);
+    Signer::new(derive(), seed(VOID_24).wallet_key(Network::Bitcoin), channels)
 }
 
 fn seal() -> SealedSeed {

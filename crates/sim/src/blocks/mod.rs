@@ -149,7 +149,10 @@ const NEWBORN_ONE_IN: usize = 4;
 fn signer(view: View) -> (Signer, Account) {
     let seed = Seed::take(&mut [0x51; 32]).expect("32 bytes are a seed");
     let key = seed.node_key(Network::Regtest, NodeIndex::FIRST);
-    let mut signer = Signer::new(key, seed.wallet_key(Network::Regtest)).with_view(view);
+    let channels = seed.channel_keys(Network::Regtest, NodeIndex::FIRST);
+    let channels = signer::Channels::bolt3(channels);
+    let wallet = seed.wallet_key(Network::Regtest);
+    let mut signer = Signer::new(key, wallet, channels).with_view(view);
     let answer = signer.answer(LinkId(0), signer::Ask::WalletAccount, Tick(0), no_handshake);
     let signer::Answer::WalletAccount { account } = answer else {
         unreachable!("it was asked for its account")

@@ -43,6 +43,15 @@ pub trait Contract: fmt::Debug + Send + Sync {
     fn is_opened_by(&self, secret: &[u8]) -> bool;
 }
 
+/// Contracts are the same if their kinds and terms are: of those a template makes one contract.
+impl PartialEq for dyn Contract {
+    fn eq(&self, other: &Self) -> bool {
+        self.kind() == other.kind() && self.terms() == other.terms()
+    }
+}
+
+impl Eq for dyn Contract {}
+
 /// Where a contract's output stands.
 #[derive(Clone, Copy, Debug)]
 pub struct Place<'a> {

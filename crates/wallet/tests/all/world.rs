@@ -26,7 +26,8 @@ pub fn rate(sat_per_vb: u64) -> FeeRate {
 
 pub fn signer_of(words: &str) -> Signer {
     let seed = Seed::from_words(words).unwrap();
-    Signer::new(seed.node_key(NETWORK, NodeIndex::FIRST), seed.wallet_key(NETWORK))
+    let channels = signer::Channels::bolt3(seed.channel_keys(NETWORK, NodeIndex::FIRST));
+    Signer::new(seed.node_key(NETWORK, NodeIndex::FIRST), seed.wallet_key(NETWORK), channels)
 }
 
 pub fn account_of(signer: &mut Signer) -> signer::Account {

@@ -1,0 +1,294 @@
+//! What a signer remembers of its channels, as bytes: the sum of each, and behind them all changes
+//! one after the other.
+//!
+//! The sum is `version (1 byte, 1) | network (1) | name of the keys (16) | channels (4) | each behind
+//! its length (4) | checksum (4)`. A change is `length of its body with all bits the other way (4) |
+//! the length (4) | body | checksum (4)`, and its body `channel (32) | change`. `saved.rs` says what
+//! stands in both. A checksum is the beginning of the SHA-256 of all before it: from the file's first
+//! byte for the sum, from the change's first byte for a change.
+//!
+//! The last change is left out if a crash has cut it: the file ends too early, or one of its sectors
+//! is empty since the file had grown before its bytes came. Nobody was told of it. All else is
+//! damage, and refused with its place, in the last change as well: it may have been answered, and a
+//! signer that forgets an answer could give another one. Hence a length stands there twice: a wrong
+//! one would make all behind it look cut.
+//!
+//! It cannot be seen that a file is an older one. Whoever puts that back lets the signer sign twice.
+
+use std::fmt;
+
+use bitcoin::Network;
+use wire::fault::Broke;
+use wire::id::ChannelKey;
+use wire::reader::Reader;
+use wire::saved::ChangeFault;
+
+use super::keys::NAME_BYTES;
+use super::saved::{read_change, read_memory, write_change, write_memory};
+use super::{CHANNELS_MAX, ChannelChange, Channels};
+use crate::journal::{CHECKSUM_BYTES, checksum, number};
+
+/// The layout that is written, and the only one that is read.
+pub const CHANNELS_VERSION: u8 = 1;
+
+const HEAD_BYTES: usize = 8;
+/// A disk writes so many bytes or none.
+const SECTOR_BYTES: usize = 512;
+
+/// Why what was saved of channels is refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ChannelsFault {
+    /// The layout has an unknown version.
+    Version {
+        /// The version.
+        got: u8,
+        /// The one we know.
+        want: u8,
+    },
+    /// It is of another network, or of none.
+    Network {
+        /// Its number.
+        got: u8,
+        /// The number of ours.
+        want: u8,
+    },
+    /// It is of another node.
+    Keys {
+        /// The name of its keys.
+        got: [u8; NAME_BYTES],
+        /// The name of ours.
+        want: [u8; NAME_BYTES],
+    },
+    /// It was cut.
+    Broke(Broke),
+    /// There are too many channels.
+    TooMany {
+        /// How many.
+        got: usize,
+        /// The most there may be.
+        max: usize,
+    },
+    /// Bytes are not those that were written.
+    Checksum {
+        /// Where they begin.
+        at: usize,
+        /// What stands behind them.
+        got: [u8; 4],
+        /// What must.
+        want: [u8; 4],
+    },
+    /// The length of a change is not that which was written.
+    Length {
+        /// Where the change begins.
+        at: usize,
+        /// The length.
+        got: u32,
+        /// The same, from where it stands for the second time.
+        again: u32,
+    },
+    /// A channel, or a change of one, cannot be.
+    Channel {
+        /// Where it begins.
+        at: usize,
+        /// Why.
+        fault: ChangeFault,
+    },
+}
+
+/// What the bytes said.
+pub struct RestoredChannels {
+    /// The channels.
+    pub channels: Channels,
+    /// Bytes of their sum.
+    pub sum_bytes: usize,
+    /// Bytes that are whole. What is behind them was being written in a crash.
+    pub bytes: usize,
+}
+
+impl Channels {
+    /// The sum of all changes.
+    pub fn encode(&self, network: Network) -> Vec<u8> {
+        let mut to = vec![CHANNELS_VERSION, number(network)];
+        to.extend(self.keys.name());
+        to.extend(count(self.memory.len()));
+        for (channel, memory) in &self.memory {
+            let bytes = write_memory(channel, memory);
+            to.extend(count(bytes.len()));
+            to.extend(bytes);
+        }
+        to.extend(checksum(&to));
+        to
+    }
+
+    /// The bytes that are saved of a change that is not taken in yet, behind those that were saved
+    /// before.
+    pub fn encode_change(&self, channel: &ChannelKey, change: &ChannelChange) -> Vec<u8> {
+        let change = write_change(change, self.memory.get(channel));
+        let len = u32::try_from(channel.0.len() + change.len()).expect("questions are shorter");
+        let mut to = Vec::with_capacity(HEAD_BYTES + 32 + change.len() + CHECKSUM_BYTES);
+        to.extend((!len).to_be_bytes());
+        to.extend(len.to_be_bytes());
+        to.extend(channel.0);
+        to.extend(change);
+        to.extend(checksum(&to));
+        to
+    }
+
+    /// These channels, of which there are none yet, with what was saved on this network and with
+    /// the same keys.
+    pub fn restore(
+        self,
+        bytes: &[u8],
+        network: Network,
+    ) -> Result<RestoredChannels, ChannelsFault> {
+        let mut channels = Self::new(self.keys, self.templates);
+        let sum_bytes = channels.read_sum(bytes, network)?;
+        let mut at = sum_bytes;
+        while let Some(end) = end_of_change(bytes, at)? {
+            channels.read_change(&bytes[at + HEAD_BYTES..end - CHECKSUM_BYTES], at)?;
+            at = end;
+        }
+        Ok(RestoredChannels { channels, sum_bytes, bytes: at })
+    }
+
+    /// Where the sum ends.
+    fn read_sum(&mut self, bytes: &[u8], network: Network) -> Result<usize, ChannelsFault> {
+        let mut from = Reader::new(bytes);
+        let [version] = *from.array()?;
+        if version != CHANNELS_VERSION {
+            return Err(ChannelsFault::Version { got: version, want: CHANNELS_VERSION });
+        }
+        let ([got], want) = (*from.array()?, number(network));
+        if got != want {
+            return Err(ChannelsFault::Network { got, want });
+        }
+        let (got, want) = (*from.array()?, self.keys.name());
+        if got != want {
+            return Err(ChannelsFault::Keys { got, want });
+        }
+        let (all, max) = (read_count(&mut from)?, CHANNELS_MAX);
+        if all > max {
+            return Err(ChannelsFault::TooMany { got: all, max });
+        }
+        let mut parts = Vec::new();
+        for _ in 0..all {
+            let at = bytes.len() - from.len();
+            let len = read_count(&mut from)?;
+            parts.push((at, from.take(len)?));
+        }
+        let end = bytes.len() - from.len();
+        check(bytes, 0, end)?;
+        for (at, part) in parts {
+            let read = read_memory(part, &self.templates);
+            let (channel, memory) = read.map_err(|fault| ChannelsFault::Channel { at, fault })?;
+            self.memory.insert(channel, memory);
+        }
+        Ok(end + CHECKSUM_BYTES)
+    }
+
+    /// Its checksum is right, so it is what was written behind what is there.
+    fn read_change(&mut self, body: &[u8], at: usize) -> Result<(), ChannelsFault> {
+        let mut from = Reader::new(body);
+        let channel = ChannelKey(*from.array()?);
+        let before = self.memory.get(&channel);
+        let change = read_change(from.rest(), before, &self.templates)
+            .map_err(|fault| ChannelsFault::Channel { at, fault })?;
+        if let Some(change) = change {
+            self.evolve(channel, &change);
+        }
+        Ok(())
+    }
+}
+
+/// Where the change ends that begins here; nothing if there is none, or only a part of one.
+fn end_of_change(bytes: &[u8], at: usize) -> Result<Option<usize>, ChannelsFault> {
+    let Some([again, got]) = head(bytes, at) else { return Ok(None) };
+    if got != !again {
+        let is_cut = has_hole(bytes, at, at + HEAD_BYTES) && !has_head(&bytes[at + 1..]);
+        let damaged = ChannelsFault::Length { at, got, again: !again };
+        return if is_cut { Ok(None) } else { Err(damaged) };
+    }
+    let body = usize::try_from(got).unwrap_or(usize::MAX);
+    let end = body.saturating_add(at + HEAD_BYTES + CHECKSUM_BYTES);
+    if end > bytes.len() {
+        return Ok(None);
+    }
+    match check(bytes, at, end - CHECKSUM_BYTES) {
+        Ok(()) => Ok(Some(end)),
+        Err(_) if end == bytes.len() && has_hole(bytes, at, end) => Ok(None),
+        Err(fault) => Err(fault),
+    }
+}
+
+/// The two lengths in front of a change.
+fn head(bytes: &[u8], at: usize) -> Option<[u32; 2]> {
+    let (head, _) = bytes.get(at..)?.split_first_chunk::<HEAD_BYTES>()?;
+    let (halves, _) = head.as_chunks::<4>();
+    Some([0, 1].map(|half| u32::from_be_bytes(halves[half])))
+}
+
+/// Whether a change begins anywhere here: then what is before it was never the end.
+fn has_head(bytes: &[u8]) -> bool {
+    (0..bytes.len()).any(|at| head(bytes, at).is_some_and(|[again, got]| got == !again))
+}
+
+/// Whether all that lies there of one sector is empty.
+fn has_hole(bytes: &[u8], from: usize, to: usize) -> bool {
+    let mut at = from;
+    while at < to {
+        let end = to.min((at / SECTOR_BYTES + 1) * SECTOR_BYTES);
+        if bytes[at..end].iter().all(|byte| *byte == 0) {
+            return true;
+        }
+        at = end;
+    }
+    false
+}
+
+/// Whether the checksum at `end` is that of the bytes from `at` on.
+fn check(bytes: &[u8], at: usize, end: usize) -> Result<(), ChannelsFault> {
+    let got = *Reader::new(&bytes[end..]).array()?;
+    let want = checksum(&bytes[at..end]);
+    if got == want { Ok(()) } else { Err(ChannelsFault::Checksum { at, got, want }) }
+}
+
+fn count(number: usize) -> [u8; 4] {
+    u32::try_from(number).expect("`CHANNELS_MAX` is less, and what is saved of each").to_be_bytes()
+}
+
+fn read_count(from: &mut Reader<'_>) -> Result<usize, Broke> {
+    Ok(usize::try_from(u32::from_be_bytes(*from.array()?)).unwrap_or(usize::MAX))
+}
+
+impl From<Broke> for ChannelsFault {
+    fn from(broke: Broke) -> ChannelsFault {
+        ChannelsFault::Broke(broke)
+    }
+}
+
+impl std::error::Error for ChannelsFault {}
+
+impl fmt::Display for ChannelsFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ChannelsFault::Version { got, want } => {
+                write!(f, "channels of version {got}, only {want} is known")
+            }
+            ChannelsFault::Network { got, want } => {
+                write!(f, "channels of network number {got}, not {want}")
+            }
+            ChannelsFault::Keys { got, want } => {
+                write!(f, "channels of another node: its keys are {got:02x?}, ours {want:02x?}")
+            }
+            ChannelsFault::Broke(broke) => broke.fmt(f),
+            ChannelsFault::TooMany { got, max } => write!(f, "{got} channels, {max} at most"),
+            ChannelsFault::Checksum { at, got, want } => {
+                write!(f, "the bytes from {at} on have the checksum {want:02x?}, not {got:02x?}")
+            }
+            ChannelsFault::Length { at, got, again } => {
+                write!(f, "the change at {at} has {got} bytes, and {again} as well")
+            }
+            ChannelsFault::Channel { at, fault } => write!(f, "at {at}: {fault}"),
+        }
+    }
+}

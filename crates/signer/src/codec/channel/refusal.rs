@@ -1,0 +1,149 @@
+//! Refusals about channels: each is a number, up to three numbers of its own, and two ids.
+//!
+//! Numbers that would not come back the same are refused. Names come from a table; one that is not
+//! there arrives as the first.
+
+use bitcoin::Txid;
+use bitcoin::hashes::Hash as _;
+use tx::{Flaw, Kind, SecretFault, Side};
+use wire::amount::{CsvDelay, FeeratePerKw, Msat, Sat};
+use wire::id::CommitmentNumber;
+
+use super::super::{Malformed, Read, RecordFlaw, Writer};
+use super::terms::SIDES;
+use crate::channel::ChannelRefusal as No;
+
+/// What refusals call terms of a channel.
+const TERMS: [&str; 4] = ["a term", "funding_satoshis", "push_msat", "dust_limit_satoshis"];
+/// What flaws call fields of a contract.
+const FIELDS: [&str; 2] = ["a field", "cltv_expiry"];
+
+/// A refusal in parts: its number in [`read`], its numbers, its ids.
+type Parts = (u8, [u64; 3], Option<[Txid; 2]>);
+
+fn parts(no: &No) -> Parts {
+    let n = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+    let name = |table: &[&str], name| n(table.iter().position(|it| *it == name).unwrap_or(0));
+    let (number, numbers) = match *no {
+        No::Unknown => (0, [0; 3]),
+        No::AlreadySetUp => (1, [0; 3]),
+        No::TooMany { max } => (2, [n(max), 0, 0]),
+        No::Terms { term, got, limit } => (3, [name(&TERMS, term), got, limit]),
+        No::ForeignKeys => (4, [0; 3]),
+        No::WrongOwner { want } => (5, [want as u64, 0, 0]),
+        No::OutOfTurn { number, newest, unrevoked } => {
+            (6, [number.0, plus(newest.map(|it| it.0)), unrevoked.0])
+        }
+        No::Otherwise { number, got, have } => {
+            return (7, [number.0, 0, 0], Some([got, have]));
+        }
+        No::WrongPoint { number } => (8, [number.0, 0, 0]),
+        No::Money { got, want } => (9, [got.0, want.0, 0]),
+        No::Loss { got, want } => (10, [got.0, want.0, 0]),
+        No::FeeRate { got, min, max } => (11, [got, min, max].map(|it| it.0.into())),
+        No::Fee { missing } => (12, [missing.0, 0, 0]),
+        No::Contracts { got, max } => (13, [n(got), n(max), 0]),
+        No::Delay { got, min, max } => (14, [got, min, max].map(|it| it.0.into())),
+        No::Contract(Flaw::UnknownKind { kind }) => (15, [kind.0.into(), 0, 0]),
+        No::Contract(Flaw::Length { got, want }) => (16, [n(got), n(want), 0]),
+        No::Contract(Flaw::Value { field, got, max }) => (17, [name(&FIELDS, field), got, max]),
+        No::BadSignature { number, stage } => (18, [number.0, plus(stage.map(n)), 0]),
+        No::StageCount { got, want } => (19, [n(got), n(want), 0]),
+        No::WrongSecret { number } => (20, [number.0, 0, 0]),
+        No::Secret(SecretFault::NotDerived { number, conflicts }) => {
+            (21, [number.0, conflicts.0, 0])
+        }
+        No::Secret(SecretFault::OutOfTurn { number, next }) => (22, [number.0, next.0, 0]),
+        No::Closing => (23, [0; 3]),
+    };
+    (number, numbers, None)
+}
+
+/// 0 for nothing; what there is is counted from 1.
+fn plus(number: Option<u64>) -> u64 {
+    number.map_or(0, |number| number.saturating_add(1))
+}
+
+pub(crate) fn write(to: Writer, no: &No) -> Writer {
+    let (number, numbers, ids) = parts(no);
+    let numbers: Vec<u8> = numbers.iter().flat_map(|number| number.to_be_bytes()).collect();
+    let to = to.record(2, &[number]).record(4, &numbers);
+    let Some([got, have]) = ids else { return to };
+    to.record(6, &[got.to_byte_array(), have.to_byte_array()].concat())
+}
+
+pub(crate) fn read(from: &Read<'_>) -> Result<No, Malformed> {
+    let ([number], numbers) = (*from.array(2)?, from.array::<24>(4)?);
+    let (numbers, _) = numbers.as_chunks::<8>();
+    let numbers = Numbers { from, all: [0, 1, 2].map(|at| u64::from_be_bytes(numbers[at])) };
+    let n = |at: usize| numbers.all[at];
+    let commitment = |at| CommitmentNumber(n(at));
+    let no = match number {
+        0 => No::Unknown,
+        1 => No::AlreadySetUp,
+        2 => No::TooMany { max: numbers.fit(0)? },
+        3 => No::Terms { term: numbers.listed(&TERMS)?, got: n(1), limit: n(2) },
+        4 => No::ForeignKeys,
+        5 => No::WrongOwner { want: numbers.listed::<Side>(&SIDES)? },
+        6 => {
+            let newest = n(1).checked_sub(1).map(CommitmentNumber);
+            No::OutOfTurn { number: commitment(0), newest, unrevoked: commitment(2) }
+        }
+        7 => {
+            let (ids, _) = from.array::<64>(6)?.as_chunks::<32>();
+            let [got, have] = [0, 1].map(|at| Txid::from_byte_array(ids[at]));
+            No::Otherwise { number: commitment(0), got, have }
+        }
+        8 => No::WrongPoint { number: commitment(0) },
+        9 => No::Money { got: Msat(n(0)), want: Msat(n(1)) },
+        10 => No::Loss { got: Msat(n(0)), want: Msat(n(1)) },
+        11 => {
+            let rate = |at| numbers.fit(at).map(FeeratePerKw);
+            No::FeeRate { got: rate(0)?, min: rate(1)?, max: rate(2)? }
+        }
+        12 => No::Fee { missing: Sat(n(0)) },
+        13 => No::Contracts { got: numbers.fit(0)?, max: numbers.fit(1)? },
+        14 => {
+            let delay = |at| numbers.fit(at).map(CsvDelay);
+            No::Delay { got: delay(0)?, min: delay(1)?, max: delay(2)? }
+        }
+        15 => No::Contract(Flaw::UnknownKind { kind: Kind(numbers.fit(0)?) }),
+        16 => No::Contract(Flaw::Length { got: numbers.fit(0)?, want: numbers.fit(1)? }),
+        17 => No::Contract(Flaw::Value { field: numbers.listed(&FIELDS)?, got: n(1), max: n(2) }),
+        18 => {
+            let stage = numbers.fit::<usize>(1)?.checked_sub(1);
+            No::BadSignature { number: commitment(0), stage }
+        }
+        19 => No::StageCount { got: numbers.fit(0)?, want: numbers.fit(1)? },
+        20 => No::WrongSecret { number: commitment(0) },
+        21 => {
+            let (number, conflicts) = (commitment(0), commitment(1));
+            No::Secret(SecretFault::NotDerived { number, conflicts })
+        }
+        22 => No::Secret(SecretFault::OutOfTurn { number: commitment(0), next: commitment(1) }),
+        23 => No::Closing,
+        got => return Err(from.flaw(2, RecordFlaw::Choice { got, min: 0, max: 23 })),
+    };
+    // What it has no use for is nothing.
+    match (parts(&no).1 == numbers.all, parts(&no).2.is_some() || from.bytes(6).is_err()) {
+        (true, true) => Ok(no),
+        (false, _) | (_, false) => Err(from.flaw(4, RecordFlaw::Numbers)),
+    }
+}
+
+struct Numbers<'a> {
+    from: &'a Read<'a>,
+    all: [u64; 3],
+}
+
+impl Numbers<'_> {
+    fn fit<T: TryFrom<u64>>(&self, at: usize) -> Result<T, Malformed> {
+        T::try_from(self.all[at]).map_err(|_| self.from.flaw(4, RecordFlaw::Numbers))
+    }
+
+    /// The one of a table that the first number says.
+    fn listed<T: Copy>(&self, table: &[T]) -> Result<T, Malformed> {
+        let at = self.fit::<usize>(0)?;
+        table.get(at).copied().ok_or_else(|| self.from.flaw(4, RecordFlaw::Numbers))
+    }
+}
