@@ -13,6 +13,7 @@ mod handshakes;
 mod journals;
 mod memory;
 mod messages;
+mod onions;
 mod parties;
 mod seeds;
 mod spends;
