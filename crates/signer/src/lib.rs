@@ -35,6 +35,7 @@ mod file;
 mod handshakes;
 mod journal;
 mod message;
+mod onion;
 mod policy;
 mod secret;
 mod seed;

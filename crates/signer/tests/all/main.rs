@@ -15,6 +15,7 @@ mod handshakes;
 mod journals;
 mod memory;
 mod messages;
+mod onions;
 mod parties;
 mod seeds;
 mod spends;
