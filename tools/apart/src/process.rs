@@ -27,6 +27,7 @@ const TAKE_OVER: &str = "LEYDEN_APART_TAKE_OVER";
 /// A process of ours, which ends with whoever has this.
 pub struct Process {
     child: Child,
+    command: Command,
     place: Place,
     seed: u8,
 }
@@ -60,16 +61,28 @@ impl Process {
         command.env(ROLE, role).env(FOLDER, place.path()).env(SEED, seed.to_string());
         command.envs(more.iter().map(|(name, value)| (name, value)));
         let child = command.spawn().expect("this program can be started");
-        let mut process = Self { child, place, seed };
+        let mut process = Self { child, command, place, seed };
+        process.is_ready().then_some(process)
+    }
+
+    /// Kills it and starts it again, in the same folder. Whether it gets ready, or ends before.
+    pub fn restart(&mut self) -> bool {
+        self.kill();
+        fs::remove_file(self.path("ready")).ok();
+        self.child = self.command.spawn().expect("it could be started before");
+        self.is_ready()
+    }
+
+    fn is_ready(&mut self) -> bool {
         let end = Instant::now() + WAIT;
-        while !process.path("ready").exists() {
-            if process.ended().is_some() {
-                return None;
+        while !self.path("ready").exists() {
+            if self.ended().is_some() {
+                return false;
             }
-            assert!(Instant::now() < end, "the {role} never got ready");
+            assert!(Instant::now() < end, "it never got ready");
             std::thread::sleep(Duration::from_millis(2));
         }
-        Some(process)
+        true
     }
 
     /// Something in its folder: `node`, `client`, `sockets` are links, `door` is for a successor.

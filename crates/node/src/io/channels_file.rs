@@ -23,12 +23,12 @@ impl ChannelsFile {
         network: Network,
         keys: ChannelKeys,
     ) -> Result<(Self, Channels), JournalFault> {
+        let mut channels = Channels::bolt3(keys);
         let Some(bytes) = JournalFile::read(dir, CHANNELS_FILE)? else {
             let file = JournalFile::new(dir, CHANNELS_FILE);
-            return Ok((Self { file, network }, Channels::bolt3(keys)));
+            return Ok((Self { file, network }, channels));
         };
-        let restored = Channels::bolt3(keys).restore(&bytes, network);
-        let restored = restored.map_err(|why| JournalFault::File {
+        let restored = channels.restore(&bytes, network).map_err(|why| JournalFault::File {
             path: dir.join(CHANNELS_FILE),
             why: why.to_string(),
             without: "do not go on without it, nor with an older one: what was signed would be \
@@ -36,7 +36,7 @@ impl ChannelsFile {
         })?;
         let whole = Whole { sum_bytes: restored.sum_bytes, bytes: restored.bytes };
         let file = JournalFile::go_on(dir, CHANNELS_FILE, bytes.len(), whole)?;
-        Ok((Self { file, network }, restored.channels))
+        Ok((Self { file, network }, channels))
     }
 
     /// Saves a change of channels, to which they have not come yet. If it fails nothing was saved.

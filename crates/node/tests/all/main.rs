@@ -4,6 +4,7 @@ mod bank;
 mod bitcoind;
 #[path = "../../../chain/tests/all/blocks.rs"]
 mod blocks;
+mod channels_file;
 mod clerk;
 #[cfg(feature = "devnet")]
 mod devnet;

@@ -95,11 +95,10 @@ pub enum ChannelsFault {
     },
 }
 
-/// What the bytes said.
+/// How much of the bytes is right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RestoredChannels {
-    /// The channels.
-    pub channels: Channels,
-    /// Bytes of their sum.
+    /// Bytes of the sum.
     pub sum_bytes: usize,
     /// Bytes that are whole. What is behind them was being written in a crash.
     pub bytes: usize,
@@ -134,21 +133,33 @@ impl Channels {
         to
     }
 
-    /// These channels, of which there are none yet, with what was saved on this network and with
-    /// the same keys.
+    /// Takes what was saved on this network and with the same keys, and nothing else. If it is
+    /// refused, nothing has changed.
     pub fn restore(
-        self,
+        &mut self,
         bytes: &[u8],
         network: Network,
     ) -> Result<RestoredChannels, ChannelsFault> {
-        let mut channels = Self::new(self.keys, self.templates);
-        let sum_bytes = channels.read_sum(bytes, network)?;
+        let had = std::mem::take(&mut self.memory);
+        let read = self.read_all(bytes, network);
+        if read.is_err() {
+            self.memory = had;
+        }
+        read
+    }
+
+    fn read_all(
+        &mut self,
+        bytes: &[u8],
+        network: Network,
+    ) -> Result<RestoredChannels, ChannelsFault> {
+        let sum_bytes = self.read_sum(bytes, network)?;
         let mut at = sum_bytes;
         while let Some(end) = end_of_change(bytes, at)? {
-            channels.read_change(&bytes[at + HEAD_BYTES..end - CHECKSUM_BYTES], at)?;
+            self.read_change(&bytes[at + HEAD_BYTES..end - CHECKSUM_BYTES], at)?;
             at = end;
         }
-        Ok(RestoredChannels { channels, sum_bytes, bytes: at })
+        Ok(RestoredChannels { sum_bytes, bytes: at })
     }
 
     /// Where the sum ends.

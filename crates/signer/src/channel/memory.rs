@@ -9,7 +9,7 @@ use wire::key::Point;
 use super::SetUp;
 
 /// A channel, as its signer knows it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(super) struct Memory {
     pub(super) setup: SetUp,
     /// Our newest commitment that the peer has signed; all before it are revoked.
@@ -24,7 +24,7 @@ pub(super) struct Memory {
 }
 
 /// A commitment that is agreed on.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(super) struct Agreed {
     pub(super) meaning: Meaning,
     pub(super) txid: Txid,
