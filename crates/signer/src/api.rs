@@ -9,12 +9,14 @@ use chain::Proof;
 use noise::PublicKey;
 use secp256k1::schnorr::Signature;
 use static_assertions::assert_not_impl_any;
+use wire::id::{OnionPacket, PaymentHash};
 
 pub use wire::id::ConnectionId;
 
 use crate::account::Account;
 use crate::channel::{ChannelAnswer, ChannelAsk, ChannelRefusal};
 use crate::message::MessageSignature;
+use crate::onion::Peel;
 use crate::policy::SpendFlaw;
 use crate::spend::Spend;
 use crate::view::{Proven, ViewFlaw, ViewStatus};
@@ -67,6 +69,13 @@ pub enum Ask {
     ViewStatus,
     /// About one channel.
     Channel(Box<ChannelAsk>),
+    /// Take our layer off this onion. Repeatable.
+    Peel {
+        /// As it came.
+        packet: Box<OnionPacket>,
+        /// Of the HTLC that it came with.
+        payment_hash: PaymentHash,
+    },
 }
 
 /// What a signer answers. It may hold secrets, so it can be neither copied nor printed.
@@ -115,6 +124,8 @@ pub enum Answer {
     },
     /// To [`Ask::Channel`].
     Channel(ChannelAnswer),
+    /// To [`Ask::Peel`].
+    Peeled(Peel),
     /// To any question: no, and why. Nothing changed.
     Refused(Refusal),
 }
@@ -170,6 +181,8 @@ pub mod topic {
     pub const SIGN_SPEND: u16 = 9;
     /// All that is told of the chain, and asked of what was told.
     pub const VIEW: RangeInclusive<u16> = 10..=12;
+    /// [`Ask::Peel`](super::Ask::Peel).
+    pub const PEEL: u16 = 13;
     pub use crate::channel::topic::{CHANNEL_KEYS, CHANNEL_RATCHETS, CHANNEL_REPEATABLE};
 }
 
@@ -190,6 +203,7 @@ impl Ask {
             Ask::ViewProof { .. } => 11,
             Ask::ViewStatus => 12,
             Ask::Channel(ask) => ask.op.topic(),
+            Ask::Peel { .. } => topic::PEEL,
         }
     }
 
@@ -206,6 +220,7 @@ impl Ask {
             Ask::ViewProof { .. } => "view proof",
             Ask::ViewStatus => "view status",
             Ask::Channel(ask) => ask.op.name(),
+            Ask::Peel { .. } => "peel",
         }
     }
 }
@@ -223,6 +238,7 @@ impl Answer {
             Answer::View { .. } => "view",
             Answer::Proven { .. } => "proven",
             Answer::Channel(answer) => answer.name(),
+            Answer::Peeled(_) => "peeled",
             Answer::Refused(_) => "refused",
         }
     }

@@ -68,6 +68,7 @@ pub use file::{
 pub use handshakes::{HANDSHAKE_MS_MAX, HANDSHAKES_MAX, LinkId};
 pub use journal::{Restored, VIEW_VERSION, ViewFault};
 pub use message::{MESSAGE_BYTES_MAX, MessageSignature, SIGNATURE_BYTES, SIGNATURE_CHARS};
+pub use onion::Peel;
 pub use policy::{
     CONSOLIDATION_FLOOR_SAT, CONSOLIDATION_PERCENT_MAX, Destinations, FEE_FLOOR_SAT,
     FEE_PERCENT_MAX, FEE_RATE_FLAGGED_SAT_PER_VB_MAX, FEE_RATE_SAT_PER_VB_MAX, PLACE_STEP_MAX,

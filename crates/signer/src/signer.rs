@@ -4,6 +4,7 @@ use std::fmt::{Debug, Display};
 
 use bitcoin::Txid;
 use noise::{EphemeralKey, PublicKey};
+use sphinx::AssociatedData;
 use static_assertions::assert_not_impl_any;
 use wire::id::ChannelKey;
 use wire::tick::Tick;
@@ -173,6 +174,10 @@ impl Signer {
                 return Ok((Some(SignerChange::View(change)), Then::Proven(txid)));
             }
             Ask::ViewStatus => return Ok((None, Then::Status)),
+            Ask::Peel { packet, payment_hash } => {
+                let data = AssociatedData::Payment(payment_hash);
+                Answer::Peeled(self.key.peel(&packet, &data).into())
+            }
             Ask::Channel(ask) => {
                 let (change, answer) = self.channels.decide(&ask).map_err(Refusal::Channel)?;
                 let channel = ask.channel;

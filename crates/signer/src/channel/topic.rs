@@ -8,7 +8,7 @@ use super::{ChannelAnswer, ChannelOp};
 pub const CHANNEL_KEYS: u16 = 16;
 /// What moves the memory of a signer. There is room for more.
 pub const CHANNEL_RATCHETS: RangeInclusive<u16> = 32..=47;
-/// What is judged each time anew and moves nothing. None so far.
+/// What is judged each time anew and moves nothing.
 pub const CHANNEL_REPEATABLE: RangeInclusive<u16> = 48..=63;
 
 impl ChannelOp {
@@ -21,6 +21,8 @@ impl ChannelOp {
             ChannelOp::Advance { .. } => 34,
             ChannelOp::Revoked { .. } => 35,
             ChannelOp::SignLocal { .. } => 36,
+            ChannelOp::CheckSecret { .. } => 48,
+            ChannelOp::SignClose { .. } => 49,
         }
     }
 
@@ -33,6 +35,8 @@ impl ChannelOp {
             ChannelOp::Advance { .. } => "advance",
             ChannelOp::Revoked { .. } => "revoked",
             ChannelOp::SignLocal { .. } => "sign local",
+            ChannelOp::CheckSecret { .. } => "check secret",
+            ChannelOp::SignClose { .. } => "sign close",
         }
     }
 }
@@ -46,6 +50,8 @@ impl ChannelAnswer {
             ChannelAnswer::RemoteSigned { .. } => "remote signed",
             ChannelAnswer::Advanced { .. } => "advanced",
             ChannelAnswer::LocalSigned { .. } => "local signed",
+            ChannelAnswer::Checked { .. } => "checked",
+            ChannelAnswer::CloseSigned { .. } => "close signed",
         }
     }
 }

@@ -20,6 +20,7 @@
 //! | 11 | view proof | 2: block (32), 4: transaction, 6: position (4), 8: steps, 32 bytes each, |
 //! | | | 10: coinbase, 12: its steps |
 //! | 12 | view status | |
+//! | 13 | peel | 2: packet (1366), 4: payment hash (32) |
 //! | 16, 32 to 63 | about channels | `src/codec/channel/mod.rs` has them, and answers 22 to 27 |
 //!
 //! An input is outpoint (36), amount (8), place (5) and sequence (4). An output is an amount (8),
@@ -51,10 +52,15 @@
 //! | 20 | view refused | 2: flaw (1), 4: its three numbers (12), 6: its hashes, if any (32 each) |
 //! | 21 | not saved | 2: bytes (4), 4: the system's number (4) |
 //!
+//! | 30 | peeled | 2: keys for failures (64), 4: payload, 6: next packet (1366), if it goes on |
+//! | 31 | peeled, payload bad | 2: keys for failures (64), 4: the failure |
+//! | 32 | bad onion | 2: hash (32), 4: failure code (2) |
+//!
 //! Kinds 10 to 14 are the faults with which a key holder can refuse a step. All others are of the
 //! socket side; should one stand in an answer, it arrives as `Denied`.
 
 pub(crate) mod channel;
+mod onion;
 mod spend;
 mod view;
 
@@ -212,6 +218,9 @@ impl Ask {
             Ask::ViewProof { block, proof } => view::write_proof(to.kind(11), *block, proof),
             Ask::ViewStatus => to.kind(12),
             Ask::Channel(ask) => channel::ask::write(to, ask),
+            Ask::Peel { packet, payment_hash } => {
+                onion::write_ask(to.kind(13), packet, payment_hash)
+            }
         };
         to.0
     }
@@ -257,6 +266,7 @@ impl Ask {
                 Ok(Ask::ViewProof { block, proof: Box::new(proof) })
             }
             12 => from.only(&[]).map(|_| Ask::ViewStatus),
+            13 => onion::read_ask(&from.only(&[2, 4])?),
             got => match channel::ask::read(from, templates)? {
                 Some(ask) => Ok(Ask::Channel(Box::new(ask))),
                 None => Err(Malformed::Kind { got }),
@@ -277,6 +287,8 @@ impl Answer {
             signatures.len()
         } else if let Answer::Channel(answer) = &self {
             channel::answer::signatures(answer)
+        } else if let Answer::Peeled(_) = &self {
+            onion::ANSWER_BYTES_MAX / 64
         } else {
             0
         };
@@ -303,6 +315,7 @@ impl Answer {
                 to.kind(21).number(2, bytes).record(4, &code.to_be_bytes())
             }
             Answer::Channel(answer) => channel::answer::write(to, &answer),
+            Answer::Peeled(peeled) => onion::write_answer(to, &peeled),
             Answer::Refused(Refusal::Channel(refusal)) => {
                 channel::refusal::write(to.kind(27), &refusal)
             }
@@ -365,7 +378,8 @@ impl Answer {
                 let (bytes, code) = (from.number(2)?, i32::from_be_bytes(*from.array(4)?));
                 Ok(Answer::Refused(Refusal::NotSaved { bytes, code }))
             }
-            22..=26 => channel::answer::read(from).map(Answer::Channel),
+            22..=26 | 28 | 29 => channel::answer::read(from).map(Answer::Channel),
+            30..=32 => onion::read_answer(from).map(Answer::Peeled),
             27 => {
                 let refusal = channel::refusal::read(&from.only(&[2, 4, 6])?)?;
                 Ok(Answer::Refused(Refusal::Channel(refusal)))

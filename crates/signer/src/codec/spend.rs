@@ -95,12 +95,12 @@ fn read_output(from: &mut Reader<'_>) -> Result<SpendOutput, RecordFlaw> {
     Ok(SpendOutput { amount, to })
 }
 
-fn write_place(place: KeyPlace, to: &mut Vec<u8>) {
+pub(super) fn write_place(place: KeyPlace, to: &mut Vec<u8>) {
     to.push(place.branch as u8);
     to.extend(place.index.number().to_be_bytes());
 }
 
-fn read_place(from: &mut Reader<'_>) -> Result<KeyPlace, RecordFlaw> {
+pub(super) fn read_place(from: &mut Reader<'_>) -> Result<KeyPlace, RecordFlaw> {
     let [branch] = *from.array()?;
     let found = Branch::ALL.get(usize::from(branch)).copied();
     let branch = found.ok_or(RecordFlaw::Choice { got: branch, min: 0, max: 1 })?;

@@ -12,8 +12,11 @@ use crate::channel::{ChannelAnswer, ShownKeys};
 pub(crate) const fn signatures(answer: &ChannelAnswer) -> usize {
     match answer {
         ChannelAnswer::RemoteSigned { stages, .. } => 1 + stages.len(),
-        ChannelAnswer::LocalSigned { .. } => 1,
-        ChannelAnswer::Keys(_) | ChannelAnswer::Done | ChannelAnswer::Advanced { .. } => 0,
+        ChannelAnswer::LocalSigned { .. } | ChannelAnswer::CloseSigned { .. } => 1,
+        ChannelAnswer::Keys(_)
+        | ChannelAnswer::Done
+        | ChannelAnswer::Advanced { .. }
+        | ChannelAnswer::Checked { .. } => 0,
     }
 }
 
@@ -34,6 +37,8 @@ pub(crate) fn write(to: Writer, answer: &ChannelAnswer) -> Writer {
             to.kind(25).record(2, secret).record(4, &next.bytes())
         }
         ChannelAnswer::LocalSigned { signature } => to.kind(26).record(2, signature.bytes()),
+        ChannelAnswer::Checked { is_ours } => to.kind(28).record(2, &[u8::from(*is_ours)]),
+        ChannelAnswer::CloseSigned { signature } => to.kind(29).record(2, signature.bytes()),
     }
 }
 
@@ -62,6 +67,8 @@ pub(crate) fn read(from: Read<'_>) -> Result<ChannelAnswer, Malformed> {
             ChannelAnswer::Advanced { secret, next: value(&from, 4)? }
         }
         26 => ChannelAnswer::LocalSigned { signature: value(&from.only(&[2])?, 2)? },
+        28 => ChannelAnswer::Checked { is_ours: from.only(&[2])?.choice(2, 0, &[false, true])? },
+        29 => ChannelAnswer::CloseSigned { signature: value(&from.only(&[2])?, 2)? },
         got => return Err(Malformed::Kind { got }),
     })
 }

@@ -5,9 +5,9 @@ use wire::bigsize;
 use wire::id::ChannelKey;
 use wire::reader::Reader;
 
-use super::super::{Malformed, Read, RecordFlaw, Writer};
+use super::super::{Malformed, Read, RecordFlaw, Writer, spend};
 use super::terms::SIDES;
-use super::{SIGNATURE_BYTES, filled, length, list, meaning, terms, value, written};
+use super::{SIGNATURE_BYTES, close, filled, length, list, meaning, terms, value, written};
 use crate::channel::{ChannelAsk, ChannelOp, SetUp};
 
 /// The record of the channel's key.
@@ -34,6 +34,14 @@ pub(crate) fn write(to: Writer, ask: &ChannelAsk) -> Writer {
             to.record(2, &number.0.to_be_bytes()).record(4, &secret.0)
         }
         ChannelOp::SignLocal { meaning } => to.record(2, &meaning::write(meaning)),
+        ChannelOp::CheckSecret { number, secret } => {
+            to.record(2, &number.0.to_be_bytes()).record(4, &secret.0)
+        }
+        ChannelOp::SignClose { close, home } => {
+            let mut place = Vec::new();
+            spend::write_place(*home, &mut place);
+            to.record(2, &close::write(close)).record(4, &place)
+        }
     }
 }
 
@@ -42,7 +50,7 @@ pub(crate) fn read(from: Read<'_>, templates: &Templates) -> Result<Option<Chann
     let known: &[u64] = match from.kind {
         16 => &[K],
         32 => &[K, 2, 4, 6],
-        33 | 35 => &[K, 2, 4],
+        33 | 35 | 48 | 49 => &[K, 2, 4],
         34 => &[K, 2, 4, 6, 8],
         36 => &[K, 2],
         _ => return Ok(None),
@@ -65,6 +73,11 @@ pub(crate) fn read(from: Read<'_>, templates: &Templates) -> Result<Option<Chann
             stages: list(&from, 8, SIGNATURE_BYTES)?,
         },
         35 => ChannelOp::Revoked { number: value(&from, 2)?, secret: value(&from, 4)? },
+        48 => ChannelOp::CheckSecret { number: value(&from, 2)?, secret: value(&from, 4)? },
+        49 => ChannelOp::SignClose {
+            close: filled(&from, 2, close::read)?,
+            home: filled(&from, 4, spend::read_place)?,
+        },
         _ => ChannelOp::SignLocal { meaning: meaning()? },
     };
     Ok(Some(ChannelAsk { channel: ChannelKey(*from.array(K)?), op }))

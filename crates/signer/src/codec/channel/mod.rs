@@ -10,6 +10,8 @@
 //! | 34 | advance | k, 2: meaning, 4: secrets, 6: signature (64), 8: stages (64 each) |
 //! | 35 | revoked | k, 2: number (8), 4: secret (32) |
 //! | 36 | sign local | k, 2: meaning |
+//! | 48 | check secret | k, 2: number (8), 4: secret (32) |
+//! | 49 | sign close | k, 2: close, 4: place (5) |
 //!
 //! Secrets are one behind the other, each behind its length (BigSize).
 //!
@@ -20,6 +22,8 @@
 //! | 24 | remote signed | 2: signature (64), 4: stages (64 each) |
 //! | 25 | advanced | 2: secret (32), or empty; 4: next point (33) |
 //! | 26 | local signed | 2: signature (64) |
+//! | 28 | checked | 2: ours (1) |
+//! | 29 | close signed | 2: signature (64) |
 //! | 27 | channel refused | 2: why (1), 4: its three numbers (24), 6: its ids, if any (32 each) |
 //!
 //! | value | layout |
@@ -29,6 +33,8 @@
 //! | contract | who offers it (1), amount (BigSize), kind (2), length of its terms (BigSize), terms |
 //! | terms | form: 0 static remote key, 1 anchors (1); outpoint (36), value (8), opener, acceptor |
 //! | party | funding key (33), basepoints (132), dust limit (8), delay (2) |
+//! | close | to opener (8), to acceptor (8), their scripts, each behind 0, or 1 and its length (2); fee |
+//! | | (8); then 0 and a dust limit (8), or 1, the closer (1) and a lock time (4) |
 //! | basepoints | revocation, payment, delayed payment, htlc (33 each) |
 //!
 //! A contract is read by the templates of whoever reads it. If they do not know it, the question is
@@ -36,6 +42,7 @@
 
 pub(super) mod answer;
 pub(super) mod ask;
+mod close;
 pub(crate) mod meaning;
 pub(super) mod refusal;
 pub(crate) mod terms;
