@@ -28,7 +28,8 @@ pub fn for_node() -> Grant {
     let grant = grant.and(topic::SIGN_MESSAGE..=topic::SIGN_MESSAGE);
     let grant = grant.and(topic::WALLET_ACCOUNT..=topic::SIGN_SPEND).and(topic::VIEW);
     let grant = grant.and(topic::CHANNEL_KEYS..=topic::CHANNEL_KEYS);
-    grant.and(topic::CHANNEL_RATCHETS).and(topic::CHANNEL_REPEATABLE)
+    let grant = grant.and(topic::CHANNEL_RATCHETS).and(topic::CHANNEL_REPEATABLE);
+    grant.and(topic::PEEL..=topic::PEEL)
 }
 
 /// Answers until it is told to stop. What is new is in `files` before it is answered.

@@ -162,6 +162,7 @@ fn told(signer: &mut Signer, ask: &Ask, now: u64) -> Result<ViewStatus, ViewFlaw
         | Answer::WalletAccount { .. }
         | Answer::SpendSigned { .. }
         | Answer::Channel(_)
+        | Answer::Peeled(_)
         | Answer::Refused(_) => panic!("{name}"),
     }
 }
