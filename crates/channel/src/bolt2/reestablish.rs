@@ -9,7 +9,7 @@ use wire::{ChannelReestablish, Message};
 use crate::change::{Change, End};
 use crate::fault::Violation;
 use crate::ledger::Step;
-use crate::state::{Channel, Dialects, Effect, Event, Outcome, Phase, next};
+use crate::state::{Advance, Channel, Dialects, Effect, Event, Outcome, Phase, next};
 
 const NO_SECRET: PerCommitmentSecret = PerCommitmentSecret([0; 32]);
 
@@ -136,9 +136,11 @@ impl Channel {
         }
     }
 
-    /// Says what we have proposed and not said, unless a signature comes first.
+    /// Says what we have proposed and not said, unless a signature comes first, or a revocation that
+    /// is said again: what it frees may be in what we propose.
     pub(super) fn say_unsaid(&self, outcome: &mut Outcome) {
-        outcome.link.unsaid = outcome.link.signing.is_some();
+        let revokes = matches!(outcome.link.advancing, Some((_, Advance::Again)));
+        outcome.link.unsaid = outcome.link.signing.is_some() || revokes;
         if !outcome.link.unsaid {
             self.say(Step::Proposed, outcome);
         }
