@@ -14,6 +14,7 @@ use node::services::{
 use noise::PublicKey;
 use signer::{Signer, UnixTime};
 use wire::{
+    Message,
     amount::{Msat, Sat},
     dice::Dice,
     id::ConnectionId,
@@ -45,6 +46,8 @@ pub struct End {
     pub hung_up: bool,
     pub replies: BTreeMap<CallId, Result<Reply, Refusal>>,
     pub events: Vec<Event>,
+    /// What it has said in warnings and errors.
+    pub complaints: Vec<String>,
     now: Tick,
     calls: u64,
 }
@@ -75,6 +78,7 @@ impl End {
             hung_up: false,
             replies: BTreeMap::new(),
             events: Vec::new(),
+            complaints: Vec::new(),
             now: Tick(0),
             calls: 0,
         };
@@ -113,7 +117,14 @@ impl End {
 
     fn perform(&mut self, effect: Effect, peer: &mut VecDeque<(ConnectionId, Vec<u8>)>) {
         match effect {
-            Effect::Send { connection, bytes } => peer.push_back((connection, bytes)),
+            Effect::Send { connection, bytes } => {
+                match Message::decode(&bytes) {
+                    Ok(Message::Warning(said)) => self.complaints.push(text(&said.data.0)),
+                    Ok(Message::Error(said)) => self.complaints.push(text(&said.data.0)),
+                    _ => {}
+                }
+                peer.push_back((connection, bytes));
+            }
             Effect::Hangup { .. } => self.hung_up = true,
             Effect::AskSigner(token, ask) => self.asked.push_back((token, *ask)),
             Effect::AskTreasury(token, command) => self.wanted.push_back((token, *command)),
@@ -370,6 +381,10 @@ impl Pair {
             end.channels.wake();
         }
     }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
 }
 
 /// Without signatures: blocks of tests commit to none.

@@ -223,7 +223,7 @@ impl Channels {
         let (stage, made) = match (said, &opening.ours) {
             (Some(said), _) => match Accepting::new(&policy, key, &keys, &home, &said) {
                 Ok((accepting, made)) => (Stage::Accepting(Box::new(accepting)), made),
-                Err(unfit) => return self.give_up(id, &unfit.to_string()),
+                Err(unfit) => return self.blame(id, &unfit.to_string()),
             },
             (None, Some((_, open))) => {
                 let has_anchors = self
@@ -244,7 +244,7 @@ impl Channels {
                 };
                 match Proposed::new(policy, keys, &wanted) {
                     Ok((proposed, made)) => (Stage::Proposed(Box::new(proposed)), made),
-                    Err(unfit) => return self.give_up(id, &unfit.to_string()),
+                    Err(unfit) => return self.blame(id, &unfit.to_string()),
                 }
             }
             (None, None) => return,
@@ -296,11 +296,11 @@ impl Channels {
     fn was_accepted(&mut self, id: OpeningId, said: &AcceptChannel) {
         let Some(opening) = self.openings.get_mut(&id) else { return };
         let (Stage::Proposed(proposed), Some((_, open))) = (&opening.stage, &opening.ours) else {
-            return self.give_up(id, "accept_channel: not now");
+            return self.blame(id, "accept_channel: not now");
         };
         let agreed = match proposed.accepted(said) {
             Ok(agreed) => agreed,
-            Err(unfit) => return self.give_up(id, &unfit.to_string()),
+            Err(unfit) => return self.blame(id, &unfit.to_string()),
         };
         let (script, amount, fee_rate) = (agreed.funding_script(), open.amount, open.fee_rate);
         opening.stage = Stage::Funding(Box::new(((**proposed).clone(), agreed)));
@@ -349,12 +349,12 @@ impl Channels {
     fn was_created(&mut self, id: OpeningId, said: &FundingCreated) {
         let Some(opening) = self.openings.get_mut(&id) else { return };
         let Stage::Accepting(accepting) = &opening.stage else {
-            return self.give_up(id, "funding_created: not now");
+            return self.blame(id, "funding_created: not now");
         };
         let output = said.funding_output_index;
         let channel_id = FundingOutput { txid: said.funding_txid, output }.channel_id();
         if self.by_id.contains_key(&channel_id) {
-            return self.give_up(id, "there is a channel with this funding");
+            return self.blame(id, "there is a channel with this funding");
         }
         match (**accepting).clone().receive(said) {
             Ok((answering, moves)) => {
@@ -362,7 +362,7 @@ impl Channels {
                 let connection = opening.connection;
                 self.make(id, connection, moves);
             }
-            Err(violation) => self.give_up(id, &violation.to_string()),
+            Err(violation) => self.blame(id, &violation.to_string()),
         }
     }
 
@@ -385,7 +385,7 @@ impl Channels {
         };
         match created.0.receive(said) {
             Ok(made) => self.make(id, at, vec![made]),
-            Err(violation) => self.give_up(id, &violation.to_string()),
+            Err(violation) => self.blame(id, &violation.to_string()),
         }
         None
     }
@@ -424,7 +424,7 @@ impl Channels {
             Err((stage, why)) => {
                 let opening = Opening { connection, node, temporary, ours, stage, until, key };
                 self.openings.insert(id, opening);
-                self.give_up(id, &why);
+                self.blame(id, &why);
             }
         }
     }
@@ -475,8 +475,18 @@ impl Channels {
         }
     }
 
-    /// It comes to nothing: whoever wanted it hears why, the peer too, and coins are free again.
+    /// It comes to nothing because of what the peer has said, or of what both want: it hears why.
+    fn blame(&mut self, id: OpeningId, why: &str) {
+        self.end_opening(id, why, why);
+    }
+
+    /// It comes to nothing for reasons of our own, which are nobody else's business.
     fn give_up(&mut self, id: OpeningId, why: &str) {
+        self.end_opening(id, why, "this opening is given up");
+    }
+
+    /// Whoever wanted it hears why, and coins are free again.
+    fn end_opening(&mut self, id: OpeningId, why: &str, to_peer: &str) {
         let Some(Opening { connection, node, temporary, ours, stage, .. }) =
             self.openings.remove(&id)
         else {
@@ -491,7 +501,7 @@ impl Channels {
             | Stage::Answering(_) => true,
         };
         if is_said {
-            self.say(connection, &Error::new(ChannelId(temporary.0), why).into());
+            self.say(connection, &Error::new(ChannelId(temporary.0), to_peer).into());
         }
         if let Stage::Created(created) = stage {
             let draft = created.1.draft;
