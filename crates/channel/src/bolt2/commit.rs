@@ -178,6 +178,9 @@ impl Channel {
             return outcome;
         }
         outcome = outcome.send(revoke);
+        if outcome.link.signs_again {
+            self.commit_again(&mut outcome);
+        }
         if why == Advance::Again {
             self.say_unsaid(&mut outcome);
         }

@@ -78,10 +78,9 @@ impl Channel {
         self.ready_again(numbers, &mut outcome);
         if lost_revocation && !self.revoked_last {
             self.advance_again(&mut outcome);
-        }
-        if lost_commitment {
-            self.say(Step::Committed, &mut outcome);
-            self.sign_again(&mut outcome);
+            outcome.link.signs_again = lost_commitment;
+        } else if lost_commitment {
+            self.commit_again(&mut outcome);
         }
         if lost_revocation && self.revoked_last {
             self.advance_again(&mut outcome);
@@ -91,6 +90,13 @@ impl Channel {
         }
         self.say_unsaid(&mut outcome);
         Ok(outcome)
+    }
+
+    /// Our newest signature, with all that it is for, once more.
+    pub(super) fn commit_again(&self, outcome: &mut Outcome) {
+        outcome.link.signs_again = false;
+        self.say(Step::Committed, outcome);
+        self.sign_again(outcome);
     }
 
     /// Our signer says whether the peer knows a secret that we have no memory of giving up.

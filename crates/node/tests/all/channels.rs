@@ -266,6 +266,7 @@ fn judge(pair: &mut Pair, seed: u64) -> usize {
 
 #[test]
 fn nodes_agree_whatever_is_killed_and_lost() {
-    let paid: usize = (100..260).map(world).sum();
+    // The last two have found bugs in what is said again after a reconnection.
+    let paid: usize = (100..112).chain([128, 169]).map(world).sum();
     assert!(paid > 60, "only {paid} payments were made: the worlds are too tame");
 }
