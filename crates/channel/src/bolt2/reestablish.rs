@@ -142,8 +142,8 @@ impl Channel {
         }
     }
 
-    /// Says what we have proposed and not said, unless a signature comes first, or a revocation that
-    /// is said again: what it frees may be in what we propose.
+    /// Says what we have proposed and not said, unless a signature comes first, or a revocation
+    /// that is said again: what it frees may be in what we propose.
     pub(super) fn say_unsaid(&self, outcome: &mut Outcome) {
         let revokes = matches!(outcome.link.advancing, Some((_, Advance::Again)));
         outcome.link.unsaid = outcome.link.signing.is_some() || revokes;

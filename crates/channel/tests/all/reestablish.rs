@@ -91,7 +91,7 @@ fn whoever_forgot_waits_for_the_other_and_publishes_nothing() {
     greet(&mut ends[0]);
     ends[0].inbox.push_back(Message::ChannelReestablish(said));
     ends[0].hear();
-    let mut sent = std::collections::VecDeque::new();
+    let mut sent = VecDeque::new();
     ends[0].flush(&mut sent);
     ends[0].answer();
     ends[0].flush(&mut sent);
@@ -123,7 +123,7 @@ fn a_liar_does_not_keep_us_from_publishing() {
     said.your_last_per_commitment_secret = PerCommitmentSecret([9; 32]);
     greet(&mut ends[0]);
     ends[0].inbox.push_back(Message::ChannelReestablish(said));
-    let mut sent = std::collections::VecDeque::new();
+    let mut sent = VecDeque::new();
     for _ in 0..5 {
         ends[0].hear();
         let drive = ends[0].live.drive();
@@ -152,7 +152,7 @@ fn a_signer_that_remembers_more_than_the_store_stops_it() {
     // Its owner wants it on the chain, before the peer could say anything.
     let fail = ends[0].live.fail();
     ends[0].take(fail);
-    let mut sent = std::collections::VecDeque::new();
+    let mut sent = VecDeque::new();
     for _ in 0..5 {
         let drive = ends[0].live.drive();
         ends[0].take(drive);

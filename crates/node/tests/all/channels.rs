@@ -188,7 +188,7 @@ fn a_signer_that_is_away_for_hours_delays_and_loses_nothing() {
 fn world(seed: u64) -> usize {
     let mut pair = Pair::new(seed);
     let mut dice = Dice::new(seed ^ 0xc0ffee);
-    if seed % 4 > 0 {
+    if !seed.is_multiple_of(4) {
         pair.opened();
     }
     for _ in 0..2_500 {
@@ -258,7 +258,7 @@ fn judge(pair: &mut Pair, seed: u64) -> usize {
     let all: u64 = mine.iter().filter(open).map(|line| line.local.0).sum();
     let count = mine.iter().filter(open).count();
     if mine.len() == 1 && count == 1 {
-        let begun = if seed % 4 > 0 { 80_000_000 } else { 70_000_000 };
+        let begun = if seed.is_multiple_of(4) { 70_000_000 } else { 80_000_000 };
         assert_eq!(all + paid(0, false), begun + paid(0, true), "seed {seed}");
     }
     payments.iter().flatten().filter(|it| matches!(it.progress, Progress::Paid(_))).count()
