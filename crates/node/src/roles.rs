@@ -23,6 +23,7 @@ use crate::{
         channels::{self as channels_service, ChannelsBell, ChannelsFault, Ear, News, Reach},
         channels_file::ChannelsFile,
         devnet::{DevnetFault, Embedded},
+        folder_lock::FolderLock,
         journal_file::JournalFault,
         office::{self, Bell, Office, OfficeFault, ToChannels},
         reach::At,
@@ -326,6 +327,7 @@ impl Running {
         let seed = plan.seed.take().ok_or(RunFault::Plan("the role signer needs the seed"))?;
         let key = seed.node_key(plan.network, NodeIndex::FIRST);
         let channel_keys = seed.channel_keys(plan.network, NodeIndex::FIRST);
+        let lock = FolderLock::take(&plan.dir).map_err(RunFault::Journal)?;
         let (channels_file, channels) =
             ChannelsFile::open(&plan.dir, plan.network, channel_keys).map_err(RunFault::Journal)?;
         let (view_file, view) =
@@ -336,8 +338,9 @@ impl Running {
         self.wakers.push(hub.waker());
         let stop = self.stop.clone();
         self.spawn("signer", ends, move || {
-            signer_service::run(hub, signer, files, &stop)
-                .map_err(|fault| io_fault("the signer", fault))
+            let ended = signer_service::run(hub, signer, files, &stop);
+            drop(lock);
+            ended.map_err(|fault| io_fault("the signer", fault))
         })
     }
 

@@ -3,17 +3,24 @@
 
 use std::{fs, io, path::Path, sync::Arc};
 
-use bitcoin::{Amount, BlockHash, FeeRate, TxOut, hashes::Hash as _};
+use bitcoin::{Amount, BlockHash, FeeRate, OutPoint, TxOut, Txid, hashes::Hash as _};
 use chain::{BlockRef, Event, Found, FoundIn, Height, Proof, Watch};
-use signer::{Answer, Ask, ConnectionId, NodeKey, Refusal, SpendFlaw, View};
+use signer::{
+    Answer, Ask, ChannelAnswer, ChannelAsk, ChannelChange, ChannelOp, ChannelRefusal, ConnectionId,
+    NodeKey, Refusal, SetUp, SpendFlaw, View,
+};
+use tx::{Basepoints, Form, Funding, Htlc, Meaning, Party, Placed, Side, Terms};
 use wallet::{Order, Recipient, Wallet, Wanted};
 use wire::{
     Message, Network,
     address::Addresses,
+    amount::{BlockHeight, CsvDelay, FeeratePerKw, Msat, Sat},
     bigsize,
     dice::Dice,
     features::{Feature, Features},
     field::Field as _,
+    id::{ChannelKey, CommitmentNumber, PaymentHash, PerCommitmentSecret},
+    key::{Point, Signature},
     tick::Tick,
     tlv::{Extension as _, Unknown},
 };
@@ -70,7 +77,87 @@ fn keys() -> io::Result<()> {
     keep("seed_file", "magic", signer::FILE_MAGIC)?;
     keep("signer_answer", "signed", Answer::Signed { signature }.encode().bytes())?;
     keep("signer_answer", "node-id", Answer::NodeId { node: key.id() }.encode().bytes())?;
+    channels()?;
     money()
+}
+
+/// A channel that is set up, used and closing; and each question about one.
+fn channels() -> io::Result<()> {
+    let mut dice = Dice::new(20);
+    let mut point = || Point::generate(&mut dice);
+    let mut party = || Party {
+        funding_key: point(),
+        keys: Basepoints {
+            revocation: point(),
+            payment: point(),
+            delayed_payment: point(),
+            htlc: point(),
+        },
+        dust_limit: Sat(354),
+        delay: CsvDelay(144),
+    };
+    let (opener, acceptor) = (party(), party());
+    let outpoint = OutPoint { txid: Txid::from_byte_array([5; 32]), vout: 1 };
+    let funding = Funding { outpoint, value: Sat(1_000_000) };
+    let terms = Terms { form: Form::Anchors, funding, opener, acceptor };
+    let setup = SetUp { side: Side::Opener, terms, pushed: Msat(7) };
+    let htlc = Htlc { payment_hash: PaymentHash([3; 32]), cltv_expiry: BlockHeight(600) };
+    let amount = Msat(50_000_000);
+    let placed = Placed { offered_by: Side::Opener, amount, contract: Arc::new(htlc) };
+    let meaning = |number, contracts: Vec<Placed>| Meaning {
+        owner: Side::Acceptor,
+        number: CommitmentNumber(number),
+        point: opener.funding_key,
+        feerate: FeeratePerKw(253),
+        to_opener: Msat(900_000_000),
+        to_acceptor: Msat(50_000_000),
+        contracts,
+    };
+    let (key, secret) = (ChannelKey([8; 32]), PerCommitmentSecret([4; 32]));
+    let signed = |number, contracts| ChannelChange::SignedRemote {
+        meaning: Box::new(meaning(number, contracts)),
+        txid: outpoint.txid,
+    };
+    let (mut channels, mut saved) = (harness::empty_channels(), Vec::new());
+    for change in [
+        ChannelChange::SetUp(Box::new(setup.clone())),
+        signed(0, vec![]),
+        signed(1, vec![placed.clone()]),
+        signed(2, vec![placed.clone(), placed.clone()]),
+        ChannelChange::Revoked { number: CommitmentNumber(0), secret },
+        ChannelChange::Closing,
+    ] {
+        saved.extend(harness::change_bytes(&channels.encode_change(&key, &change)));
+        channels.evolve(key, &change);
+    }
+    keep("signer_channels", "used", &saved)?;
+    let (meaning, secrets) = (meaning(1, vec![placed]), vec![vec![6; 32]]);
+    let signature = Signature::generate(&mut dice);
+    for op in [
+        ChannelOp::Keys,
+        ChannelOp::SetUp(Box::new(setup)),
+        ChannelOp::SignRemote { meaning: meaning.clone(), secrets: secrets.clone() },
+        ChannelOp::Advance {
+            meaning: meaning.clone(),
+            secrets,
+            signature,
+            stages: vec![signature],
+        },
+        ChannelOp::Revoked { number: CommitmentNumber(0), secret },
+        ChannelOp::SignLocal { meaning },
+    ] {
+        let ask = Ask::Channel(Box::new(ChannelAsk { channel: key, op }));
+        keep("signer_ask", &ask.name().replace(' ', "-"), &ask.encode())?;
+    }
+    channel_answers(signature)
+}
+
+fn channel_answers(signature: Signature) -> io::Result<()> {
+    let refusal = ChannelRefusal::Contracts { got: 484, max: 483 };
+    let refused = Answer::Refused(Refusal::Channel(refusal));
+    keep("signer_answer", "channel-refused", refused.encode().bytes())?;
+    let answer = ChannelAnswer::RemoteSigned { signature, stages: vec![signature] };
+    keep("signer_answer", "remote-signed", Answer::Channel(answer).encode().bytes())
 }
 
 /// A wallet that was paid, has sent, keeps a coin, and has drafted what it has not published.

@@ -13,7 +13,9 @@ mod transport;
 
 pub use codec::{addresses, bigsize, features, message, message_of, tlv_stream};
 pub use holder::holder;
-pub use keys::{seed_file, signer_answer, signer_ask};
+pub use keys::{
+    change_bytes, empty_channels, seed_file, signer_answer, signer_ask, signer_channels,
+};
 pub use money::{account, genesis, signer_view, wallet};
 pub use transport::{acts, half_open, record_stream, transport_state};
 
@@ -34,6 +36,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("seed_file", seed_file),
     ("signer_answer", signer_answer),
     ("signer_ask", signer_ask),
+    ("signer_channels", signer_channels),
     ("signer_view", signer_view),
     ("tlv_stream", tlv_stream),
     ("transport_state", transport_state),

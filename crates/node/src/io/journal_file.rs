@@ -24,6 +24,11 @@ pub enum JournalFault {
         /// Its reason.
         fault: io::Error,
     },
+    /// Another signer has the folder.
+    InUse {
+        /// By this file.
+        path: PathBuf,
+    },
     /// It is none of ours.
     File {
         /// Which file.
@@ -152,6 +157,9 @@ impl fmt::Display for JournalFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Io { path, fault } => write!(f, "{}: {fault}", path.display()),
+            Self::InUse { path } => {
+                write!(f, "{}: another signer has this folder", path.display())
+            }
             Self::File { path, why, without } => {
                 write!(f, "{}: {why}; {without}", path.display())
             }

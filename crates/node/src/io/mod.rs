@@ -6,6 +6,7 @@ pub mod channels;
 pub mod channels_file;
 pub mod clock;
 pub mod devnet;
+pub mod folder_lock;
 pub mod http;
 pub mod journal_file;
 pub mod office;

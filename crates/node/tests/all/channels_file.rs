@@ -7,6 +7,7 @@ use bitcoin::{OutPoint, Txid, hashes::Hash as _};
 use bus::Caller;
 use node::io::{
     channels_file::{CHANNELS_FILE, ChannelsFile},
+    folder_lock::FolderLock,
     journal_file::JournalFault,
     signer::{SignerFiles, saved_answer},
 };
@@ -119,6 +120,46 @@ fn a_signer_that_was_killed_signs_the_same_and_nothing_else() {
     assert!(!signer.restart(), "it ends");
     bytes[100] ^= 1;
     fs::write(&path, &bytes).expect("it is ours");
+    assert!(signer.restart());
+}
+
+/// Whoever asks knows more contracts than the signer: it is told so, and may go on asking.
+#[test]
+fn a_contract_that_the_signer_does_not_know_is_refused_and_the_link_lives() {
+    let signer = Process::signer(&CHILD, 63);
+    let mut link = Caller::connect(&signer.path("node")).expect("it listens");
+    let mut said = |topic, bytes: &[u8]| {
+        let mut answer = link.ask(topic, bytes, WAIT).expect("it answers").payload.to_vec();
+        Answer::decode(&mut answer).expect("an answer")
+    };
+    let mut meaning = meaning(0, 1_000);
+    meaning.contracts = contracts(7, 2);
+    let sign = ask(ChannelOp::SignRemote { meaning, secrets: Vec::new() });
+    let mut bytes = sign.encode();
+    // The second contract: its kind stands before the length of its terms.
+    let second = [&1_u64.to_be_bytes()[..], &[7; 24]].concat();
+    let at = bytes.windows(32).position(|it| it == second).expect("it is written there");
+    assert_eq!(bytes[at - 3..at], [0, 0, 36]);
+    bytes[at - 2] = 9;
+    let unknown =
+        Answer::Refused(Refusal::Channel(ChannelRefusal::Contract(tx::Flaw::UnknownKind {
+            kind: tx::Kind(9),
+        })));
+    assert_eq!(said(sign.topic(), &bytes).encode().bytes(), unknown.encode().bytes());
+    let keys = ask(ChannelOp::Keys);
+    let shown = said(keys.topic(), &keys.encode());
+    assert!(matches!(shown, Answer::Channel(ChannelAnswer::Keys(_))), "{}", shown.name());
+}
+
+#[test]
+fn a_folder_has_one_signer() {
+    let mut signer = Process::signer(&CHILD, 62);
+    let taken = FolderLock::take(&signer.path("")).expect_err("it has it");
+    assert!(matches!(taken, JournalFault::InUse { .. }), "{taken}");
+    signer.kill();
+    let lock = FolderLock::take(&signer.path("")).expect("whoever is gone has nothing");
+    assert!(!signer.restart(), "it does not start");
+    drop(lock);
     assert!(signer.restart());
 }
 

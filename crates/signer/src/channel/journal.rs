@@ -1,19 +1,20 @@
 //! What a signer remembers of its channels, as bytes: the sum of each, and behind them all changes
 //! one after the other.
 //!
-//! The sum is `version (1 byte, 1) | network (1) | name of the keys (16) | channels (4) | each behind
-//! its length (4) | checksum (4)`. A change is `length of its body with all bits the other way (4) |
-//! the length (4) | body | checksum (4)`, and its body `channel (32) | change`. `saved.rs` says what
-//! stands in both. A checksum is the beginning of the SHA-256 of all before it: from the file's first
-//! byte for the sum, from the change's first byte for a change.
+//! The sum is `version (1 byte, 1) | network (1) | name of the keys (16) | channels (4) | each
+//! behind its length (4) | checksum (4)`. A change is `length of its body with all bits the other
+//! way (4) | the length (4) | body | checksum (4)`, and its body `channel (32) | change`.
+//! `saved.rs` says what stands in both. A checksum is the beginning of the SHA-256 of all before
+//! it: from the file's first byte for the sum, from the change's first byte for a change.
 //!
-//! The last change is left out if a crash has cut it: the file ends too early, or one of its sectors
-//! is empty since the file had grown before its bytes came. Nobody was told of it. All else is
-//! damage, and refused with its place, in the last change as well: it may have been answered, and a
-//! signer that forgets an answer could give another one. Hence a length stands there twice: a wrong
-//! one would make all behind it look cut.
+//! The last change is left out if a crash has cut it: the file ends too early, or one of its
+//! sectors is empty since the file had grown before its bytes came. Nobody was told of it. All
+//! else is damage, and refused with its place, in the last change as well: it may have been
+//! answered, and a signer that forgets an answer could give another one. Hence a length stands
+//! there twice: a wrong one would make all behind it look cut.
 //!
-//! It cannot be seen that a file is an older one. Whoever puts that back lets the signer sign twice.
+//! It cannot be seen that a file is an older one. Whoever puts that back lets the signer sign
+//! twice.
 
 use std::fmt;
 

@@ -1,6 +1,7 @@
 //! Questions and answers about channels as bytes. The kinds are those of the topics on the bus.
 //!
-//! `k` is record 0, the channel's key, 32 bytes. A side is 0 for the opener, 1 for the acceptor (1).
+//! `k` is record 0, the channel's key, 32 bytes. A side is 0 for the opener, 1 for the acceptor,
+//! in one byte.
 //!
 //! | kind of ask | name | records |
 //! |---|---|---|
@@ -22,19 +23,20 @@
 //! | 24 | remote signed | 2: signature (64), 4: stages (64 each) |
 //! | 25 | advanced | 2: secret (32), or empty; 4: next point (33) |
 //! | 26 | local signed | 2: signature (64) |
+//! | 27 | channel refused | 2: why (1), 4: its three numbers (24), 6: its ids, if any (32 each) |
 //! | 28 | checked | 2: ours (1) |
 //! | 29 | close signed | 2: signature (64) |
-//! | 27 | channel refused | 2: why (1), 4: its three numbers (24), 6: its ids, if any (32 each) |
 //!
 //! | value | layout |
 //! |---|---|
-//! | meaning | owner (1), number (8), point (33), rate (4), to opener (BigSize), to acceptor (BigSize), |
-//! | | then its contracts |
-//! | contract | who offers it (1), amount (BigSize), kind (2), length of its terms (BigSize), terms |
+//! | meaning | owner (1), number (8), point (33), rate (4), to opener (BigSize), to acceptor |
+//! | | (BigSize), then its contracts |
+//! | contract | who offers it (1), amount (BigSize), kind (2), its terms behind their length |
+//! | | (BigSize) |
 //! | terms | form: 0 static remote key, 1 anchors (1); outpoint (36), value (8), opener, acceptor |
 //! | party | funding key (33), basepoints (132), dust limit (8), delay (2) |
-//! | close | to opener (8), to acceptor (8), their scripts, each behind 0, or 1 and its length (2); fee |
-//! | | (8); then 0 and a dust limit (8), or 1, the closer (1) and a lock time (4) |
+//! | close | to opener (8), to acceptor (8), their scripts, each behind 0, or 1 and its length (2); |
+//! | | fee (8); then 0 and a dust limit (8), or 1, the closer (1) and a lock time (4) |
 //! | basepoints | revocation, payment, delayed payment, htlc (33 each) |
 //!
 //! A contract is read by the templates of whoever reads it. If they do not know it, the question is
