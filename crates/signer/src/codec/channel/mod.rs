@@ -35,8 +35,8 @@
 //! | | (BigSize) |
 //! | terms | form: 0 static remote key, 1 anchors (1); outpoint (36), value (8), opener, acceptor |
 //! | party | funding key (33), basepoints (132), dust limit (8), delay (2) |
-//! | close | to opener (8), to acceptor (8), their scripts, each behind 0, or 1 and its length (2); |
-//! | | fee (8); then 0 and a dust limit (8), or 1, the closer (1) and a lock time (4) |
+//! | close | to opener (8), to acceptor (8), their scripts, each behind 0, or 1 and its length |
+//! | | (2); fee (8); then 0 and a dust limit (8), or 1, the closer (1) and a lock time (4) |
 //! | basepoints | revocation, payment, delayed payment, htlc (33 each) |
 //!
 //! A contract is read by the templates of whoever reads it. If they do not know it, the question is
