@@ -19,11 +19,17 @@
 //! | 30 | rejected | |
 //! | 32 | failing | why |
 //! | 34 | learned | contract, preimage (32) |
+//! | 36 | in block | height (4), position (4), transaction |
+//! | 38 | block gone | height (4) |
+//! | 40 | resolved | contract, end |
+//! | 42 | done | |
 //!
 //! A contract is the side that pays (1: 0 opener, 1 acceptor) and its number (8). An end is one of
 //! 0 and the preimage (32); 1 and the reason; 2, the onion's hash (32) and the failure code (2).
 //! Why a channel fails: 0 wanted; 1 violation, 2 error, 4 behind, each with a text; 3 deadline,
 //! with a contract and a height (4); 5 spent.
+
+use std::sync::Arc;
 
 use bitcoin::Transaction;
 use bitcoin::consensus::{deserialize, serialize};
@@ -121,6 +127,29 @@ pub enum Change {
         /// By this.
         preimage: PaymentPreimage,
     },
+    /// A transaction is in a block: the funding, or one that spends what is ours.
+    InBlock {
+        /// The block's height.
+        height: BlockHeight,
+        /// Its place in the block.
+        position: u32,
+        /// The transaction.
+        transaction: Arc<Transaction>,
+    },
+    /// The block of this height is in the chain no more, nor any after it.
+    BlockGone {
+        /// The height.
+        height: BlockHeight,
+    },
+    /// A contract has ended on the chain, and that is deep.
+    Resolved {
+        /// Which.
+        id: ContractId,
+        /// How.
+        end: End,
+    },
+    /// Everything is deep in the chain.
+    Done,
 }
 
 /// How a contract ends.
@@ -207,6 +236,22 @@ impl Change {
                 preimage.write(&mut to);
                 34
             }
+            Change::InBlock { height, position, transaction } => {
+                height.write(&mut to);
+                to.extend_from_slice(&position.to_be_bytes());
+                to.extend(serialize(&**transaction));
+                36
+            }
+            Change::BlockGone { height } => {
+                height.write(&mut to);
+                38
+            }
+            Change::Resolved { id, end } => {
+                write_contract(*id, &mut to);
+                write_end(end, &mut to);
+                40
+            }
+            Change::Done => 42,
         };
         saved::write(record, &to)
     }
@@ -240,6 +285,14 @@ impl Change {
                     id: read_contract(from)?,
                     preimage: PaymentPreimage::read(from)?,
                 },
+                36 => Self::InBlock {
+                    height: BlockHeight::read(from)?,
+                    position: u32::from_be_bytes(*from.array()?),
+                    transaction: Arc::new(read_transaction(from)?),
+                },
+                38 => Self::BlockGone { height: BlockHeight::read(from)? },
+                40 => Self::Resolved { id: read_contract(from)?, end: read_end(from)? },
+                42 => Self::Done,
                 _ => return Ok(None),
             }))
         })

@@ -11,6 +11,7 @@ mod bolt2;
 mod change;
 mod fault;
 mod ledger;
+mod onchain;
 mod opening;
 mod state;
 
@@ -19,6 +20,7 @@ pub use bolt2::{Limits, Offer, Taken};
 pub use change::{Change, End};
 pub use fault::{Refusal, Remedy, Violation};
 pub use ledger::{As, ContractId, Entry, Gone, Ledger, Removal, Step, View};
+pub use onchain::{CoinOffer, DEEP_BLOCKS, EndedBy, FINAL_BLOCKS, Wanted};
 pub use opening::{
     Accepting, Agreed, Answering, Created, Funding, Home, Move, Policy, Proposed, Unfit, Variation,
 };

@@ -47,10 +47,12 @@ mod zbase32;
 pub use account::{Account, Branch, KEY_INDEX_MAX, KeyIndex, KeyPlace, WALLET_PURPOSE, WalletKey};
 pub use api::{Answer, Ask, ConnectionId, Refusal, topic};
 pub use channel::{
-    CHANNELS_MAX, CHANNELS_VERSION, COMMITMENT_RATE_MAX, COMMITMENT_RATE_MIN, CONTRACTS_MAX,
-    ChannelAnswer, ChannelAsk, ChannelChange, ChannelKeys, ChannelOp, ChannelRefusal, Channels,
-    ChannelsFault, DELAY_MAX, DUST_SAT_MAX, DUST_SAT_MIN, Decided, PAYMENT_KEYS, PEER_DELAY_MIN,
-    RestoredChannels, SetUp, ShownKeys,
+    CHANNELS_MAX, CHANNELS_VERSION, CLAIM_FEE_PERCENT_MAX, CLOSE_FEE_PERCENT_MAX,
+    COMMITMENT_RATE_MAX, COMMITMENT_RATE_MIN, CONTRACTS_MAX, ChannelAnswer, ChannelAsk,
+    ChannelChange, ChannelKeys, ChannelOp, ChannelRefusal, Channels, ChannelsFault, DELAY_MAX,
+    DUST_SAT_MAX, DUST_SAT_MIN, Decided, END_FEE_FLOOR_SAT, EndFlaw, Money, PAYMENT_KEYS,
+    PEER_DELAY_MIN, RACED_FEE_PERCENT_MAX, RestoredChannels, SetUp, ShownKeys, SignClaims,
+    SignClose, SignStages,
 };
 pub use checkpoint::{Checkpoint, CheckpointFault};
 pub use codec::{

@@ -11,7 +11,7 @@ use wire::tick::Tick;
 
 use crate::account::WalletKey;
 use crate::api::{Answer, Ask, Refusal};
-use crate::channel::{ChannelChange, Channels};
+use crate::channel::{ChannelChange, Channels, Money};
 use crate::derive::NodeKey;
 use crate::handshakes::{Handshakes, LinkId};
 use crate::message::MESSAGE_BYTES_MAX;
@@ -179,7 +179,9 @@ impl Signer {
                 Answer::Peeled(self.key.peel(&packet, &data).into())
             }
             Ask::Channel(ask) => {
-                let (change, answer) = self.channels.decide(&ask).map_err(Refusal::Channel)?;
+                let money = Money { wallet: &self.wallet, policy: &self.policy };
+                let decided = self.channels.decide_with(&ask, &money);
+                let (change, answer) = decided.map_err(Refusal::Channel)?;
                 let channel = ask.channel;
                 let change = change.map(|change| SignerChange::Channel { channel, change });
                 return Ok((change, Then::Answer(Answer::Channel(answer))));

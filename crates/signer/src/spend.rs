@@ -163,18 +163,22 @@ impl WalletKey {
     pub(crate) fn sign(&self, spend: &Spend) -> Vec<Signature> {
         let transaction = spend.transaction(self.account());
         let prevouts = spend.prevouts(self.account());
-        let signed =
-            messages(&transaction, &prevouts).zip(&spend.inputs).map(|(message, input)| {
-                self.with_key(input.place, |key| {
-                    let signature = SECP256K1.sign_schnorr_no_aux_rand(&message, key);
-                    // BIP 340 recommends it: a fault in the arithmetic could tell the key.
-                    SECP256K1
-                        .verify_schnorr(&signature, &message, &key.x_only_public_key().0)
-                        .expect("the machine computes right");
-                    signature
-                })
-            });
+        let signed = messages(&transaction, &prevouts)
+            .zip(&spend.inputs)
+            .map(|(message, input)| self.sign_message_at(input.place, &message));
         signed.collect()
+    }
+
+    /// Signs for the coin of a place what has been judged.
+    pub(crate) fn sign_message_at(&self, place: KeyPlace, message: &Message) -> Signature {
+        self.with_key(place, |key| {
+            let signature = SECP256K1.sign_schnorr_no_aux_rand(message, key);
+            // BIP 340 recommends it: a fault in the arithmetic could tell the key.
+            SECP256K1
+                .verify_schnorr(&signature, message, &key.x_only_public_key().0)
+                .expect("the machine computes right");
+            signature
+        })
     }
 }
 

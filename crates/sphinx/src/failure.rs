@@ -15,6 +15,19 @@ use wire::{
 
 use crate::payload::RecordAt;
 
+/// Bytes of a failure message and its padding.
+// BOLT 4: "SHOULD set `pad` such that the `failure_len` plus `pad_len` is equal to 256."
+pub const FAILURE_BYTES_MAX: usize = 256;
+
+/// A failure message with more data than others can read. Nothing was made of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FailureTooLong {
+    /// Bytes of the message.
+    pub got: usize,
+    /// The most there may be.
+    pub max: usize,
+}
+
 /// The flags in the top byte of a failure code.
 pub mod flag {
     /// The sending peer made an onion that cannot be read.
@@ -60,16 +73,22 @@ macro_rules! failures {
                 }
             }
 
-            /// `failuremsg`: the code and its data.
-            pub fn encode(&self) -> Vec<u8> {
-                let mut to = self.code().0.to_be_bytes().to_vec();
+            fn write_data(&self, to: &mut Vec<u8>) {
                 match self {
                     $( Failure::$Name $( { $( $field ),* } )? => {
-                        $( $( Field::write($field, &mut to); )* )?
+                        $( $( Field::write($field, to); )* )?
                     } )*
                     Failure::Other { data, .. } => to.extend_from_slice(&data.0),
                 }
-                to
+            }
+
+            fn data_size(&self) -> usize {
+                match self {
+                    $( Failure::$Name $( { $( $field ),* } )? => {
+                        0 $( $( + Field::size($field) )* )?
+                    } )*
+                    Failure::Other { data, .. } => data.0.len(),
+                }
             }
 
             fn read_data(code: FailureCode, from: &mut Reader<'_>) -> Result<Option<Self>, Broke> {
@@ -162,6 +181,18 @@ pub struct Culprit(pub Option<RecordAt>);
 pub struct DisabledFlags(pub u16);
 
 impl Failure {
+    /// `failuremsg`: the code and its data. Refuses one with more data than others read.
+    pub fn encode(&self) -> Result<Vec<u8>, FailureTooLong> {
+        // Before anything is written: a `Blob` is trusted to fit its length.
+        let (got, max) = (2 + self.data_size(), FAILURE_BYTES_MAX);
+        if got > max {
+            return Err(FailureTooLong { got, max });
+        }
+        let mut to = self.code().0.to_be_bytes().to_vec();
+        self.write_data(&mut to);
+        Ok(to)
+    }
+
     /// Reads `failuremsg`. Refuses only one that has no room for a code.
     // BOLT 4: "MUST ignore any extra bytes in `failuremsg`."
     pub fn decode(bytes: &[u8]) -> Result<Self, Broke> {
@@ -194,6 +225,14 @@ impl fmt::Display for Failure {
         write!(f, "{} (0x{:04x})", self.name(), self.code().0)
     }
 }
+
+impl fmt::Display for FailureTooLong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a failure of {} bytes, at most {}", self.got, self.max)
+    }
+}
+
+impl core::error::Error for FailureTooLong {}
 
 impl Field for DisabledFlags {
     fn read(from: &mut Reader<'_>) -> Result<Self, Broke> {

@@ -2,12 +2,12 @@
 //!
 //! **What it is for.** Whoever pays wraps one payload for each hop into an onion ([`Hops::wrap`]);
 //! each hop takes its layer off ([`Sealed::peel`]) and reads what it is to do ([`Layer::read`]). If
-//! a hop fails the payment ([`ReturnKeys::fail`]), the reason is hidden once more by each hop before
-//! it, and only the origin can read it ([`Origin::read`]).
+//! a hop fails the payment ([`ReturnKeys::fail`]), each hop before it hides the reason once more,
+//! and only the origin can read it ([`Origin::read`]).
 //!
-//! **What it never does.** It has no node's key: whoever has it computes the [`SharedSecret`] of the
-//! point that [`Sealed::ephemeral`] names, and of no other. It draws no random number (session keys
-//! are handed in), remembers no onion that it has seen, and does not judge whether amounts and
+//! **What it never does.** It has no node's key: whoever has that computes the [`SharedSecret`] of
+//! the point that [`Sealed::ephemeral`] names, and of no other. It draws no random number (session
+//! keys are handed in), remembers no onion that it has seen, and does not judge whether amounts and
 //! expiries are right. No secret can be cloned or printed, and each is wiped when it is dropped.
 //!
 //! ```
@@ -37,7 +37,7 @@ mod returning;
 mod secret;
 
 pub use build::{Hop, Hops, HopsFault, Onion};
-pub use failure::{Culprit, DisabledFlags, Failure, flag};
+pub use failure::{Culprit, DisabledFlags, FAILURE_BYTES_MAX, Failure, FailureTooLong, flag};
 pub use packet::{
     AssociatedData, HOPS_MAX, ONION_BYTES, PAYLOAD_BYTES_MAX, PAYLOAD_BYTES_MIN, PAYLOADS_BYTES,
     VERSION,
@@ -47,7 +47,6 @@ pub use payload::{
 };
 pub use peel::{BadOnion, Instruction, Layer, OnionFlaw, Peeled, Sealed};
 pub use returning::{
-    FAILURE_BYTES_MAX, FailureTooLong, Origin, OriginFault, REASON_BYTES, RETURN_KEYS_BYTES,
-    ReturnFault, ReturnKeys, Returned,
+    Origin, OriginFault, REASON_BYTES, RETURN_KEYS_BYTES, ReturnFault, ReturnKeys, Returned,
 };
 pub use secret::{NoKey, SessionKey, SharedSecret};

@@ -7,7 +7,7 @@ use static_assertions::assert_not_impl_any;
 use wire::{fault::Broke, list::Blob, reader::Reader};
 
 use crate::{
-    failure::Failure,
+    failure::{FAILURE_BYTES_MAX, Failure, FailureTooLong},
     keys::{HMAC_BYTES, KeyType, apply_stream, hmac},
     packet::HOPS_MAX,
     planted,
@@ -19,14 +19,11 @@ assert_not_impl_any!(Origin: Clone, fmt::Debug, fmt::Display);
 
 /// Bytes of [`ReturnKeys`].
 pub const RETURN_KEYS_BYTES: usize = 64;
-/// Bytes of a failure message and its padding.
-// BOLT 4: "SHOULD set `pad` such that the `failure_len` plus `pad_len` is equal to 256."
-pub const FAILURE_BYTES_MAX: usize = 256;
 /// Bytes of a `reason` that we make: HMAC, two lengths, message and padding.
 pub const REASON_BYTES: usize = HMAC_BYTES + 2 + 2 + FAILURE_BYTES_MAX;
 
-/// What one hop needs to fail an HTLC or to pass a failure on, and what its origin needs to read it.
-/// Nothing else about the onion can be learned from it: neither payloads nor the shared secret.
+/// What one hop needs to fail an HTLC or to pass a failure on, and what the origin needs to read
+/// it. Nothing else about the onion can be learned from it: neither payloads nor the shared secret.
 pub struct ReturnKeys {
     um: Secret<32>,
     ammag: Secret<32>,
@@ -42,15 +39,6 @@ pub struct Returned {
     pub hop: usize,
     /// What it says.
     pub failure: Failure,
-}
-
-/// A failure message with more data than others can read. Nothing was made of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FailureTooLong {
-    /// Bytes of the message.
-    pub got: usize,
-    /// The most there may be.
-    pub max: usize,
 }
 
 /// More hops than an onion can have, or none.
@@ -103,17 +91,13 @@ impl ReturnKeys {
 
     /// `reason` of `update_fail_htlc` for a failure of our own.
     pub fn fail(&self, failure: &Failure) -> Result<Blob, FailureTooLong> {
-        let message = failure.encode();
-        let (got, max) = (message.len(), FAILURE_BYTES_MAX);
-        if got > max {
-            return Err(FailureTooLong { got, max });
-        }
+        let message = failure.encode()?;
         let length = |bytes: usize| u16::try_from(bytes).expect("at most 256").to_be_bytes();
         let mut reason = Vec::with_capacity(REASON_BYTES);
         reason.extend_from_slice(&[0; HMAC_BYTES]);
-        reason.extend_from_slice(&length(got));
+        reason.extend_from_slice(&length(message.len()));
         reason.extend_from_slice(&message);
-        reason.extend_from_slice(&length(max - got));
+        reason.extend_from_slice(&length(FAILURE_BYTES_MAX - message.len()));
         reason.resize(REASON_BYTES, 0);
         let hmac = hmac(self.um.bytes(), &[&reason[HMAC_BYTES..]]);
         reason[..HMAC_BYTES].copy_from_slice(&hmac);
@@ -183,12 +167,6 @@ fn message(uncovered: &[u8]) -> Result<Failure, Broke> {
     Failure::decode(from.prefixed()?)
 }
 
-impl fmt::Display for FailureTooLong {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a failure of {} bytes, at most {}", self.got, self.max)
-    }
-}
-
 impl fmt::Display for OriginFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "keys of {} hops, at least 1 and at most {}", self.got, self.max)
@@ -208,6 +186,5 @@ impl fmt::Display for ReturnFault {
     }
 }
 
-impl core::error::Error for FailureTooLong {}
 impl core::error::Error for OriginFault {}
 impl core::error::Error for ReturnFault {}

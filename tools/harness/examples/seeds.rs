@@ -9,6 +9,10 @@ use signer::{
     Answer, Ask, ChannelAnswer, ChannelAsk, ChannelChange, ChannelOp, ChannelRefusal, ConnectionId,
     NodeKey, Refusal, SetUp, SpendFlaw, View,
 };
+use sphinx::{
+    AssociatedData, Failure, FinalPayload, ForwardPayload, Hop, Hops, PaymentData, PaymentSecret,
+    SessionKey,
+};
 use tx::{Basepoints, Form, Funding, Htlc, Meaning, Party, Placed, Side, Terms};
 use wallet::{Order, Recipient, Wallet, Wanted};
 use wire::{
@@ -19,8 +23,9 @@ use wire::{
     dice::Dice,
     features::{Feature, Features},
     field::Field as _,
-    id::{ChannelKey, CommitmentNumber, PaymentHash, PerCommitmentSecret},
+    id::{ChannelKey, CommitmentNumber, PaymentHash, PaymentPreimage, PerCommitmentSecret, Scid},
     key::{Point, Signature},
+    list::Blob,
     tick::Tick,
     tlv::{Extension as _, Unknown},
 };
@@ -63,7 +68,36 @@ fn main() -> io::Result<()> {
     }
     let secrets: Vec<u8> = (1..=128).collect();
     keep("half_open", "plausible", &[&[1][..], &secrets].concat())?;
+    onions()?;
     keys()
+}
+
+/// What two hops are told, the packet that tells them, and why they fail.
+fn onions() -> io::Result<()> {
+    let (amt_to_forward, outgoing_cltv_value) = (Msat(1_000), BlockHeight(800_000));
+    let short_channel_id = Scid(3);
+    let first = ForwardPayload { amt_to_forward, outgoing_cltv_value, short_channel_id };
+    let (payment_secret, total_msat) = (PaymentSecret([1; 32]), Msat(2_000));
+    let last = FinalPayload {
+        amt_to_forward,
+        outgoing_cltv_value,
+        payment_data: Some(PaymentData { payment_secret, total_msat }),
+        payment_metadata: Some(Blob(vec![2; 9])),
+        keysend_preimage: Some(PaymentPreimage([3; 32])),
+    };
+    keep("onion", "forward", &first.encode())?;
+    keep("onion", "final", &last.encode())?;
+    let node = NodeKey::take(&mut [1; 32]).expect("small repeated bytes are a key").id().into();
+    let hops = [first.encode(), last.encode()].map(|payload| Hop { node, payload });
+    let hops = Hops::new(hops.to_vec()).expect("two short ones fit");
+    let session = SessionKey::take(&mut [4; 32]).expect("small repeated bytes are a key");
+    let data = AssociatedData::Payment(PaymentHash([0x42; 32]));
+    keep("onion", "packet", &hops.wrap(session, &data).packet.0)?;
+    let failure = Failure::IncorrectOrUnknownPaymentDetails {
+        htlc_msat: amt_to_forward,
+        height: outgoing_cltv_value,
+    };
+    keep("onion", "failure", &failure.encode().expect("it is short"))
 }
 
 fn keys() -> io::Result<()> {

@@ -9,6 +9,7 @@ mod codec;
 mod holder;
 mod keys;
 mod money;
+mod onion;
 mod transport;
 
 pub use codec::{addresses, bigsize, features, message, message_of, tlv_stream};
@@ -17,6 +18,7 @@ pub use keys::{
     change_bytes, empty_channels, seed_file, signer_answer, signer_ask, signer_channels,
 };
 pub use money::{account, genesis, signer_view, wallet};
+pub use onion::onion;
 pub use transport::{acts, half_open, record_stream, transport_state};
 
 /// A target: panics when `data` shows a bug.
@@ -32,6 +34,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("holder", holder),
     ("message", message),
     ("message_of", message_of),
+    ("onion", onion),
     ("record_stream", record_stream),
     ("seed_file", seed_file),
     ("signer_answer", signer_answer),

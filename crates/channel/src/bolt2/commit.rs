@@ -119,6 +119,9 @@ impl Channel {
                 Ok(self.local_signed(signature))
             }
             (Asked::Check, Ok(ChannelAnswer::Checked { is_ours })) => self.checked(is_ours),
+            (Asked::Bid(key), Ok(ChannelAnswer::InputsSigned { signatures })) => {
+                Ok(self.bid_signed(&key, &signatures))
+            }
             (_, Ok(_)) => Err(Violation::Signer { why: "it answers something else".to_owned() }),
             (question, Err(refusal)) => self.answered_no(&question, &refusal),
         }
@@ -139,6 +142,12 @@ impl Channel {
                 let mut outcome = self.fail_for(Why::Violation(refusal.to_string()));
                 outcome.link.advancing = None;
                 Ok(outcome.save(Change::Rejected))
+            }
+            Asked::Bid(key) => {
+                let mut outcome = self.bid_refused(key);
+                outcome.link.is_refused = true;
+                outcome.tell(Event::Refused { why: refusal.to_string() });
+                Ok(outcome)
             }
             Asked::Revoke(..) => Err(Violation::Signer { why: refusal.to_string() }),
             Asked::Advance(Advance::Again)

@@ -5,7 +5,7 @@ use wire::UpdateAddHtlc;
 use wire::amount::{BlockHeight, FeeratePerKw, HtlcCount, Msat, Sat};
 
 use crate::fault::{Refusal, Violation};
-use crate::ledger::As;
+use crate::ledger::{As, View};
 use crate::state::{Channel, contract_of};
 
 /// Locks from here on are times and no heights.
@@ -72,7 +72,7 @@ impl Channel {
         self.judge_balance(by, is_ours, add, taken.reserve)
     }
 
-    /// What is left must pay fees and stay above the reserve, in both commitments.
+    /// What is left must pay fees and stay above the reserve.
     fn judge_balance(
         &self,
         by: Side,
@@ -83,10 +83,9 @@ impl Channel {
         let reserve = Msat(reserve.0.saturating_mul(1_000));
         let need = Msat(add.amount_msat.0.saturating_add(reserve.0));
         let placed = Placed { offered_by: by, amount: add.amount_msat, contract: contract_of(add) };
-        for owner in [Side::Opener, Side::Acceptor] {
+        for owner in self.judged(is_ours) {
             let view = self.ledger.view(owner, As::Draft);
-            // What is not signed yet may still be taken back: it is not counted on.
-            let have = view.balance(by).min(self.ledger.free(by));
+            let have = self.counted(by, &view, is_ours);
             if have < need {
                 let have = Msat(have.0.saturating_sub(reserve.0));
                 return Err(Excess::Balance { have, need: add.amount_msat });
@@ -104,6 +103,19 @@ impl Channel {
         Ok(())
     }
 
+    /// In whose commitments an update must be affordable. What a peer proposes counts in ours only:
+    /// of what we have proposed meanwhile it has not heard. What we propose has to fit in both.
+    fn judged(&self, is_ours: bool) -> Vec<Side> {
+        if is_ours { vec![Side::Opener, Side::Acceptor] } else { vec![self.setup.side] }
+    }
+
+    /// What a side has for an update. Of our own money we do not count on what may still be taken
+    /// back; the peer may.
+    fn counted(&self, by: Side, view: &View, is_ours: bool) -> Msat {
+        let have = view.balance(by);
+        if is_ours { have.min(self.ledger.free(by)) } else { have }
+    }
+
     /// Fee and anchors of a commitment with one more contract, with a margin if it is our own.
     fn costs(&self, owner: Side, rate: FeeratePerKw, more: &Placed, with_margin: bool) -> Sat {
         let terms = &self.setup.terms;
@@ -117,15 +129,16 @@ impl Channel {
         Sat(fee + terms.form.anchors().0)
     }
 
-    /// Whether the opener can pay a rate in both commitments.
+    /// Whether the opener can pay a rate.
     pub(super) fn judge_rate(&self, rate: FeeratePerKw) -> Result<(), (Msat, Msat)> {
         let terms = &self.setup.terms;
-        for owner in [Side::Opener, Side::Acceptor] {
+        let is_ours = self.setup.side == Side::Opener;
+        for owner in self.judged(is_ours) {
             let view = self.ledger.view(owner, As::Draft);
             let placed = view.contracts.iter().map(|(_, placed)| placed);
             let outputs = placed.filter(|it| !it.is_trimmed(terms, owner, rate)).count();
             let costs = terms.form.fee(rate, outputs).0 + terms.form.anchors().0;
-            let have = view.to_opener.min(self.ledger.free(Side::Opener));
+            let have = self.counted(Side::Opener, &view, is_ours);
             let need = Msat((costs + self.reserve_of(Side::Opener).0).saturating_mul(1_000));
             if have < need {
                 return Err((have, need));

@@ -6,6 +6,7 @@ use wire::UpdateAddHtlc;
 
 use super::{Channel, Failing, Known, Negotiating, Outcome, Shutdown, State, Why, contract_of};
 use crate::change::{Change, End};
+use crate::onchain::{Ended, EndedBy};
 
 impl Channel {
     /// Takes in what was just decided. The changes are saved before any effect leaves the process.
@@ -80,6 +81,19 @@ impl Channel {
             Change::Learned { id, preimage } => {
                 self.known_mut(*id).preimage = Some(*preimage);
             }
+            Change::InBlock { height, position, transaction } => {
+                self.seen.take(self.funding(), (*height, *position), transaction);
+                self.evolve_seen();
+            }
+            Change::BlockGone { height } => {
+                self.seen.forget(*height);
+                self.evolve_seen();
+            }
+            Change::Resolved { id, end } => {
+                self.contracts.remove(id);
+                self.over.insert(*id, end.clone());
+            }
+            Change::Done => self.state = State::Done,
             Change::Failing(why) => self.evolve_failing(why),
         }
         self.evolve_empty();
@@ -129,7 +143,7 @@ impl Channel {
                     negotiating.remote = script;
                 }
             }
-            State::Failing(_) => {}
+            State::Failing(_) | State::Done => {}
         }
     }
 
@@ -149,9 +163,26 @@ impl Channel {
         }
     }
 
+    /// What has spent the funding follows from what is in blocks. What a revoked commitment says
+    /// is kept as long as it is that one.
+    fn evolve_seen(&mut self) {
+        let before = self.ended.take();
+        self.ended = self.look_at_end();
+        let Some(ended) = &mut self.ended else { return };
+        let is_same = |it: &Ended| it.transaction == ended.transaction;
+        if let Some(before) = before.filter(|it| is_same(it) && ended.says.is_none()) {
+            (ended.by, ended.says) = (before.by, before.says);
+        }
+        let is_close = ended.by == EndedBy::Both && matches!(self.state, State::Negotiating(_));
+        if !is_close {
+            self.evolve_failing(&Why::Spent);
+        }
+    }
+
     fn evolve_failing(&mut self, why: &Why) {
         let is_behind = matches!(why, Why::Behind(_));
         match &mut self.state {
+            State::Done => {}
             State::Failing(failing) => failing.is_behind |= is_behind,
             State::Funding | State::Normal | State::Shutdown(_) | State::Negotiating(_) => {
                 self.state = State::Failing(Failing { why: why.clone(), is_behind });

@@ -1,6 +1,7 @@
 //! A channel that ends on the chain, by our own commitment or by what the peer publishes.
 
 use std::fmt;
+use std::sync::Arc;
 
 use signer::ChannelOp;
 use tx::{Side, funding_witness};
@@ -72,6 +73,9 @@ impl Channel {
     }
 
     pub(crate) fn fail_for(&self, why: Why) -> Outcome {
+        if self.state == State::Done {
+            return self.nothing();
+        }
         if let State::Failing(failing) = &self.state {
             let is_new = matches!(why, Why::Behind(_)) && !failing.is_behind;
             let nothing = self.nothing();
@@ -92,10 +96,10 @@ impl Channel {
     }
 
     /// The peer may think that the channel is as before.
-    pub(super) fn receive_failing(&self, failing: &Failing, message: &Message) -> Outcome {
+    pub(super) fn receive_failing(&self, why: &Why, message: &Message) -> Outcome {
         let is_hello = matches!(message, Message::ChannelReestablish(_));
         match is_hello {
-            true => self.nothing().send(self.error(&failing.why)),
+            true => self.nothing().send(self.error(why)),
             false => self.nothing(),
         }
     }
@@ -109,8 +113,11 @@ impl Channel {
     pub(super) fn pursue_failing(&self, failing: &Failing) -> Outcome {
         let mut outcome = self.nothing();
         let is_asked = self.link.publishing.is_some() || self.link.advancing.is_some();
-        if failing.is_behind || self.link.is_published || is_asked {
+        if failing.is_behind || is_asked {
             return outcome;
+        }
+        if let Some(commitment) = &self.link.published {
+            return self.pursue_child(commitment);
         }
         if self.local.received.is_some() {
             // The signer may have given up the one before already.
@@ -135,8 +142,8 @@ impl Channel {
         transaction.input[0].witness = funding_witness(&self.setup.terms, opener, acceptor);
         let mut outcome = self.nothing();
         outcome.link.publishing = None;
-        outcome.link.is_published = true;
-        outcome.effects.push(Effect::Publish(Box::new(transaction)));
+        outcome.link.published = Some(Arc::new(transaction.clone()));
+        outcome.effects.push(Effect::Publish(vec![transaction]));
         outcome
     }
 }

@@ -1,11 +1,16 @@
 //! What lasts as long as a connection, or as a question to the signer.
 
+use std::sync::Arc;
+
+use bitcoin::{OutPoint, Transaction};
 use tx::Close;
 use wire::ClosingComplete;
-use wire::amount::Sat;
+use wire::amount::{BlockHeight, Sat};
 use wire::features::{Feature, Features};
 use wire::id::PerCommitmentSecret;
 use wire::key::{Point, Signature};
+
+use crate::onchain::Bids;
 
 /// Names a question to the signer, so that a late answer is not taken for another one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -35,7 +40,7 @@ impl Dialects {
 }
 
 /// The connection, and the questions under way.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Link {
     pub(crate) phase: Phase,
     pub(crate) dialects: Dialects,
@@ -61,8 +66,14 @@ pub(crate) struct Link {
     pub(crate) said_shutdown: bool,
     /// We have heard the peer's in this connection.
     pub(crate) heard_shutdown: bool,
-    /// Our own commitment, signed, was handed out to be published.
-    pub(crate) is_published: bool,
+    /// What was handed out to be published: our own commitment, or the close of both.
+    pub(crate) published: Option<Arc<Transaction>>,
+    /// When a child of our commitment was last thought of.
+    pub(crate) child_since: BlockHeight,
+    /// A revoked commitment is looked up in the log.
+    pub(crate) is_recalling: bool,
+    /// What takes our money on the chain.
+    pub(crate) bids: Bids,
     /// Our signer has refused something: it is asked again with the next block.
     pub(crate) is_refused: bool,
     /// What was offered in this connection to close with.
@@ -153,6 +164,7 @@ pub(crate) enum Asked {
     Close(Box<Closing>),
     Publish,
     Check,
+    Bid(Vec<OutPoint>),
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -190,13 +202,20 @@ impl Link {
         if self.publishing == Some(asked) {
             return Some(Asked::Publish);
         }
-        (self.checking == Some(asked)).then_some(Asked::Check)
+        if self.checking == Some(asked) {
+            return Some(Asked::Check);
+        }
+        let bid = self.bids.iter().find(|(_, bid)| bid.asked == Some(asked));
+        bid.map(|(key, _)| Asked::Bid(key.clone()))
     }
 
-    /// What is left when the connection is gone: a question about our own commitment is not about
-    /// the connection.
+    /// What is left when the connection is gone: what is asked for the chain is not
+    /// about the connection.
     pub(crate) fn lost(&self) -> Self {
-        let Self { asked, publishing, is_published, .. } = *self;
-        Self { asked, publishing, is_published, ..Self::default() }
+        let mut kept = Self { phase: Phase::Gone, dialects: Dialects::default(), ..self.clone() };
+        (kept.signing, kept.advancing, kept.revoking) = (None, None, None);
+        (kept.closing, kept.checking, kept.offered) = (None, None, Offered::default());
+        (kept.unsaid, kept.said_shutdown, kept.heard_shutdown) = (false, false, false);
+        kept
     }
 }

@@ -6,7 +6,8 @@
 //! | `Normal` | somebody wants to close it |
 //! | `Shutdown` | both have said so, and no contract is left |
 //! | `Negotiating` | both have signed one closing transaction |
-//! | `Failing` | a spend of the funding is deep in the chain |
+//! | `Failing` | all that was ours is deep in the chain |
+//! | `Done` | |
 //!
 //! Nothing here knows a key. Commitments are asked of the signer by their meaning, and only after
 //! what is asked was saved; what it gives up is sent only after it has said so.
@@ -37,6 +38,7 @@ use crate::bolt2::Limits;
 use crate::change::{Change, End};
 use crate::fault::Violation;
 use crate::ledger::{As, ContractId, Ledger, Step};
+use crate::onchain::{Ended, Seen};
 
 pub use failing::{Failing, Why};
 pub use funding::Ready;
@@ -65,6 +67,10 @@ pub struct Channel {
     pub(crate) remote: Remote,
     /// Of the last `commitment_signed` and the last `revoke_and_ack` of ours the latter came later.
     pub(crate) revoked_last: bool,
+    /// What the chain says.
+    pub(crate) seen: Seen,
+    /// The spend of the funding, as the chain and all else here tell it.
+    pub(crate) ended: Option<Ended>,
     /// What is not saved: a restart begins without a connection.
     pub(crate) link: Link,
     /// What the shell has told of the world. Not saved either.
@@ -84,6 +90,8 @@ pub enum State {
     Negotiating(Negotiating),
     /// It ends on the chain.
     Failing(Failing),
+    /// It has ended, and nothing can change that.
+    Done,
 }
 
 /// What is known of a contract beside its money.
@@ -169,6 +177,8 @@ impl Channel {
                 secrets: RevokedSecrets::default(),
             },
             revoked_last: false,
+            seen: Seen::default(),
+            ended: None,
             link: Link::default(),
             now: Now::default(),
             begun: Arc::new(begun),
@@ -216,6 +226,7 @@ impl Channel {
         self.now = now;
         if is_new && self.link.is_refused {
             (self.link.is_refused, self.link.publishing, self.link.closing) = (false, None, None);
+            self.link.bids.retain(|_, bid| !bid.is_refused);
         }
     }
 
@@ -223,14 +234,22 @@ impl Channel {
     /// close, publishes. Whoever runs the channel calls it when nothing else is waiting, so that
     /// what came together is signed together.
     pub fn drive(&self) -> Outcome {
+        if self.ended.is_some() {
+            return self.pursue_chain();
+        }
+        if let State::Failing(failing) = &self.state {
+            return self.pursue_failing(failing);
+        }
+        if let Some(why) = self.overdue() {
+            return self.fail_for(why);
+        }
         if let Some(outcome) = self.say_shutdown() {
             return outcome;
         }
         match &self.state {
-            State::Funding => self.nothing(),
+            State::Funding | State::Failing(_) | State::Done => self.nothing(),
             State::Normal | State::Shutdown(_) => self.commit(),
             State::Negotiating(negotiating) => self.pursue_closing(negotiating),
-            State::Failing(failing) => self.pursue_failing(failing),
         }
     }
 
@@ -239,8 +258,8 @@ impl Channel {
     pub fn owed(&self) -> Vec<Event> {
         let mut owed = Vec::new();
         for (id, entry) in self.ledger.entries() {
-            let end = self.contracts.get(id).and_then(|known| known.end.as_ref());
-            match end {
+            let Some(known) = self.contracts.get(id) else { continue };
+            match &known.end {
                 Some(End::Fulfilled(preimage)) if id.offered_by == self.setup.side => {
                     owed.push(Event::Fulfilled(*id, *preimage));
                 }
@@ -248,6 +267,11 @@ impl Channel {
                     owed.push(Event::Offered(*id));
                 }
                 Some(_) | None => {}
+            }
+        }
+        for (id, known) in &self.contracts {
+            if let Some(preimage) = known.preimage.filter(|_| id.offered_by == self.setup.side) {
+                owed.push(Event::Fulfilled(*id, preimage));
             }
         }
         let over = self.over.iter();
@@ -276,8 +300,10 @@ impl Channel {
     /// [can be heard](Channel::can_receive).
     #[allow(clippy::wildcard_enum_match_arm, reason = "each other message is as unexpected")]
     pub fn receive(&self, message: &Message) -> Result<Outcome, Violation> {
-        if let State::Failing(failing) = &self.state {
-            return Ok(self.receive_failing(failing, message));
+        match &self.state {
+            State::Failing(failing) => return Ok(self.receive_failing(&failing.why, message)),
+            State::Done => return Ok(self.receive_failing(&Why::Spent, message)),
+            State::Funding | State::Normal | State::Shutdown(_) | State::Negotiating(_) => {}
         }
         let unexpected = Violation::Unexpected { message: message.name() };
         match (&self.link.phase, message) {
@@ -295,7 +321,7 @@ impl Channel {
                     self.receive_update(message)
                 }
                 State::Negotiating(negotiating) => self.receive_closing(negotiating, message),
-                State::Failing(_) => unreachable!("it was looked for before"),
+                State::Failing(_) | State::Done => Ok(self.nothing()),
             },
             (Phase::Gone | Phase::Greeting, _) => Err(unexpected),
         }

@@ -3,9 +3,11 @@
 //! `closing_signed`: the opener pays, says a fee and what it would take; one that the other side
 //! takes as well ends it. `closing_complete` is in `simple.rs`.
 
+use std::sync::Arc;
+
 use bitcoin::secp256k1::{Message as Digest, SECP256K1};
 use bitcoin::{OutPoint, Transaction};
-use signer::{ChannelOp, KeyPlace};
+use signer::{ChannelOp, Payee, SignClose};
 use tx::{Close, ClosingOutputs, Side, funding_witness};
 use wire::amount::{FeeratePerKw, Sat};
 use wire::id::FeeRange;
@@ -59,6 +61,12 @@ impl Channel {
     /// Says a fee, if that is for us to do.
     pub(super) fn pursue_closing(&self, negotiating: &Negotiating) -> Outcome {
         let mut outcome = self.nothing();
+        if let Some(closed) = negotiating.closed.as_deref().filter(|_| !self.has_published()) {
+            // It may not have been handed out before a restart.
+            outcome.link.published = Some(Arc::new(closed.clone()));
+            outcome.effects.push(Effect::Publish(vec![closed.clone()]));
+            return outcome;
+        }
         let is_begun = self.link.said_shutdown && self.link.heard_shutdown;
         if !self.is_up() || !is_begun || self.link.closing.is_some() {
             return outcome;
@@ -167,9 +175,9 @@ impl Channel {
     }
 
     pub(super) fn ask_close(&self, close: Close, purpose: Purpose, outcome: &mut Outcome) {
-        let home: KeyPlace = self.begun.agreed().home.place;
-        let op = ChannelOp::SignClose { close: close.clone(), home };
-        let asked = self.ask(outcome, op);
+        let ours = Payee::Ours(self.begun.agreed().home.place);
+        let sign = SignClose { close: close.clone(), ours };
+        let asked = self.ask(outcome, ChannelOp::SignClose(Box::new(sign)));
         outcome.link.closing = Some(Box::new(Closing { asked, close, purpose }));
     }
 
@@ -227,10 +235,14 @@ impl Channel {
             Side::Acceptor => [&theirs, &ours],
         };
         transaction.input[0].witness = funding_witness(&self.setup.terms, opener, acceptor);
-        let transaction = Box::new(transaction);
-        let mut outcome = outcome.save(Change::Closed(transaction.clone()));
-        outcome.effects.push(Effect::Publish(transaction));
+        let mut outcome = outcome.save(Change::Closed(Box::new(transaction.clone())));
+        outcome.link.published = Some(Arc::new(transaction.clone()));
+        outcome.effects.push(Effect::Publish(vec![transaction]));
         outcome
+    }
+
+    const fn has_published(&self) -> bool {
+        self.link.published.is_some()
     }
 
     /// What the channel lives in.

@@ -3,11 +3,12 @@
 use bitcoin::Transaction;
 use signer::ChannelAsk;
 use wire::Message;
-use wire::id::PaymentPreimage;
+use wire::id::{CommitmentNumber, PaymentPreimage};
 
 use super::{AskId, Link, Why};
 use crate::change::{Change, End};
 use crate::ledger::ContractId;
+use crate::onchain::Wanted;
 
 /// What follows from an input: first the changes are saved, then the effects happen in their order.
 #[derive(Clone, Debug)]
@@ -28,8 +29,14 @@ pub enum Effect {
     Ask(AskId, Box<ChannelAsk>),
     /// To whoever uses the channel.
     Tell(Event),
-    /// Into the chain. Repeated as long as it is owed.
-    Publish(Box<Transaction>),
+    /// Into the chain, together: what spends of another comes behind it.
+    Publish(Vec<Transaction>),
+    /// Look up in the log what a revoked commitment says
+    /// ([`Channel::recall`](crate::Channel::recall)).
+    Recall(CommitmentNumber),
+    /// Coins of the wallet are needed to pay for what cannot pay by itself
+    /// ([`Channel::lent`](crate::Channel::lent)).
+    Borrow(Wanted),
     /// The connection is to be closed, after what was sent.
     Hangup,
 }
@@ -61,6 +68,10 @@ pub enum Event {
     Closing,
     /// The channel ends on the chain.
     Failing(Why),
+    /// The wallet had no coins to lend: what is at stake waits.
+    NeedsCoins,
+    /// Everything is deep in the chain: the channel can be forgotten.
+    Done,
 }
 
 impl Outcome {

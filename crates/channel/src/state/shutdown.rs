@@ -32,7 +32,7 @@ impl Channel {
                 Ok(outcome)
             }
             State::Shutdown(_) | State::Negotiating(_) => Ok(self.nothing()),
-            State::Failing(_) => Err(Refusal::Closed),
+            State::Failing(_) | State::Done => Err(Refusal::Closed),
         }
     }
 
@@ -43,7 +43,7 @@ impl Channel {
         let known = match &self.state {
             State::Shutdown(Shutdown { remote, .. }) => remote.as_ref(),
             State::Negotiating(negotiating) => Some(&negotiating.remote),
-            State::Funding | State::Normal | State::Failing(_) => None,
+            State::Funding | State::Normal | State::Failing(_) | State::Done => None,
         };
         if known.is_some() && self.link.heard_shutdown {
             return Err(Violation::Unexpected { message: "shutdown" });
@@ -63,7 +63,7 @@ impl Channel {
     pub(super) fn say_shutdown(&self) -> Option<Outcome> {
         let wants = match &self.state {
             State::Shutdown(_) | State::Negotiating(_) => true,
-            State::Funding | State::Normal | State::Failing(_) => false,
+            State::Funding | State::Normal | State::Failing(_) | State::Done => false,
         };
         let has_signed = self.link.signing.is_none() && !self.link.unsaid;
         let is_clean = has_signed && !self.ledger.has_proposed(self.setup.side);

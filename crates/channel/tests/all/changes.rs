@@ -1,5 +1,7 @@
 //! Changes as bytes: what was saved comes back, what was damaged is named.
 
+use std::sync::Arc;
+
 use bitcoin::absolute::LockTime;
 use bitcoin::transaction::Version;
 use bitcoin::{Amount, ScriptBuf, Transaction, TxIn, TxOut};
@@ -17,7 +19,7 @@ use wire::{UpdateAddHtlc, amount::BlockHeight, amount::FeeratePerKw};
 fn any(dice: &mut Dice) -> Change {
     let side = if dice.one_in(2) { Side::Opener } else { Side::Acceptor };
     let id = ContractId { offered_by: side, id: HtlcId::generate(dice) };
-    match dice.below(18) {
+    match dice.below(22) {
         0 => Change::Added { by: side, add: Box::new(UpdateAddHtlc::generate(dice)) },
         1 => Change::Ended { id, end: any_end(dice) },
         2 => Change::Rate(FeeratePerKw::generate(dice)),
@@ -41,6 +43,14 @@ fn any(dice: &mut Dice) -> Change {
         14 => Change::Rejected,
         15 => Change::Failing(any_why(dice, id)),
         16 => Change::Learned { id, preimage: PaymentPreimage::generate(dice) },
+        17 => Change::InBlock {
+            height: BlockHeight::generate(dice),
+            position: 7,
+            transaction: Arc::new(transaction(dice)),
+        },
+        18 => Change::BlockGone { height: BlockHeight::generate(dice) },
+        19 => Change::Resolved { id, end: any_end(dice) },
+        20 => Change::Done,
         _ => Change::Failing(Why::Spent),
     }
 }

@@ -6,11 +6,11 @@ use bitcoin::{ScriptBuf, Transaction};
 use bitcoin::{Txid, hashes::Hash as _};
 use channel::{
     Accepting, AskId, Begun, Change, Channel, Created, Dialects, Effect, Event, Funding,
-    FundingOutput, Home, Move, Outcome, Policy, Proposed, Variation,
+    FundingOutput, Home, Move, Outcome, Policy, Proposed, Variation, Wanted,
 };
 use signer::{
-    Branch, ChannelAnswer, ChannelAsk, ChannelOp, ChannelRefusal, Channels, KeyIndex, KeyPlace,
-    NodeIndex, Seed, ShownKeys,
+    Branch, ChannelAnswer, ChannelAsk, ChannelChange, ChannelOp, ChannelRefusal, Channels,
+    KeyIndex, KeyPlace, Money, NodeIndex, Seed, ShownKeys, WalletKey,
 };
 use tx::{Form, Side, Templates};
 use wire::amount::{BlockCount, CsvDelay, FeeratePerKw, HtlcCount, Msat, Sat};
@@ -25,38 +25,65 @@ pub const SIDES: [Side; 2] = [Side::Opener, Side::Acceptor];
 
 /// One side: a channel, the log that it is saved in, and its signer.
 pub struct Half {
-    begun: Begun,
+    pub begun: Begun,
     pub live: Channel,
     pub log: Vec<Change>,
     durable: usize,
     /// Effects that wait for the disk.
     pub waiting: VecDeque<Effect>,
-    signer: Channels,
+    pub signer: Keys,
     asked: VecDeque<(AskId, ChannelAsk)>,
     pub inbox: VecDeque<Message>,
     pub told: Vec<Event>,
     pub published: Vec<Transaction>,
+    pub packages: VecDeque<Vec<Transaction>>,
+    pub wanted: Vec<Wanted>,
     pub hung_up: bool,
     /// Whether this test wants it to fail.
     pub may_fail: bool,
 }
 
-pub fn channels(entropy: u8) -> Channels {
+/// What one signer has.
+pub struct Keys {
+    pub channels: Channels,
+    pub wallet: WalletKey,
+    pub policy: signer::Policy,
+    /// What it has remembered, in its order.
+    pub log: Vec<ChannelChange>,
+    entropy: u8,
+}
+
+pub fn channels(entropy: u8) -> Keys {
     let seed = Seed::take(&mut [entropy; 32]).expect("entropy of 32 bytes is a seed");
     let keys = seed.channel_keys(Network::Regtest, NodeIndex::FIRST);
-    Channels::new(keys, Templates::bolt3())
+    let channels = Channels::new(keys, Templates::bolt3());
+    let wallet = seed.wallet_key(Network::Regtest);
+    let policy = signer::Policy::default();
+    Keys { channels, wallet, policy, log: Vec::new(), entropy }
 }
 
 /// Whatever a signer is asked for, saved at once.
-pub fn answer(signer: &mut Channels, ask: &ChannelAsk) -> Result<ChannelAnswer, ChannelRefusal> {
-    let (change, answer) = signer.decide(ask)?;
+pub fn answer(signer: &mut Keys, ask: &ChannelAsk) -> Result<ChannelAnswer, ChannelRefusal> {
+    let money = Money { wallet: &signer.wallet, policy: &signer.policy };
+    let (change, answer) = signer.channels.decide_with(ask, &money)?;
     if let Some(change) = change {
-        signer.evolve(ask.channel, &change);
+        signer.channels.evolve(ask.channel, &change);
+        signer.log.push(change);
     }
     Ok(answer)
 }
 
-pub fn shown(signer: &mut Channels) -> ShownKeys {
+impl Keys {
+    /// The signer as it was when its log was so long.
+    pub fn of_old(&self, len: usize) -> Self {
+        let mut old = channels(self.entropy);
+        old.log = self.log[..len].to_vec();
+        old.log.iter().for_each(|it| old.channels.evolve(KEY, it));
+        old
+    }
+}
+
+pub fn shown(signer: &mut Keys) -> ShownKeys {
     let ask = ChannelAsk { channel: KEY, op: ChannelOp::Keys };
     let Ok(ChannelAnswer::Keys(keys)) = answer(signer, &ask) else { panic!("keys are shown") };
     *keys
@@ -104,6 +131,14 @@ pub fn wanted(form: Form) -> Funding {
     }
 }
 
+/// A coin of the wallet of a side.
+pub fn coin_place(entropy: u8, index: u32) -> (KeyPlace, ScriptBuf) {
+    let seed = Seed::take(&mut [entropy; 32]).expect("entropy of 32 bytes is a seed");
+    let index = KeyIndex::new(index).expect("it is small");
+    let place = KeyPlace { branch: Branch::Receive, index };
+    (place, seed.wallet_key(Network::Regtest).account().script(place))
+}
+
 fn funding() -> FundingOutput {
     FundingOutput { txid: Txid::from_byte_array([5; 32]), output: OutputIndex(258) }
 }
@@ -114,7 +149,7 @@ fn sent(made: Move) -> Message {
     Message::decode(&bytes).expect("it was encoded")
 }
 
-fn asks(signer: &mut Channels, moves: &[Move]) -> Vec<ChannelAnswer> {
+fn asks(signer: &mut Keys, moves: &[Move]) -> Vec<ChannelAnswer> {
     let ask = |made: &Move| {
         let Move::Ask(ask) = made else { panic!("the signer was to be asked") };
         answer(signer, ask).unwrap_or_else(|no| panic!("{no}"))
@@ -123,7 +158,15 @@ fn asks(signer: &mut Channels, moves: &[Move]) -> Vec<ChannelAnswer> {
 }
 
 /// Opens a channel, message by message.
-pub fn open(form: Form) -> ([Channels; 2], [Begun; 2]) {
+pub fn open(form: Form) -> ([Keys; 2], [Begun; 2]) {
+    open_with(form, |_| funding())
+}
+
+/// The same, with a funding of somebody's.
+pub fn open_with(
+    form: Form,
+    funding: impl FnOnce(&ScriptBuf) -> FundingOutput,
+) -> ([Keys; 2], [Begun; 2]) {
     let [mut first, mut second] = [channels(1), channels(2)];
     let keys = [shown(&mut first), shown(&mut second)];
     let proposed = Proposed::new(policy(), keys[0], &wanted(form));
@@ -135,7 +178,10 @@ pub fn open(form: Form) -> ([Channels; 2], [Begun; 2]) {
     let Message::AcceptChannel(said) = sent(made) else { panic!("it accepts") };
     let agreed = proposed.accepted(&said).unwrap_or_else(|no| panic!("{no}"));
     assert_eq!(agreed.funding_script(), accepting.agreed().funding_script());
-    let (mut created, moves): (Created, _) = proposed.funded(agreed, funding());
+    let (mut created, moves): (Created, _) = {
+        let output = funding(&agreed.funding_script());
+        proposed.funded(agreed, output)
+    };
     let answers = asks(&mut first, &moves);
     let Some(ChannelAnswer::RemoteSigned { signature, .. }) = answers.last() else {
         panic!("it signs last");
@@ -178,7 +224,11 @@ pub fn pair(form: Form) -> [Half; 2] {
 
 /// A channel whose funding has just been signed for.
 pub fn begun_pair(form: Form) -> [Half; 2] {
-    let (signers, begun) = open(form);
+    halves(open(form))
+}
+
+/// Both sides of a channel.
+pub fn halves((signers, begun): ([Keys; 2], [Begun; 2])) -> [Half; 2] {
     let mut signers = signers.into_iter();
     begun.map(|begun| {
         let begun = Begun::decode(&begun.encode()).expect("ours");
@@ -196,6 +246,8 @@ pub fn begun_pair(form: Form) -> [Half; 2] {
             inbox: VecDeque::new(),
             told: Vec::new(),
             published: Vec::new(),
+            packages: VecDeque::new(),
+            wanted: Vec::new(),
             hung_up: false,
             may_fail: false,
         }
@@ -228,7 +280,16 @@ impl Half {
                 }
                 Effect::Ask(id, ask) => self.asked.push_back((id, *ask)),
                 Effect::Tell(event) => self.told.push(event),
-                Effect::Publish(transaction) => self.published.push(*transaction),
+                Effect::Publish(package) => {
+                    self.published.extend(package.iter().cloned());
+                    self.packages.push_back(package);
+                }
+                Effect::Recall(number) => {
+                    let log = self.log.iter().cloned();
+                    let meaning = Channel::recall(self.begun.clone(), log, number);
+                    self.live.recalled(meaning.expect("the log has it"));
+                }
+                Effect::Borrow(wanted) => self.wanted.push(wanted),
                 Effect::Hangup => self.hung_up = true,
             }
         }
@@ -263,6 +324,7 @@ impl Half {
         self.log.truncate(self.durable);
         self.waiting.clear();
         self.asked.clear();
+        self.wanted.clear();
         self.live = Channel::new(self.begun.clone());
         for change in &self.log {
             let read = Change::decode(&change.encode()).expect("ours").expect("of this version");

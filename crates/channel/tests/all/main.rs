@@ -5,5 +5,7 @@ mod closing;
 mod halves;
 mod ledger;
 mod live;
+mod onchain;
 mod opening;
 mod reestablish;
+mod town;

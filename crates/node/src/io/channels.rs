@@ -13,8 +13,9 @@ use std::{
 };
 
 use bus::{Hub, Input, Waker};
+use channel::Channel;
 use tracing::{info, warn};
-use wire::tick::Tick;
+use wire::{id::CommitmentNumber, tick::Tick};
 use zeroize::Zeroizing;
 
 use super::{
@@ -28,8 +29,8 @@ use super::{
 use crate::{
     services::{
         channels::{
-            CallId, Change, Channels, Command, Effect, Event, Refusal, Reply, State, Step, Terms,
-            Token,
+            CallId, Change, ChannelName, Channels, Command, Effect, Event, Refusal, Reply, State,
+            Step, Terms, Token,
         },
         gate::{Barrier, Next},
         post::{Passed, Wish},
@@ -51,6 +52,8 @@ pub enum News {
     Post(Passed),
     /// Of the chain.
     Chain(Box<Followed>),
+    /// What a revoked commitment says.
+    Recalled(ChannelName, Box<tx::Meaning>),
     /// The treasury has answered.
     Treasury(Token, Box<Result<treasury::Reply, treasury::Refusal>>),
 }
@@ -92,6 +95,7 @@ pub struct Service {
     hub: Hub,
     channels: Channels,
     barrier: Barrier<Write, Effect>,
+    log: Log,
     saver: Saver,
     calls: Calls<Command, Result<Reply, Refusal>>,
     waiting: BTreeMap<CallId, Answer<Result<Reply, Refusal>>>,
@@ -117,6 +121,21 @@ pub fn restore(saved: &Restored) -> Result<State, ChannelsFault> {
         }
     }
     Ok(state)
+}
+
+fn recalled(saved: &Restored, of: ChannelName, number: CommitmentNumber) -> Option<tx::Meaning> {
+    let changes = saved.changes.iter().filter_map(|(_, bytes)| Change::decode(bytes).ok()?);
+    let (mut begins, mut lived) = (None, Vec::new());
+    for change in changes {
+        if let Change::Begun { name, begun, .. } = change {
+            begins = if name == of { Some(begun) } else { begins };
+        } else if let Change::Live { name, change } = change
+            && name == of
+        {
+            lived.push(*change);
+        }
+    }
+    Channel::recall(*begins?, lived, number)
 }
 
 impl Ear {
@@ -155,6 +174,7 @@ impl Service {
             hub,
             channels: Channels::open(state, terms, now, clock::unix_time()),
             barrier: Barrier::default(),
+            log: log.clone(),
             saver,
             calls,
             waiting: BTreeMap::new(),
@@ -244,6 +264,7 @@ impl Service {
                     let Followed { event, urgent, calm } = *followed;
                     self.channels.block(event, urgent, calm);
                 }
+                News::Recalled(name, meaning) => self.channels.recalled(&name, *meaning),
                 News::Treasury(token, answer) => self.channels.treasury_answered(token, *answer),
             }
         }
@@ -307,6 +328,7 @@ impl Service {
                 let payload = Zeroizing::new(ask.encode());
                 self.signer.unsent.push_back((token, ask.topic(), payload));
             }
+            Effect::Recall { name, number } => self.recall(name, number),
             Effect::AskTreasury(token, command) => self.unasked.push((token, *command)),
             Effect::Reply { call, reply } => {
                 if let Some(answer) = self.waiting.remove(&call) {
@@ -318,6 +340,17 @@ impl Service {
                 (self.tell)(event);
             }
         }
+    }
+
+    /// Looks up what a revoked commitment says. If the log does not know of it nothing is told.
+    fn recall(&self, name: ChannelName, number: CommitmentNumber) {
+        let ear = self.ear.clone();
+        self.log.read(move |store| {
+            let Ok(saved) = store.restore(CHANNELS) else { return };
+            if let Some(meaning) = recalled(&saved, name, number) {
+                ear.tell(News::Recalled(name, Box::new(meaning)));
+            }
+        });
     }
 
     fn wish(&self, wish: Wish) {

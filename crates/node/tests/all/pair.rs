@@ -131,6 +131,7 @@ impl End {
             Effect::Reply { call, reply } => {
                 self.replies.insert(call, *reply);
             }
+            Effect::Recall { .. } => panic!("nobody publishes what is revoked"),
             Effect::Tell(event) => self.events.push(event),
         }
     }

@@ -3,10 +3,12 @@
 use std::fmt;
 
 use bitcoin::Txid;
-use tx::{Basepoints, Flaw, Meaning, SecretFault, Side, Terms};
+use tx::{Basepoints, Flaw, InputSignature, Meaning, SecretFault, Side, Terms};
 use wire::amount::{CsvDelay, FeeratePerKw, Msat, Sat};
 use wire::id::{ChannelKey, CommitmentNumber, PerCommitmentSecret};
 use wire::key::{Point, Signature};
+
+use super::{EndFlaw, SignClaims, SignClose, SignStages};
 
 /// A question about one channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,18 +60,17 @@ pub enum ChannelOp {
         /// What somebody shows.
         secret: PerCommitmentSecret,
     },
-    /// Sign this cooperative close. Repeatable.
-    SignClose {
-        /// What it means.
-        close: tx::Close,
-        /// Where our money goes.
-        home: crate::account::KeyPlace,
-    },
     /// Sign our newest commitment, to publish it. Nothing is revoked afterwards.
     SignLocal {
         /// What it means.
         meaning: Meaning,
     },
+    /// Sign this close. Repeatable; after the first one there are no new commitments.
+    SignClose(Box<SignClose>),
+    /// Sign what takes these outputs. Repeatable.
+    SignClaims(Box<SignClaims>),
+    /// Sign these second stages of our newest commitment. Repeatable, once it was signed.
+    SignStages(Box<SignStages>),
 }
 
 /// What a channel is about.
@@ -119,15 +120,20 @@ pub enum ChannelAnswer {
         /// It is.
         is_ours: bool,
     },
+    /// To [`ChannelOp::SignLocal`].
+    LocalSigned {
+        /// Ours; the peer's is known.
+        signature: Signature,
+    },
     /// To [`ChannelOp::SignClose`].
     CloseSigned {
         /// Ours.
         signature: Signature,
     },
-    /// To [`ChannelOp::SignLocal`].
-    LocalSigned {
-        /// Ours; the peer's is known.
-        signature: Signature,
+    /// To [`ChannelOp::SignClaims`] and [`ChannelOp::SignStages`].
+    InputsSigned {
+        /// Of the inputs, in their order: the channel's, then the wallet's coins.
+        signatures: Vec<InputSignature>,
     },
 }
 
@@ -251,6 +257,10 @@ pub enum ChannelRefusal {
     Secret(SecretFault),
     /// Our commitment was signed to be published: the channel is closing.
     Closing,
+    /// A close was signed: there are no new commitments.
+    Shut,
+    /// It does not end like that.
+    End(EndFlaw),
 }
 
 impl std::error::Error for ChannelRefusal {}
@@ -295,6 +305,8 @@ impl fmt::Display for ChannelRefusal {
             }
             No::Secret(fault) => fault.fmt(f),
             No::Closing => f.write_str("our commitment was signed to be published"),
+            No::Shut => f.write_str("a close was signed, and the balances stay"),
+            No::End(flaw) => flaw.fmt(f),
         }
     }
 }

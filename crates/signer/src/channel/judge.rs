@@ -122,7 +122,8 @@ fn conserved(meaning: &Meaning, terms: &Terms) -> Result<(), No> {
     Ok(())
 }
 
-const fn free(meaning: &Meaning, side: Side) -> Msat {
+/// What a side has beside contracts.
+pub(super) const fn free(meaning: &Meaning, side: Side) -> Msat {
     match side {
         Side::Opener => meaning.to_opener,
         Side::Acceptor => meaning.to_acceptor,

@@ -6,7 +6,7 @@ use wire::amount::FeeratePerKw;
 use wire::id::{CommitmentNumber, PerCommitmentSecret};
 use wire::key::Point;
 
-use super::SetUp;
+use super::{ChannelRefusal as No, SetUp};
 
 /// A channel, as its signer knows it.
 #[derive(Clone, Debug)]
@@ -21,6 +21,8 @@ pub(super) struct Memory {
     pub(super) secrets: RevokedSecrets,
     /// Our newest commitment was signed, to be published.
     pub(super) closing: bool,
+    /// A close was signed: the balances stay.
+    pub(super) shut: bool,
 }
 
 /// A commitment that is agreed on.
@@ -58,6 +60,8 @@ pub enum ChannelChange {
     },
     /// Our newest commitment is signed.
     Closing,
+    /// A cooperative close is signed.
+    Shut,
 }
 
 impl Agreed {
@@ -76,6 +80,16 @@ impl Memory {
             points: [None; 2],
             secrets: RevokedSecrets::default(),
             closing: false,
+            shut: false,
+        }
+    }
+
+    /// Whether there may be commitments that are new.
+    pub(super) const fn judge_open(&self) -> Result<(), No> {
+        match (self.closing, self.shut) {
+            (true, _) => Err(No::Closing),
+            (false, true) => Err(No::Shut),
+            (false, false) => Ok(()),
         }
     }
 
@@ -98,6 +112,7 @@ impl Memory {
                 self.secrets.insert(*number, secret).expect("it was judged before");
             }
             ChannelChange::Closing => self.closing = true,
+            ChannelChange::Shut => self.shut = true,
         }
     }
 }

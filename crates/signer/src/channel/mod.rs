@@ -9,6 +9,7 @@
 //! peer has signed before it gives up the commitment before.
 
 mod api;
+mod end;
 mod journal;
 mod judge;
 mod keys;
@@ -27,6 +28,10 @@ use wire::id::{ChannelKey, CommitmentNumber, PerCommitmentSecret};
 use wire::key::{Point, Signature};
 
 pub use api::{ChannelAnswer, ChannelAsk, ChannelOp, ChannelRefusal, SetUp, ShownKeys};
+pub use end::{
+    CLAIM_FEE_PERCENT_MAX, CLOSE_FEE_PERCENT_MAX, END_FEE_FLOOR_SAT, EndFlaw, Money,
+    RACED_FEE_PERCENT_MAX, SignClaims, SignClose, SignStages,
+};
 pub use journal::{CHANNELS_VERSION, ChannelsFault, RestoredChannels};
 pub use judge::{
     COMMITMENT_RATE_MAX, COMMITMENT_RATE_MIN, CONTRACTS_MAX, DELAY_MAX, DUST_SAT_MAX, DUST_SAT_MIN,
@@ -68,9 +73,19 @@ impl Channels {
         &self.templates
     }
 
-    /// Judges a question, and answers it. Nothing has changed before [`Channels::evolve`].
+    /// Judges a question, and answers it. Nothing has changed before [`Channels::evolve`]. What
+    /// pays to a wallet is refused: there is none.
     pub fn decide(&self, ask: &ChannelAsk) -> Result<Decided, No> {
-        let channel = &ask.channel;
+        self.decided(ask, None)
+    }
+
+    /// The same, with the wallet of the same signer.
+    pub fn decide_with(&self, ask: &ChannelAsk, money: &Money<'_>) -> Result<Decided, No> {
+        self.decided(ask, Some(money))
+    }
+
+    fn decided(&self, ask: &ChannelAsk, money: Option<&Money<'_>>) -> Result<Decided, No> {
+        let (channel, money) = (&ask.channel, money.ok_or(No::End(EndFlaw::NoWallet)));
         match &ask.op {
             ChannelOp::Keys => Ok((None, self.shown(channel))),
             ChannelOp::SetUp(setup) => self.set_up(channel, setup),
@@ -86,27 +101,24 @@ impl Channels {
                 let is_ours = self.keys.seed(channel).secret(at) == *secret;
                 Ok((None, ChannelAnswer::Checked { is_ours }))
             }
-            ChannelOp::SignClose { close, .. } => {
-                let terms = &self.known(channel)?.setup.terms;
-                let built = close.build(terms).ok_or(No::Unknown)?;
-                let funding = self.keys.secret(channel, Use::Funding);
-                let signature = sign(tx::Close::digest(terms, &built), &funding);
-                Ok((None, ChannelAnswer::CloseSigned { signature }))
-            }
             ChannelOp::SignLocal { meaning } => self.sign_local(channel, &self.read(meaning)?),
+            ChannelOp::SignClose(close) => self.sign_close(channel, close, money?),
+            ChannelOp::SignClaims(claims) => self.sign_claims(channel, claims, money?),
+            ChannelOp::SignStages(stages) => self.sign_stages(channel, stages, money?),
         }
     }
 
     /// The same meaning, with contracts as our own templates read them: whoever asks may mean
     /// something else by the same terms.
     fn read(&self, meaning: &Meaning) -> Result<Meaning, No> {
-        let read = |placed: &Placed| {
-            let contract = &placed.contract;
-            let contract = self.templates.read(contract.kind(), &contract.terms())?;
-            Ok(Placed { contract, ..*placed })
-        };
-        let contracts: Result<_, _> = meaning.contracts.iter().map(read).collect();
-        Ok(Meaning { contracts: contracts.map_err(No::Contract)?, ..*meaning })
+        let contracts = meaning.contracts.iter().map(|it| self.read_placed(it));
+        Ok(Meaning { contracts: contracts.collect::<Result<_, _>>()?, ..*meaning })
+    }
+
+    fn read_placed(&self, placed: &Placed) -> Result<Placed, No> {
+        let contract = &placed.contract;
+        let contract = self.templates.read(contract.kind(), &contract.terms());
+        Ok(Placed { contract: contract.map_err(No::Contract)?, ..*placed })
     }
 
     /// Takes a change in: one that was just decided, or one that was saved.
@@ -118,7 +130,8 @@ impl Channels {
             ChannelChange::SignedRemote { .. }
             | ChannelChange::Advanced { .. }
             | ChannelChange::Revoked { .. }
-            | ChannelChange::Closing => {
+            | ChannelChange::Closing
+            | ChannelChange::Shut => {
                 let memory = self.memory.get_mut(&channel);
                 memory.expect("a channel begins with its terms").evolve(change);
             }
@@ -170,6 +183,7 @@ impl Channels {
             if meaning.number.0 > unrevoked.0.saturating_add(1) {
                 return Err(out_of_turn);
             }
+            memory.judge_open()?;
             memory.judge(meaning, secrets)?;
         } else if newest != Some(meaning.number) {
             return Err(out_of_turn);
@@ -235,9 +249,7 @@ impl Channels {
         }
         let keys = own(memory, &seed, meaning)?;
         if is_new {
-            if memory.closing {
-                return Err(No::Closing);
-            }
+            memory.judge_open()?;
             memory.judge(meaning, secrets)?;
         }
         let built = meaning.build_with(&memory.setup.terms, keys);

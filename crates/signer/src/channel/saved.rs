@@ -7,6 +7,7 @@
 //! | 6 | advanced | commitment |
 //! | 8 | revoked | number (8), secret (32) |
 //! | 10 | closing | |
+//! | 12 | shut | |
 //!
 //! | record of a sum | name | value |
 //! |---|---|---|
@@ -17,6 +18,7 @@
 //! | 8 | points | number (8) and point (33) of each that is not revoked; the newest is the first |
 //! | 10 | secrets | the next number (8), those that are kept (32 each) |
 //! | 12 | closing | |
+//! | 14 | shut | |
 //!
 //! A commitment is its transaction's id (32), what it means but for contracts, and its contracts as
 //! pieces: as many of the one before are left out, as many are kept, as many come (BigSize each),
@@ -70,6 +72,7 @@ pub(super) fn write_change(change: &ChannelChange, before: Option<&Memory>) -> V
             8
         }
         ChannelChange::Closing => 10,
+        ChannelChange::Shut => 12,
     };
     saved::write(record, &to)
 }
@@ -98,6 +101,7 @@ pub(super) fn read_change(
                 secret: PerCommitmentSecret::read(from)?,
             },
             10 => ChannelChange::Closing,
+            12 => ChannelChange::Shut,
             _ => return Ok(None),
         }))
     })?;
@@ -115,7 +119,8 @@ fn follows(change: &ChannelChange, before: Option<&Memory>) -> Result<(), Change
             ChannelChange::SignedRemote { .. }
             | ChannelChange::Advanced { .. }
             | ChannelChange::Revoked { .. }
-            | ChannelChange::Closing => Err(none("change of a channel", "one of no channel")),
+            | ChannelChange::Closing
+            | ChannelChange::Shut => Err(none("change of a channel", "one of no channel")),
         };
     };
     let is_next = |meaning: &Meaning, newest: Option<&Agreed>| {
@@ -134,13 +139,13 @@ fn follows(change: &ChannelChange, before: Option<&Memory>) -> Result<(), Change
             let inserted = memory.secrets.clone().insert(*number, secret);
             inserted.map_err(|fault| none("next secret", fault))
         }
-        ChannelChange::Closing => Ok(()),
+        ChannelChange::Closing | ChannelChange::Shut => Ok(()),
     }
 }
 
 /// The sum of a channel's changes.
 pub(super) fn write_memory(channel: &ChannelKey, memory: &Memory) -> Vec<u8> {
-    let Memory { setup, local, remote, points, secrets, closing } = memory;
+    let Memory { setup, local, remote, points, secrets, closing, shut } = memory;
     let mut to = saved::write(0, &channel.0);
     let mut record = |number, write: &dyn Fn(&mut Vec<u8>)| {
         let mut value = Vec::new();
@@ -165,6 +170,9 @@ pub(super) fn write_memory(channel: &ChannelKey, memory: &Memory) -> Vec<u8> {
     });
     if *closing {
         record(12, &|_| {});
+    }
+    if *shut {
+        record(14, &|_| {});
     }
     to
 }
@@ -193,6 +201,7 @@ pub(super) fn read_memory(
             }
             (10, Some(memory)) => memory.secrets = read_secrets(from)?,
             (12, Some(memory)) => memory.closing = true,
+            (14, Some(memory)) => memory.shut = true,
             (number, _) if number % 2 == 0 => return Err(ChangeFault::Newer { record: number }),
             (_, _) => _ = from.rest(),
         }

@@ -22,7 +22,9 @@ impl ChannelOp {
             ChannelOp::Revoked { .. } => 35,
             ChannelOp::SignLocal { .. } => 36,
             ChannelOp::CheckSecret { .. } => 48,
-            ChannelOp::SignClose { .. } => 49,
+            ChannelOp::SignClose(_) => 49,
+            ChannelOp::SignClaims(_) => 50,
+            ChannelOp::SignStages(_) => 51,
         }
     }
 
@@ -36,7 +38,9 @@ impl ChannelOp {
             ChannelOp::Revoked { .. } => "revoked",
             ChannelOp::SignLocal { .. } => "sign local",
             ChannelOp::CheckSecret { .. } => "check secret",
-            ChannelOp::SignClose { .. } => "sign close",
+            ChannelOp::SignClose(_) => "sign close",
+            ChannelOp::SignClaims(_) => "sign claims",
+            ChannelOp::SignStages(_) => "sign stages",
         }
     }
 }
@@ -52,6 +56,7 @@ impl ChannelAnswer {
             ChannelAnswer::LocalSigned { .. } => "local signed",
             ChannelAnswer::Checked { .. } => "checked",
             ChannelAnswer::CloseSigned { .. } => "close signed",
+            ChannelAnswer::InputsSigned { .. } => "inputs signed",
         }
     }
 }

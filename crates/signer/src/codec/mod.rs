@@ -378,7 +378,7 @@ impl Answer {
                 let (bytes, code) = (from.number(2)?, i32::from_be_bytes(*from.array(4)?));
                 Ok(Answer::Refused(Refusal::NotSaved { bytes, code }))
             }
-            22..=26 | 28 | 29 => channel::answer::read(from).map(Answer::Channel),
+            22..=26 | 28 | 29 | 33 => channel::answer::read(from).map(Answer::Channel),
             30..=32 => onion::read_answer(from).map(Answer::Peeled),
             27 => {
                 let refusal = channel::refusal::read(&from.only(&[2, 4, 6])?)?;

@@ -31,7 +31,9 @@ pub(super) fn write_answer(to: Writer, peel: &Peel) -> Writer {
             }
         }
         Peel::BadPayload { failure, keys } => {
-            write_keys(to.kind(31), keys).record(4, &failure.encode())
+            // A payload's flaw has a record and a place, and no data of anybody's.
+            let failure = failure.encode().unwrap_or_default();
+            write_keys(to.kind(31), keys).record(4, &failure)
         }
         Peel::Bad { code, sha256_of_onion } => {
             to.kind(32).record(2, &sha256_of_onion.0).record(4, &code.0.to_be_bytes())

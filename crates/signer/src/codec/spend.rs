@@ -31,12 +31,7 @@ pub(super) fn read_account(from: &Read<'_>) -> Result<Account, Malformed> {
 
 pub(super) fn write_spend(to: Writer, spend: &Spend) -> Writer {
     let (mut inputs, mut outputs) = (Vec::new(), Vec::new());
-    for input in &spend.inputs {
-        write_outpoint(&input.outpoint, &mut inputs);
-        inputs.extend(input.amount.to_sat().to_be_bytes());
-        write_place(input.place, &mut inputs);
-        inputs.extend(input.sequence.to_consensus_u32().to_be_bytes());
-    }
+    spend.inputs.iter().for_each(|input| write_input(input, &mut inputs));
     for output in &spend.outputs {
         outputs.extend(output.amount.to_sat().to_be_bytes());
         match &output.to {
@@ -60,6 +55,13 @@ pub(super) fn write_spend(to: Writer, spend: &Spend) -> Writer {
         .record(10, &[u8::from(spend.allow_high_fee)])
 }
 
+pub(super) fn write_input(input: &SpendInput, to: &mut Vec<u8>) {
+    write_outpoint(&input.outpoint, to);
+    to.extend(input.amount.to_sat().to_be_bytes());
+    write_place(input.place, to);
+    to.extend(input.sequence.to_consensus_u32().to_be_bytes());
+}
+
 pub(super) fn read_spend(from: &Read<'_>) -> Result<Spend, Malformed> {
     let version = Version(i32::from_be_bytes(*from.array(2)?));
     let lock_time = LockTime::from_consensus(u32::from_be_bytes(*from.array(4)?));
@@ -75,7 +77,7 @@ pub(super) fn read_spend(from: &Read<'_>) -> Result<Spend, Malformed> {
     Ok(Spend { version, lock_time, inputs, outputs, allow_high_fee })
 }
 
-fn read_input(from: &mut Reader<'_>) -> Result<SpendInput, RecordFlaw> {
+pub(super) fn read_input(from: &mut Reader<'_>) -> Result<SpendInput, RecordFlaw> {
     Ok(SpendInput {
         outpoint: read_outpoint(from)?,
         amount: read_amount(from)?,

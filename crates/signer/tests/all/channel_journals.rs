@@ -85,6 +85,7 @@ fn changes() -> Vec<ChannelChange> {
         &[a.clone(), b],
         &[],
     ];
+    let mut last = None;
     for contracts in rounds {
         for owner in [Side::Opener, Side::Acceptor] {
             let meaning = pair.meaning(owner, contracts);
@@ -107,11 +108,13 @@ fn changes() -> Vec<ChannelChange> {
             }
             if owner == Side::Opener && pair.signed[0] == 7 {
                 let number = CommitmentNumber(6);
-                let meaning = Meaning { number, point: before, ..pair.meaning(owner, contracts) };
-                ask(&mut pair, owner, ChannelOp::SignLocal { meaning });
+                last = Some(Meaning { number, point: before, ..pair.meaning(owner, contracts) });
             }
         }
     }
+    let meaning = last.expect("there is a newest commitment");
+    ask(&mut pair, Side::Opener, ChannelOp::SignLocal { meaning });
+    all.push(ChannelChange::Shut);
     all
 }
 
@@ -125,7 +128,7 @@ fn disk() -> Disk {
 fn the_sum_of_saved_changes_is_the_live_state() {
     let (mut disk, mut by) = (Disk::new(), channels(VOID_24));
     let all = changes();
-    assert!(all.contains(&ChannelChange::Closing) && all.len() == 22, "{}", all.len());
+    assert!(all.contains(&ChannelChange::Closing) && all.len() == 23, "{}", all.len());
     for change in all {
         disk.take(CHANNEL, &change);
         let live = disk.channels.encode(NETWORK);

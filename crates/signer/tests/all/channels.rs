@@ -17,10 +17,11 @@ use crate::parties::{channels, seed};
 use crate::vectors::{OZONE_12, VOID_24};
 
 pub const CHANNEL: ChannelKey = ChannelKey([7; 32]);
-const CAPACITY: Sat = Sat(1_000_000);
-const PUSHED: Msat = Msat(200_000_000);
+pub const CAPACITY: Sat = Sat(1_000_000);
+pub const PUSHED: Msat = Msat(200_000_000);
 pub const PREIMAGE: [u8; 32] = [9; 32];
 
+/// A channel's two signers.
 pub struct Pair {
     pub opener: Channels,
     pub acceptor: Channels,
@@ -91,7 +92,7 @@ impl Pair {
         Self::open_as(Form::Anchors)
     }
 
-    fn open_as(form: Form) -> Self {
+    pub fn open_as(form: Form) -> Self {
         let mut pair = Self::set_up_as(form);
         for owner in [Side::Opener, Side::Acceptor] {
             pair.step(owner, &[], &[]);

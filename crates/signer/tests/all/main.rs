@@ -6,10 +6,14 @@
 mod accounts;
 mod channel_codec;
 mod channel_journals;
+mod channel_keys;
 mod channels;
 mod checkpoints;
+mod claims;
+mod closes;
 mod codec;
 mod derivation;
+mod end_codec;
 mod files;
 mod handshakes;
 mod journals;

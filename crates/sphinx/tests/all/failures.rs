@@ -55,7 +55,7 @@ fn the_origin_reads_who_failed_and_why() {
             let made = match keys[hop].fail(&failure) {
                 Ok(made) => made,
                 Err(FailureTooLong { got, max: 256 }) => {
-                    assert_eq!(got, failure.encode().len());
+                    assert!(got > 256);
                     continue;
                 }
                 Err(other) => panic!("{other}"),
@@ -144,6 +144,9 @@ fn what_is_too_long_to_be_read_by_others_is_not_made() {
     assert_eq!(keys[0].fail(&of(252)).unwrap().0.len(), 292);
     let want = FailureTooLong { got: 257, max: FAILURE_BYTES_MAX };
     assert_eq!(keys[0].fail(&of(253)), Err(want));
+    assert_eq!(want.to_string(), "a failure of 257 bytes, at most 256");
+    let want = FailureTooLong { got: 70_004, max: FAILURE_BYTES_MAX };
+    assert_eq!(keys[0].fail(&of(70_000)), Err(want), "nor does its length have room");
 }
 
 #[test]
@@ -221,7 +224,7 @@ fn failures_are_written_as_bolt_4_has_them() {
     for (code, failure, data) in rows() {
         let want = [code.to_be_bytes().to_vec(), bytes(&data)].concat();
         assert_eq!(failure.code(), FailureCode(code), "{failure}");
-        assert_eq!(failure.encode(), want, "{failure}");
+        assert_eq!(failure.encode().as_ref(), Ok(&want), "{failure}");
         assert_eq!(Failure::decode(&want), Ok(failure.clone()));
         // BOLT 4: "MUST ignore any extra bytes in `failuremsg`."
         if code != 0x4016 || !data.is_empty() {
@@ -241,7 +244,7 @@ fn a_code_is_kept_whatever_its_data() {
         for cut in 0..data.len() {
             let message = [&code.to_be_bytes(), &data[..cut]].concat();
             let read = Failure::decode(&message).unwrap();
-            assert_eq!((read.code().0, read.encode()), (code, message), "{failure}");
+            assert_eq!((read.code().0, read.encode()), (code, Ok(message)), "{failure}");
         }
     }
     let unknown = Failure::Other { code: FailureCode(0x7abc), data: Blob(vec![1]) };
@@ -268,7 +271,9 @@ fn generated_failures_are_read_as_they_were_written() {
     for _ in 0..2_000 {
         let failure = Failure::generate(&mut dice);
         names.insert(failure.name());
-        assert_eq!(Failure::decode(&failure.encode()), Ok(failure));
+        if let Ok(message) = failure.encode() {
+            assert_eq!(Failure::decode(&message), Ok(failure));
+        }
     }
     assert_eq!(names.len(), 23, "each of them came");
 }

@@ -196,7 +196,7 @@ fn random_reasons_are_nobodys() {
     for _ in 0..ROUNDS {
         let bytes = dice.bytes(80);
         match Failure::decode(&bytes) {
-            Ok(failure) => assert_eq!(failure.encode()[..2], bytes[..2]),
+            Ok(failure) => assert_eq!(failure.encode().unwrap()[..2], bytes[..2]),
             Err(broke) => assert_eq!(broke, Broke::Short { need: 2, have: bytes.len() }),
         }
     }

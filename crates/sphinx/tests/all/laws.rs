@@ -1,9 +1,10 @@
 //! What holds for every onion.
 
-use sphinx::{AssociatedData, Hops, Layer, ONION_BYTES, OnionFlaw};
+use secp256k1::{SECP256K1, Scalar, SecretKey};
+use sphinx::{AssociatedData, Hops, Layer, ONION_BYTES, OnionFlaw, Sealed, SharedSecret};
 use wire::{dice::Dice, id::OnionPacket};
 
-use crate::world::{bad, data, hop, key, layer, route, session};
+use crate::world::{bad, data, hmac, hop, key, layer, route, session};
 
 /// Routes of each length.
 const ROUNDS: u64 = 4;
@@ -11,11 +12,7 @@ const ROUNDS: u64 = 4;
 const COUNT_MAX: usize = 20;
 
 /// All packets of an onion, in the order in which hops see them.
-fn packets(
-    first: &OnionPacket,
-    data: &AssociatedData,
-    nodes: &[secp256k1::SecretKey],
-) -> Vec<OnionPacket> {
+fn packets(first: &OnionPacket, data: &AssociatedData, nodes: &[SecretKey]) -> Vec<OnionPacket> {
     let mut seen = vec![*first];
     for node in &nodes[..nodes.len() - 1] {
         match layer(seen.last().unwrap(), data, node) {
@@ -123,4 +120,28 @@ fn a_route_may_come_by_a_node_again() {
     for (at, packet) in packets(&onion.packet, &data, &nodes).iter().enumerate() {
         assert_eq!(layer(packet, &data, &node).payload(), [at as u8; 40]);
     }
+}
+
+/// What a key holder will do behind a blinded path; the crate has no part in it but the point.
+#[test]
+fn an_onion_for_a_blinded_node_is_peeled_with_its_point_multiplied() {
+    let mut dice = Dice::new(7);
+    let (node, path_key, data) = (key(&mut dice), key(&mut dice), data(&mut dice));
+    // BOLT 4: "Tweak `public_key` by multiplying by HMAC256("blinded_node_id", blinding_ss)."
+    let public = |key: &SecretKey| key.public_key(SECP256K1);
+    let blinding = secp256k1::ecdh::SharedSecret::new(&public(&path_key), &node);
+    let tweak = hmac(b"blinded_node_id", &[blinding.as_ref()]);
+    let tweak = Scalar::from_be_bytes(tweak).unwrap();
+    let blinded = node.mul_tweak(&tweak).unwrap();
+    let after = key(&mut dice);
+    let hops = vec![hop(&blinded, vec![1; 9]), hop(&after, vec![2; 9])];
+    let onion = Hops::new(hops).unwrap().wrap(session(&mut dice), &data);
+    assert_eq!(bad(&onion.packet, &data, &node).flaw, OnionFlaw::Hmac);
+    let sealed = Sealed::parse(&onion.packet).unwrap();
+    let point = sealed.ephemeral().key().mul_tweak(SECP256K1, &tweak).unwrap();
+    let shared = SharedSecret::between(&node, &point.into());
+    let found = sealed.peel(&data, &shared).ok().unwrap().layer.unwrap();
+    let Layer::Forward { payload, next } = found else { panic!("final") };
+    assert_eq!(payload, [1; 9]);
+    assert_eq!(layer(&next, &data, &after), Layer::Final { payload: vec![2; 9] });
 }

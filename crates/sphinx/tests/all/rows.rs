@@ -7,8 +7,10 @@ use wire::{id::PaymentHash, key::Point};
 
 /// The session key of both.
 pub const SESSION: [u8; 32] = [0x41; 32];
+
 /// What the onion is bound to.
 pub const DATA: AssociatedData = AssociatedData::Payment(PaymentHash([0x42; 32]));
+
 /// Private keys of the hops: bytes that are all the same.
 pub const NODES: [u8; 5] = [0x41, 0x42, 0x43, 0x44, 0x45];
 
@@ -20,6 +22,7 @@ pub const PUBLIC: [&str; 5] = [
     "032c0b7cf95324a07d05398b240174dc0c2be444d96b159aa6c7f7b1e668680991",
     "02edabbd16b41c8371b92ef2f04c1185b4f03b6dcd52ba9b78d9d7c89c8f221145",
 ];
+
 /// What they are told, without the lengths.
 pub const PAYLOADS: [&str; 5] = [
     "02023a98040205dc06080000000000000001",
@@ -35,8 +38,10 @@ pub const PAYLOADS: [&str; 5] = [
      2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a\
      2a2a2a2a2a2a2a2a",
 ];
+
 /// The packet for the first hop.
-pub const ONION: &str = "0002eec7245d6b7d2ccb30380bfbe2a3648cd7a942653f5aa340edcea1f283686619f7f3416a5aa36dc7eeb3\
+pub const ONION: &str = "\
+     0002eec7245d6b7d2ccb30380bfbe2a3648cd7a942653f5aa340edcea1f283686619f7f3416a5aa36dc7eeb3\
      ec6d421e9615471ab870a33ac07fa5d5a51df0a8823aabe3fea3f90d387529d4f72837f9e687230371ccd8d2\
      63072206dbed0234f6505e21e282abd8c0e4f5b9ff8042800bbab065036eadd0149b37f27dde664725a49866\
      e052e809d2b0198ab9610faa656bbf4ec516763a59f8f42c171b179166ba38958d4f51b39b3e98706e2d14a2\
@@ -68,6 +73,7 @@ pub const ONION: &str = "0002eec7245d6b7d2ccb30380bfbe2a3648cd7a942653f5aa340edc
      ceba4aa383758e7a9d20705c4bb9db619e2992f608a1ba65db254bb389468741d0502e2588aeb54390ac600c\
      19af5c8e61383fc1bebe0029e4474051e4ef908828db9cca13277ef65db3fd47ccc2179126aaefb627719f42\
      1e20";
+
 /// What each hop shares with the origin.
 pub const SHARED: [&str; 5] = [
     "53eb63ea8a3fec3b3cd433b85cd62a4b145e1dda09391b348c4e1cd36a03ea66",
@@ -76,8 +82,10 @@ pub const SHARED: [&str; 5] = [
     "21e13c2d7cfe7e18836df50872466117a295783ab8aab0e7ecc8c725503ad02d",
     "b5756b9b542727dbafc6765a49488b023a725d631af688fc031217e90770c328",
 ];
+
 /// `um` of the last hop.
 pub const UM: &str = "4da7f2923edce6c2d85987d1d9fa6d88023e6c3a9c3d20f07d3b10b61a78d646";
+
 /// `ammag` of each hop.
 pub const AMMAG: [&str; 5] = [
     "3761ba4d3e726d8abb16cba5950ee976b84937b61b7ad09e741724d7dee12eb5",
@@ -86,19 +94,24 @@ pub const AMMAG: [&str; 5] = [
     "cd9ac0e09064f039fa43a31dea05f5fe5f6443d40a98be4071af4a9d704be5ad",
     "2f36bb8822e1f0d04c27b7d8bb7d7dd586e032a3218b8d414afbba6f169a4d68",
 ];
+
 /// The failure `temporary_node_failure` of the last hop, as it reaches the origin.
-pub const REASON: &str = "9c5add3963fc7f6ed7f148623c84134b5647e1306419dbe2174e523fa9e2fbed3a06a19f899145610741c83a\
+pub const REASON: &str = "\
+     9c5add3963fc7f6ed7f148623c84134b5647e1306419dbe2174e523fa9e2fbed3a06a19f899145610741c83a\
      d40b7712aefaddec8c6baf7325d92ea4ca4d1df8bce517f7e54554608bf2bd8071a4f52a7a2f7ffbb1413eda\
      d81eeea5785aa9d990f2865dc23b4bc3c301a94eec4eabebca66be5cf638f693ec256aec514620cc28ee4a94\
      bd9565bc4d4962b9d3641d4278fb319ed2b84de5b665f307a2db0f7fbb757366067d88c50f7e829138fde4f7\
      8d39b5b5802f1b92a8a820865af5cc79f9f30bc3f461c66af95d13e5e1f0381c184572a91dee1c849048a647\
      a1158cf884064deddbf1b0b88dfe2f791428d0ba0f6fb2f04e14081f69165ae66d9297c118f0907705c9c495\
      4a199bae0bb96fad763d690e7daa6cfda59ba7f2c8d11448b604d12d";
+
 /// The trace: what the last hop puts before its failure.
 pub const TRACED_HMAC: &str = "fda7e11974f78ca6cc456f2d17ae54463664696e93842548245dd2a2c513a626";
+
 /// The trace: the failure without its last 300 bytes, which are 128 each: 320 in all, and behind
 /// them 704 bytes of padding.
 pub const TRACED_MESSAGE: &str = "400f0000000000000064000c3500fd84d1fd012c";
+
 /// The trace: SHA-256 of the `reason` that each hop sends, the last hop first.
 pub const TRACED: [&str; 5] = [
     "af9de55ab5c9355f9a438f96035a3d45be936b06d2383419457430db3d80db3b",

@@ -22,9 +22,9 @@ pub enum ClaimFault {
         /// Where.
         outpoint: OutPoint,
     },
-    /// There are too few or too many inputs of one sort.
+    /// Too little of a channel is taken, or there are too many inputs.
     Inputs {
-        /// How many.
+        /// How many: outputs of the channel if they are too few, or all inputs.
         got: usize,
         /// The least.
         min: usize,

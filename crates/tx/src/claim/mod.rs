@@ -10,15 +10,16 @@ mod stages;
 mod sweep;
 mod unsigned;
 
-use bitcoin::{Amount, WPubkeyHash, hashes::Hash as _};
-use bitcoin::{OutPoint, ScriptBuf, Sequence, TxOut};
+use std::collections::BTreeMap;
+
+use bitcoin::{Amount, OutPoint, ScriptBuf, Sequence, TxOut, WPubkeyHash, hashes::Hash as _};
 use wire::amount::{LockTime, Sat};
 use wire::id::CommitmentNumber;
 use wire::key::Point;
 
 use crate::{
-    Commitment, CommitmentKeys, Form, Item, Meaning, Place, Placed, Purpose, Side, Terms, Way, Who,
-    script,
+    Commitment, CommitmentKeys, ContractKeys, Form, Item, Meaning, Place, Placed, Purpose, Side,
+    Terms, Way, Who, script,
 };
 
 pub use fault::ClaimFault;
@@ -28,7 +29,7 @@ pub use sweep::Sweep;
 pub use unsigned::{CLAIM_INPUTS_MAX, InputSignature, SWEEP_WEIGHT_MAX, Unsigned};
 
 /// One output that `claimer` can take alone.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claim {
     /// Where it is.
     pub outpoint: OutPoint,
@@ -50,7 +51,7 @@ pub struct At {
 }
 
 /// What a [`Claim`] takes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Claimed {
     /// Of the claimer's own commitment: `to_local`, or what a second stage of it pays, after the
     /// delay.
@@ -82,13 +83,19 @@ pub enum Claimed {
 impl Claim {
     /// What locks it and what opens it; nothing if its claimer cannot take it alone.
     pub fn lock(&self, terms: &Terms) -> Result<Lock, ClaimFault> {
+        self.lock_with(&mut Derived::new(terms))
+    }
+
+    /// The same, with the keys of commitments that others are claimed of.
+    fn lock_with(&self, derived: &mut Derived<'_>) -> Result<Lock, ClaimFault> {
+        let terms = derived.terms;
         if self.outpoint == terms.funding.outpoint {
             return Err(ClaimFault::Funding { outpoint: self.outpoint });
         }
         let (own, other) = (terms.party(self.claimer), self.claimer.other());
         Ok(match &self.what {
             Claimed::Delayed(at) => {
-                let keys = CommitmentKeys::new(terms, self.claimer, &at.point);
+                let keys = derived.keys(self.claimer, at);
                 let opening = vec![Opening::Ours, Opening::Bytes(Vec::new())];
                 let delay = Sequence::from_height(own.delay.0);
                 let key = (SigningKey::Delayed(*at), keys.delayed);
@@ -100,17 +107,17 @@ impl Claim {
                 self.scripted(script::anchor(&key.1), ANY_TIME, key, vec![Opening::Ours])
             }
             Claimed::RevokedDelayed(at) => {
-                let keys = CommitmentKeys::new(terms, other, &at.point);
+                let keys = derived.keys(other, at);
                 let opening = vec![Opening::Ours, Opening::Bytes(vec![1])];
                 let key = (SigningKey::Revocation(*at), keys.revocation);
                 let script = script::revocable(&keys, terms.party(other).delay);
                 self.scripted(script, ANY_TIME, key, opening)
             }
             Claimed::Contract { at, placed, secret } => {
-                self.contract(terms, (at, placed), Who::Other, secret.as_deref())?
+                self.contract(derived, (at, placed), Who::Other, secret.as_deref())?
             }
             Claimed::RevokedContract { at, placed } => {
-                self.contract(terms, (at, placed), Who::Punisher, None)?
+                self.contract(derived, (at, placed), Who::Punisher, None)?
             }
         })
     }
@@ -151,15 +158,14 @@ impl Claim {
     /// The way of `who` with this secret, or without one.
     fn contract(
         &self,
-        terms: &Terms,
+        derived: &mut Derived<'_>,
         (at, placed): (&At, &Placed),
         who: Who,
         secret: Option<&[u8]>,
     ) -> Result<Lock, ClaimFault> {
-        let owner = self.claimer.other();
-        let keys = CommitmentKeys::new(terms, owner, &at.point);
-        let keys = keys.of_contracts(terms, owner, &at.point);
-        let place = Place { form: terms.form, direction: placed.direction(owner), keys: &keys };
+        let (owner, form) = (self.claimer.other(), derived.terms.form);
+        let keys = derived.of_contracts(owner, at);
+        let place = Place { form, direction: placed.direction(owner), keys: &keys };
         let (item, key) = match who {
             Who::Punisher => {
                 (Item::RevocationSignature, (SigningKey::Revocation(*at), keys.revocation))
@@ -176,6 +182,33 @@ impl Claim {
         let script = placed.contract.script(&place);
         let lock = self.scripted(script, way.sequence, key, opening);
         Ok(Lock { lock_time: way.lock_time, ..lock })
+    }
+}
+
+/// Keys of commitments, each derived once.
+struct Derived<'a> {
+    terms: &'a Terms,
+    keys: BTreeMap<(Side, [u8; 33]), (CommitmentKeys, Option<ContractKeys>)>,
+}
+
+impl<'a> Derived<'a> {
+    const fn new(terms: &'a Terms) -> Self {
+        Self { terms, keys: BTreeMap::new() }
+    }
+
+    fn of(&mut self, owner: Side, at: &At) -> &mut (CommitmentKeys, Option<ContractKeys>) {
+        let keys = || (CommitmentKeys::new(self.terms, owner, &at.point), None);
+        self.keys.entry((owner, at.point.bytes())).or_insert_with(keys)
+    }
+
+    fn keys(&mut self, owner: Side, at: &At) -> CommitmentKeys {
+        self.of(owner, at).0
+    }
+
+    fn of_contracts(&mut self, owner: Side, at: &At) -> ContractKeys {
+        let terms = self.terms;
+        let (keys, of_contracts) = self.of(owner, at);
+        *of_contracts.get_or_insert_with(|| keys.of_contracts(terms, owner, &at.point))
     }
 }
 
@@ -216,32 +249,36 @@ impl Commitment {
     ) -> Vec<Claim> {
         let txid = self.transaction.compute_txid();
         let at = At { number: meaning.number, point: meaning.point };
-        let is_owner = claimer == meaning.owner;
+        let (is_owner, mut derived) = (claimer == meaning.owner, Derived::new(terms));
         let claim = |(vout, output): (u32, &crate::Output)| {
+            let outpoint = OutPoint { txid, vout };
+            let of = |what| Claim { outpoint, value: output.value, claimer, what };
             let what = match output.purpose {
                 Purpose::ToLocal if is_owner => Claimed::Delayed(at),
                 Purpose::ToLocal if is_revoked => Claimed::RevokedDelayed(at),
                 Purpose::ToRemote if !is_owner => Claimed::ToRemote,
                 Purpose::Anchor(side) if side == claimer => Claimed::Anchor,
-                Purpose::Contract { index, .. } if !is_owner => {
+                Purpose::Contract { index, .. } if !is_owner && is_revoked => {
                     let placed = meaning.contracts[index].clone();
+                    Claimed::RevokedContract { at, placed }
+                }
+                Purpose::Contract { index, .. } if !is_owner => {
+                    let placed = &meaning.contracts[index];
                     let is_opened = |it: &&Vec<u8>| placed.contract.is_opened_by(it);
-                    match is_revoked {
-                        true => Claimed::RevokedContract { at, placed },
-                        false => {
-                            let secret = secrets.iter().find(is_opened).cloned();
-                            Claimed::Contract { at, placed, secret }
-                        }
-                    }
+                    let secret = secrets.iter().find(is_opened).cloned();
+                    // A secret that is known does not open our own payment to us.
+                    let ways = secret.map(Some).into_iter().chain([None]);
+                    let with =
+                        |secret| of(Claimed::Contract { at, placed: placed.clone(), secret });
+                    return ways.map(with).find(|it| it.lock_with(&mut derived).is_ok());
                 }
                 Purpose::ToLocal
                 | Purpose::ToRemote
                 | Purpose::Anchor(_)
                 | Purpose::Contract { .. } => return None,
             };
-            let outpoint = OutPoint { txid, vout };
-            let claim = Claim { outpoint, value: output.value, claimer, what };
-            claim.lock(terms).is_ok().then_some(claim)
+            let claim = of(what);
+            claim.lock_with(&mut derived).is_ok().then_some(claim)
         };
         (0..).zip(&self.outputs).filter_map(claim).collect()
     }

@@ -4,7 +4,7 @@ use bitcoin::{Amount, ScriptBuf, TxOut, ecdsa};
 use wire::amount::{LockTime, Sat};
 use wire::key::Signature;
 
-use super::unsigned::sum;
+use super::unsigned::{count, sum};
 use super::{At, ClaimFault, Coin, Lock, Opening, SigningKey, Unsigned};
 use crate::{Commitment, Form, Item, Meaning, Place, SecondStage, Terms, Who};
 
@@ -42,6 +42,7 @@ impl Stages {
         meaning: &Meaning,
         built: &Commitment,
     ) -> Result<Unsigned, ClaimFault> {
+        count(self.stages.len(), self.coins.len())?;
         let all: Vec<_> = built.second_stages(terms, meaning).collect();
         let mut locks = Vec::with_capacity(self.stages.len());
         let mut output = Vec::with_capacity(self.stages.len() + 1);
@@ -84,14 +85,11 @@ impl Stages {
     fn pay(&self, form: Form, spent: Sat, output: &mut Vec<TxOut>) -> Result<(), ClaimFault> {
         let kept = Sat(output.iter().map(|it| it.value.to_sat()).sum());
         let (fee, left) = (self.fee, Sat(spent.0 - kept.0));
-        if form == Form::StaticRemoteKey {
-            let (got, max) = (output.len() + self.coins.len(), 1);
-            if got > max {
-                return Err(ClaimFault::Inputs { got, min: 1, max });
-            }
-            return (fee == left).then_some(()).ok_or(ClaimFault::Fee { got: fee, want: left });
+        let (got, min, max) = (output.len() + self.coins.len(), 1, 1);
+        if form == Form::StaticRemoteKey && got > max {
+            return Err(ClaimFault::Inputs { got, min, max });
         }
-        let Some(change) = &self.change else {
+        let Some(change) = self.change.as_ref().filter(|_| form.has_anchors()) else {
             return (fee == left).then_some(()).ok_or(ClaimFault::Fee { got: fee, want: left });
         };
         let min = Sat(change.minimal_non_dust().to_sat());

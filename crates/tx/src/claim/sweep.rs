@@ -3,8 +3,8 @@
 use bitcoin::{Amount, ScriptBuf, TxOut};
 use wire::amount::{LockTime, Sat};
 
-use super::unsigned::{later, sum};
-use super::{Claim, ClaimFault, Coin, Unsigned};
+use super::unsigned::{count, later, sum};
+use super::{Claim, ClaimFault, Coin, Derived, Unsigned};
 use crate::Terms;
 
 /// Takes claims of one channel, and coins that pay for it, to one place. With an anchor alone and
@@ -26,7 +26,10 @@ pub struct Sweep {
 impl Sweep {
     /// Builds it.
     pub fn build(&self, terms: &Terms) -> Result<Unsigned, ClaimFault> {
-        let locks = self.claims.iter().map(|it| it.lock(terms)).collect::<Result<Vec<_>, _>>()?;
+        count(self.claims.len(), self.coins.len())?;
+        let mut derived = Derived::new(terms);
+        let locks = self.claims.iter().map(|it| it.lock_with(&mut derived));
+        let locks = locks.collect::<Result<Vec<_>, _>>()?;
         let (spent, fee) = (sum(&locks, &self.coins)?, self.fee);
         let min = Sat(self.pays_to.minimal_non_dust().to_sat());
         let left = spent.0.checked_sub(fee.0).filter(|left| *left >= min.0);

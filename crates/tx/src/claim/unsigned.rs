@@ -150,12 +150,18 @@ fn taproot_key(coin: &Coin) -> Option<XOnlyPublicKey> {
     XOnlyPublicKey::from_slice(coin.script.as_bytes().get(2..)?).ok()
 }
 
+/// Whether so many outputs of a channel go with so many coins.
+pub(super) const fn count(claims: usize, coins: usize) -> Result<(), ClaimFault> {
+    let (min, max) = (1, CLAIM_INPUTS_MAX);
+    match claims.saturating_add(coins) {
+        _ if claims < min => Err(ClaimFault::Inputs { got: claims, min, max }),
+        got if got > max => Err(ClaimFault::Inputs { got, min, max }),
+        _ => Ok(()),
+    }
+}
+
 /// What locks and coins hold together, if they can be spent together at all.
 pub(super) fn sum(locks: &[Lock], coins: &[Coin]) -> Result<Sat, ClaimFault> {
-    let (got, min, max) = (locks.len() + coins.len(), 1, CLAIM_INPUTS_MAX);
-    if got > max || locks.is_empty() {
-        return Err(ClaimFault::Inputs { got, min, max });
-    }
     let mut seen: BTreeSet<OutPoint> = BTreeSet::new();
     let mut sum = 0u64;
     let locked = locks.iter().map(|it| (it.outpoint, it.spent.value.to_sat()));

@@ -217,7 +217,9 @@ fn each_side_takes_what_is_its_own() {
         let expiry = if other == Side::Opener { EXPIRY } else { EXPIRY + 1 };
         assert_eq!(swept.transaction.lock_time.to_consensus_u32(), expiry);
         run_all(&world, other, timed);
-        let all = world.claims(other, false, &[preimage(owner).to_vec()]);
+        // That the preimages of its own payments are known does not keep it from them.
+        let secrets = [preimage(other).to_vec(), preimage(owner).to_vec()];
+        let all = world.claims(other, false, &secrets);
         assert_eq!(all.len(), 5 + anchors);
         run_all(&world, other, all);
     }
@@ -353,6 +355,40 @@ fn what_cannot_be_claimed_is_refused() {
     let (got, want) = (LockTime(500_000_000), LockTime(EXPIRY));
     let mixed = refused(&|it| (it.claims[0].what, it.lock_time) = (timed.clone(), got));
     assert_eq!(mixed, ClaimFault::LockTimes { got, want });
+}
+
+/// BOLT 5: "Thus, 483 bidirectional HTLCs (containing both `to_local` and `to_remote` outputs) can
+/// be resolved in a single penalty transaction."
+#[test]
+fn as_many_contracts_as_there_may_be_are_punished_at_once() {
+    for form in FORMS {
+        let mut world = World::new(form, Side::Opener);
+        let many = |side: Side| (0..483).map(move |at| htlc(side, 1_200, EXPIRY + at));
+        world.terms.funding.value = Sat(3_000_000);
+        world.meaning.contracts = SIDES.into_iter().flat_map(many).collect();
+        world.built = world.meaning.build(&world.terms);
+        let claims = world.claims(Side::Acceptor, true, &[]);
+        assert_eq!(claims.len(), 968 + usize::from(form.has_anchors()));
+        run(&built(&world.sweep(claims.clone(), Vec::new()), &world.terms), Side::Acceptor);
+        if form == Form::StaticRemoteKey {
+            continue;
+        }
+        // Of the heaviest kind, with anchors, there cannot be as many.
+        let is_heavy = |it: &&Claim| match &it.what {
+            Claimed::RevokedContract { placed, .. } => placed.offered_by == Side::Acceptor,
+            Claimed::Delayed(_)
+            | Claimed::ToRemote
+            | Claimed::Anchor
+            | Claimed::Contract { .. }
+            | Claimed::RevokedDelayed(_) => false,
+        };
+        let heavy = claims.iter().find(is_heavy).expect("there are many");
+        let at = |vout| OutPoint { vout, ..heavy.outpoint };
+        let many = (0..970).map(|vout| Claim { outpoint: at(vout), ..heavy.clone() });
+        let sweep = world.sweep(many.collect(), Vec::new()).build(&world.terms);
+        let max = 400_000;
+        assert!(matches!(sweep, Err(ClaimFault::Weight { got, max: of }) if got > of && of == max));
+    }
 }
 
 #[test]

@@ -1,7 +1,10 @@
 //! What happens on the chain, block by block from our own cursor.
 
-use chain::{BlockRef, Event as Heard, Found, FoundIn, Height, Watch};
-use channel::{Now, State as Phase};
+use std::sync::Arc;
+
+use bitcoin::Transaction;
+use chain::{BlockRef, Event as Heard, Found, Height};
+use channel::{AskId, EndedBy, Now};
 use wire::{
     amount::{BlockHeight, FeeratePerKw},
     tick::Millis,
@@ -17,8 +20,13 @@ impl Channels {
     /// Asks for the chain from our block on, and for all that is watched.
     pub(super) fn follow(&mut self) {
         self.follow_at = None;
-        let names: Vec<ChannelName> = self.live().map(|(name, _)| *name).collect();
-        let watches = names.iter().flat_map(|name| self.watches(name)).collect();
+        let from = self.next_height();
+        let mut watches = Vec::new();
+        for name in self.live_names() {
+            let watched = self.state.channels[&name].channel.watches();
+            watches.extend(watched.iter().map(|watch| (watch.clone(), from)));
+            self.lane(&name).watched = watched;
+        }
         let cursor = self.state.cursor;
         self.want(Wanted::Follow, treasury::Command::Follow { cursor, watches });
     }
@@ -41,17 +49,17 @@ impl Channels {
         match event {
             Heard::Connected { block, found } => {
                 self.save(Change::Heard { block });
-                self.found(block, found);
                 self.at(block, urgent, calm);
+                self.found(block, &found);
+                self.look_at_depths();
             }
             Heard::Disconnected { block, cursor } => {
                 self.save(Change::Unheard { cursor });
-                self.take_back(cursor);
-                let _gone = block;
+                self.take_back(block, cursor);
                 self.at(cursor, urgent, calm);
             }
             Heard::Found { block, found } => {
-                self.found(block, found);
+                self.found(block, &found);
                 self.look_at_depths();
             }
             Heard::Searched { .. } => {}
@@ -61,8 +69,7 @@ impl Channels {
     fn at(&mut self, tip: BlockRef, urgent: FeeratePerKw, calm: FeeratePerKw) {
         let now = Now { tip: BlockHeight(tip.height.0), urgent, calm };
         (self.now, self.tip) = (Some(now), Some(tip));
-        let names: Vec<ChannelName> = self.live().map(|(name, _)| *name).collect();
-        for name in names {
+        for name in self.live_names() {
             if let Some(held) = self.state.channels.get_mut(&name) {
                 held.channel.at(now);
             }
@@ -74,32 +81,71 @@ impl Channels {
         }
     }
 
-    fn found(&mut self, block: BlockRef, found: Vec<Found>) {
-        for Found { watch, transaction, position, part } in found {
-            let names: Vec<ChannelName> = self.live().map(|(name, _)| *name).collect();
-            for name in names {
-                let held = &self.state.channels[&name];
-                let funding = held.channel.begun().funding();
-                let is_funding = transaction.compute_txid() == funding.txid
-                    && part == FoundIn::Output(funding.output.0.into());
-                let spends = matches!(&watch, Watch::Spend(it) if *it == funding.outpoint());
-                if is_funding && held.confirmed != Some((block, position)) {
-                    self.save(Change::Confirmed { name, block, position });
-                    self.tell_channel(&name);
-                } else if spends && held.spent.as_ref().is_none_or(|(at, _)| *at != block) {
-                    let transaction = Box::new((*transaction).clone());
-                    self.save(Change::Spent { name, block, transaction });
-                    self.tell_channel(&name);
+    pub(super) fn live_names(&self) -> Vec<ChannelName> {
+        self.live().map(|(name, _)| *name).collect()
+    }
+
+    /// Each channel hears of what it has looked for.
+    fn found(&mut self, block: BlockRef, found: &[Found]) {
+        for name in self.live_names() {
+            let watched = &self.lane(&name).watched;
+            let of_it = found.iter().filter(|it| watched.contains(&it.watch));
+            let mut seen: Vec<&Found> = Vec::new();
+            for each in of_it {
+                // One transaction may be found by what it spends and by what it pays.
+                if seen.iter().all(|it| it.position != each.position) {
+                    seen.push(each);
                 }
+            }
+            if seen.is_empty() {
+                continue;
+            }
+            let seen: Vec<_> =
+                seen.iter().map(|it| (it.position, Arc::clone(&it.transaction))).collect();
+            self.note(name, block, &seen);
+            let channel = &self.state.channels[&name].channel;
+            let outcome = channel.block(BlockHeight(block.height.0), &seen);
+            self.take(name, &outcome);
+            // What it has to look for now may be in this block.
+            self.watch_news(&name, block.height);
+            self.tell_channel(&name);
+        }
+    }
+
+    /// What people see of it.
+    fn note(&mut self, name: ChannelName, block: BlockRef, seen: &[(u32, Arc<Transaction>)]) {
+        let funding = self.state.channels[&name].channel.funding();
+        for (position, transaction) in seen {
+            let position = *position;
+            let spends = transaction.input.iter().any(|input| input.previous_output == funding);
+            let held = &self.state.channels[&name];
+            if transaction.compute_txid() == funding.txid {
+                if held.confirmed != Some((block, position)) {
+                    self.save(Change::Confirmed { name, block, position });
+                }
+            } else if spends && held.spent.as_ref().is_none_or(|(at, _)| *at != block) {
+                let transaction = Box::new((**transaction).clone());
+                self.save(Change::Spent { name, block, transaction });
+            }
+        }
+    }
+
+    /// Looks for what a channel has to look for, and did not before.
+    pub(super) fn watch_news(&mut self, name: &ChannelName, from: Height) {
+        let Some(held) = self.state.channels.get(name) else { return };
+        for watch in held.channel.watches() {
+            let watched = &mut self.lane(name).watched;
+            if !watched.contains(&watch) {
+                watched.push(watch.clone());
+                self.watch(watch, from);
             }
         }
     }
 
     /// A block is gone, with all that was in it.
-    fn take_back(&mut self, cursor: BlockRef) {
+    fn take_back(&mut self, gone: BlockRef, cursor: BlockRef) {
         let is_gone = |at: &BlockRef| at.height > cursor.height;
-        let names: Vec<ChannelName> = self.live().map(|(name, _)| *name).collect();
-        for name in names {
+        for name in self.live_names() {
             let held = &self.state.channels[&name];
             let unconfirmed = held.confirmed.as_ref().is_some_and(|(at, _)| is_gone(at));
             let unspent = held.spent.as_ref().is_some_and(|(at, _)| is_gone(at));
@@ -109,6 +155,9 @@ impl Channels {
             if unspent {
                 self.save(Change::Unspent { name });
             }
+            let channel = &self.state.channels[&name].channel;
+            let outcome = channel.unblock(BlockHeight(gone.height.0));
+            self.take(name, &outcome);
             if unconfirmed || unspent {
                 self.tell_channel(&name);
             }
@@ -117,8 +166,7 @@ impl Channels {
 
     /// Says what is deep enough: a funding that is used, a close that is over.
     fn look_at_depths(&mut self) {
-        let names: Vec<ChannelName> = self.live().map(|(name, _)| *name).collect();
-        for name in names {
+        for name in self.live_names() {
             let held = &self.state.channels[&name];
             let want = held.channel.begun().agreed().minimum_depth.0;
             let is_deep = self.depth(held) >= want && held.confirmed.is_some() || want == 0;
@@ -126,17 +174,45 @@ impl Channels {
                 let deep = held.channel.deep(None);
                 self.take(name, &deep);
                 self.tell_channel(&name);
-            }
-            let held = &self.state.channels[&name];
-            if self.is_over(held) {
-                self.save(Change::Closed { name });
-                let id = self.state.channels[&name].channel.channel_id();
-                self.by_id.remove(&id);
-                for (watch, _) in self.watches(&name) {
-                    self.want(Wanted::Nothing, treasury::Command::FollowUnwatch { watch });
-                }
+            } else if self.is_closed(held) && self.depth_of_end(held) == self.terms.closed_depth.0 {
                 self.tell_channel(&name);
             }
+        }
+    }
+
+    /// Nothing can happen to a channel any more.
+    pub(super) fn over(&mut self, name: &ChannelName) {
+        self.save(Change::Closed { name: *name });
+        let id = self.state.channels[name].channel.channel_id();
+        self.by_id.remove(&id);
+        for watch in std::mem::take(&mut self.lane(name).watched) {
+            self.want(Wanted::Nothing, treasury::Command::FollowUnwatch { watch });
+        }
+        self.tell_channel(name);
+    }
+
+    /// The treasury lends coins, or none.
+    pub(super) fn lent(
+        &mut self,
+        name: ChannelName,
+        asked: AskId,
+        answer: Result<treasury::Reply, treasury::Refusal>,
+    ) {
+        let coins = match answer {
+            Ok(treasury::Reply::Lent(coins)) => coins,
+            Ok(_) | Err(_) => Vec::new(),
+        };
+        if let Some(held) = self.state.channels.get(&name) {
+            let outcome = held.channel.lent(asked, coins);
+            self.take(name, &outcome);
+        }
+    }
+
+    /// What a revoked commitment says, from the log.
+    pub fn recalled(&mut self, name: &ChannelName, meaning: tx::Meaning) {
+        if let Some(held) = self.state.channels.get_mut(name) {
+            held.channel.recalled(meaning);
+            self.stirred.insert(*name);
         }
     }
 
@@ -145,19 +221,18 @@ impl Channels {
         self.depth_of(held.confirmed.as_ref().map(|(at, _)| at.height))
     }
 
-    pub(super) fn depth_of(&self, height: Option<Height>) -> u32 {
+    fn depth_of_end(&self, held: &Held) -> u32 {
+        self.depth_of(held.spent.as_ref().map(|(at, _)| at.height))
+    }
+
+    fn depth_of(&self, height: Option<Height>) -> u32 {
         let tip = self.tip.map_or(0, |tip| tip.height.0);
         height.map_or(0, |at| tip.saturating_add(1).saturating_sub(at.0))
     }
 
-    /// Both have closed it together, and that is deep in the chain.
-    fn is_over(&self, held: &Held) -> bool {
-        let Some((at, transaction)) = &held.spent else { return false };
-        let Phase::Negotiating(negotiating) = held.channel.state() else { return false };
-        let home = &held.channel.begun().agreed().home.script;
-        let is_close = transaction.output.iter().all(|output| {
-            output.script_pubkey == *home || output.script_pubkey == negotiating.remote
-        });
-        is_close && self.depth_of(Some(at.height)) >= self.terms.closed_depth.0
+    /// Both have closed it together, and that is deep in the chain. It is looked at for longer.
+    pub(super) fn is_closed(&self, held: &Held) -> bool {
+        let by_both = matches!(held.channel.ended_by(), Some((EndedBy::Both, _)));
+        by_both && self.depth_of_end(held) >= self.terms.closed_depth.0
     }
 }

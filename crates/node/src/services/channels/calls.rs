@@ -353,7 +353,7 @@ impl Channels {
     }
 
     fn stage(&self, held: &Held) -> (Stage, Option<String>) {
-        if held.closed {
+        if held.closed || self.is_closed(held) {
             return (Stage::Closed, None);
         }
         match held.channel.state() {
@@ -367,6 +367,7 @@ impl Channels {
             Phase::Shutdown(_) => (Stage::Shutdown, None),
             Phase::Negotiating(_) => (Stage::Closing, None),
             Phase::Failing(failing) => (Stage::Failing, Some(failing.why.to_string())),
+            Phase::Done => (Stage::Closed, None),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use chain::Watch;
 use channel::{AskId, Change as Step1, Effect as Wish, Event as Told, Outcome};
 use signer::{Answer, ChannelRefusal, Refusal};
 use wire::{Message, id::ConnectionId};
@@ -18,6 +19,8 @@ pub(super) struct Lane {
     pub(super) connection: Option<ConnectionId>,
     /// What it has said, and the channel cannot hear yet.
     pub(super) inbox: VecDeque<Message>,
+    /// What is looked for in blocks.
+    pub(super) watched: Vec<Watch>,
 }
 
 impl Channels {
@@ -115,7 +118,11 @@ impl Channels {
                     self.ask(Asked::Channel(name, *id), signer::Ask::Channel(ask.clone()));
                 }
                 Wish::Tell(event) => self.told(name, event.clone()),
-                Wish::Publish(transaction) => self.publish((**transaction).clone()),
+                Wish::Publish(transactions) => self.publish(transactions.clone()),
+                Wish::Recall(number) => {
+                    self.act(Effect::Recall { name, number: *number });
+                }
+                Wish::Borrow(wanted) => self.borrow(name, *wanted),
                 Wish::Hangup => {
                     if let Some(connection) = self.lane(&name).connection {
                         self.hang_up(connection);
@@ -140,6 +147,12 @@ impl Channels {
                 let channel_id = self.state.channels[&name].channel.channel_id();
                 self.act(Effect::Tell(Event::Refused { channel_id, why }));
             }
+            Told::NeedsCoins => {
+                let channel_id = self.state.channels[&name].channel.channel_id();
+                let why = "no coin is left that could pay for what it has to publish".to_owned();
+                self.act(Effect::Tell(Event::Refused { channel_id, why }));
+            }
+            Told::Done => self.over(&name),
             Told::Up | Told::Usable | Told::Closing | Told::Failing(_) => self.tell_channel(&name),
         }
     }

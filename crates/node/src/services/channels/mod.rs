@@ -29,7 +29,7 @@ use wire::{
     Network,
     amount::{BlockCount, CsvDelay, FeeratePerKw, HtlcCount, Msat, Sat},
     features::{Feature, Features},
-    id::{ChainHash, ChannelId, ConnectionId},
+    id::{ChainHash, ChannelId, CommitmentNumber, ConnectionId},
     tick::{Millis, Tick},
 };
 
@@ -84,6 +84,13 @@ pub enum Effect {
     AskSigner(Token, Box<signer::Ask>),
     /// Ask the treasury.
     AskTreasury(Token, Box<treasury::Command>),
+    /// Look up in the log what a revoked commitment of the peer says: [`Channels::recalled`].
+    Recall {
+        /// Of which channel.
+        name: ChannelName,
+        /// Which one.
+        number: CommitmentNumber,
+    },
     /// Tell whoever asked.
     Reply {
         /// Which call.
@@ -141,6 +148,8 @@ enum Wanted {
     Home(OpeningId),
     /// A funding transaction.
     Funding(OpeningId),
+    /// Coins that pay for what a channel has to publish.
+    Coins(ChannelName, AskId),
     /// What needs no answer.
     Nothing,
 }
@@ -352,6 +361,7 @@ impl Channels {
             Some(Wanted::Follow) => self.following(answer),
             Some(Wanted::Home(opening)) => self.has_home(opening, answer),
             Some(Wanted::Funding(opening)) => self.has_funding(opening, answer),
+            Some(Wanted::Coins(name, asked)) => self.lent(name, asked, answer),
             Some(Wanted::Nothing) | None => {}
         }
     }
@@ -379,9 +389,13 @@ impl Channels {
         self.want(Wanted::Nothing, treasury::Command::FollowWatch { watch, from });
     }
 
-    fn publish(&mut self, transaction: Transaction) {
-        let transaction = Box::new(transaction);
-        self.want(Wanted::Nothing, treasury::Command::Publish { transaction });
+    fn publish(&mut self, transactions: Vec<Transaction>) {
+        self.want(Wanted::Nothing, treasury::Command::Publish { transactions });
+    }
+
+    fn borrow(&mut self, name: ChannelName, wanted: channel::Wanted) {
+        let value = bitcoin::Amount::from_sat(wanted.value.0);
+        self.want(Wanted::Coins(name, wanted.asked), treasury::Command::Lend { value });
     }
 
     fn save(&mut self, change: Change) {

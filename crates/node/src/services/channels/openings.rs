@@ -1,7 +1,7 @@
 //! Openings under way. Nothing of them is saved: whoever loses the connection begins again.
 
 use bitcoin::Transaction;
-use chain::{Height, Watch};
+use chain::Height;
 use channel::{
     Accepting, Agreed, Answering, Begun, Channel, Created, Funding, FundingOutput, Home, Move,
     Proposed, Variation,
@@ -266,7 +266,9 @@ impl Channels {
                         ChannelOp::Keys
                         | ChannelOp::Revoked { .. }
                         | ChannelOp::CheckSecret { .. }
-                        | ChannelOp::SignClose { .. }
+                        | ChannelOp::SignClose(_)
+                        | ChannelOp::SignClaims(_)
+                        | ChannelOp::SignStages(_)
                         | ChannelOp::SignLocal { .. } => Wants::Keys,
                     };
                     self.ask(Asked::Opening(id, wants), signer::Ask::Channel(ask));
@@ -452,18 +454,13 @@ impl Channels {
 
     /// Watches the funding of a channel, and what spends it.
     pub(super) fn watch_channel(&mut self, name: &ChannelName) {
-        for (watch, from) in self.watches(name) {
-            self.watch(watch, from);
-        }
+        let from = self.next_height();
+        self.watch_news(name, from);
     }
 
-    /// What is watched for a channel, and from which block on.
-    pub(super) fn watches(&self, name: &ChannelName) -> Vec<(Watch, Height)> {
-        let Some(held) = self.state.channels.get(name) else { return Vec::new() };
-        let next = self.state.cursor.map_or(0, |cursor| cursor.height.0).saturating_add(1);
-        let outpoint = held.channel.funding();
-        let script = held.channel.begun().agreed().funding_script();
-        [Watch::Pay(script), Watch::Spend(outpoint)].map(|watch| (watch, Height(next))).to_vec()
+    /// The block behind the last that was heard of.
+    pub(super) fn next_height(&self) -> Height {
+        Height(self.state.cursor.map_or(0, |cursor| cursor.height.0).saturating_add(1))
     }
 
     fn opened(&mut self, name: ChannelName, call: Option<CallId>) {

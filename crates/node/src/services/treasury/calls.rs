@@ -113,10 +113,16 @@ pub enum Command {
         /// The transaction.
         transaction: Box<Transaction>,
     },
-    /// Publish this, from now on until it is deep in the chain. Once more changes nothing.
+    /// Publish these together, from now on until they are deep in the chain. Once more changes
+    /// nothing.
     Publish {
-        /// The transaction.
-        transaction: Box<Transaction>,
+        /// What spends of another comes behind it.
+        transactions: Vec<Transaction>,
+    },
+    /// Lend coins of the wallet to a channel, for a day.
+    Lend {
+        /// At least so much together.
+        value: Amount,
     },
     /// Channels hear of the chain from behind this block on, or from now on.
     Follow {
@@ -169,6 +175,8 @@ pub enum Reply {
         /// Signed, and known to nobody else.
         transaction: Box<Transaction>,
     },
+    /// To [`Command::Lend`]: nothing if there is not so much.
+    Lent(Vec<channel::CoinOffer>),
     /// To [`Command::Follow`].
     Following(super::FollowedFrom),
     /// It is done.
@@ -360,7 +368,8 @@ impl Treasury {
             Command::PublishFunding { draft, transaction } => {
                 self.publish_funding(draft, *transaction)
             }
-            Command::Publish { transaction } => self.publish_for_channels(*transaction),
+            Command::Publish { transactions } => self.publish_for_channels(transactions),
+            Command::Lend { value } => self.lend(value),
             Command::Follow { cursor, watches } => self.follow(cursor, watches),
             Command::FollowWatch { watch, from } => self.follow_watch(watch, from),
             Command::FollowUnwatch { watch } => self.follow_unwatch(&watch),

@@ -1,9 +1,13 @@
 //! What channels need of the chain and of the wallet: blocks from their own cursor, funding
 //! transactions that nobody has yet, places for what comes back, publications.
 
-use bitcoin::{FeeRate, Transaction, hashes::Hash as _};
+use std::sync::Arc;
+
+use bitcoin::{Amount, FeeRate, Sequence, Transaction, hashes::Hash as _};
 use chain::{BlockRef, Event as Heard, Height, Key, Package, PublicationId, Target, Wanted, Watch};
-use wallet::{Draft, DraftId, Order};
+use channel::CoinOffer;
+use signer::SpendInput;
+use wallet::{Coin, Draft, DraftId, Order};
 use wire::{amount::FeeratePerKw, tick::Tick};
 
 use super::{
@@ -15,6 +19,11 @@ use super::{
 const URGENT: Target = Target(2);
 /// For what has time.
 const CALM: Target = Target(12);
+
+/// So long a channel keeps a coin that it borrows.
+const LEND_BLOCKS: u32 = 144;
+/// The most coins that are lent at a time.
+const LEND_COINS_MAX: usize = 10;
 
 /// What channels hear of the chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -165,12 +174,54 @@ impl Treasury {
         self.publish_as(key(&txid), package)
     }
 
-    pub(super) fn publish_for_channels(&mut self, made: Transaction) -> Result<Reply, Refusal> {
-        let half = made.compute_txid().to_byte_array();
-        let half = half.first_chunk().copied().map_or(0, u64::from_be_bytes);
-        let package = Package::single(made.into());
+    pub(super) fn publish_for_channels(
+        &mut self,
+        transactions: Vec<Transaction>,
+    ) -> Result<Reply, Refusal> {
+        // By the one that pays for all: another one of them is another publication.
+        let last = transactions.last().map(Transaction::compute_txid);
+        let half = last.map(|txid| txid.to_byte_array());
+        let half = half.and_then(|it| it.first_chunk().copied()).map_or(0, u64::from_be_bytes);
+        let package = Package::new(transactions.into_iter().map(Arc::new).collect());
         let package = package.map_err(|fault| Refusal::NotTaken { why: fault.to_string() })?;
         self.publish_as(Key { user: CHANNELS, id: PublicationId(half) }, package)
+    }
+
+    /// Keeps confirmed coins for a channel, the smallest that suffice.
+    pub(super) fn lend(&mut self, value: Amount) -> Result<Reply, Refusal> {
+        let tip = self.tip().map_or(0, |tip| tip.height.0);
+        let until = Some(Height(tip.saturating_add(LEND_BLOCKS)));
+        let wallet = self.wallet()?;
+        let mut free: Vec<Coin> = wallet.coins();
+        free.retain(|coin| coin.is_free() && coin.height.is_some());
+        free.sort_by_key(|coin| (coin.amount, coin.outpoint));
+        let (mut lent, mut sum) = (Vec::new(), Amount::ZERO);
+        let single = free.iter().find(|coin| coin.amount >= value).copied();
+        for coin in single.map_or(free, |coin| vec![coin]) {
+            if sum >= value || lent.len() >= LEND_COINS_MAX {
+                break;
+            }
+            sum = sum.checked_add(coin.amount).unwrap_or(Amount::MAX_MONEY);
+            lent.push(coin);
+        }
+        if sum < value {
+            return Ok(Reply::Lent(Vec::new()));
+        }
+        let account = *wallet.account();
+        for coin in &lent {
+            let locked = wallet.lock(coin.outpoint, CHANNELS.0, until);
+            locked.map_err(|refusal| Refusal::Wallet(Box::new(refusal)))?;
+        }
+        let offer = |coin: &Coin| CoinOffer {
+            input: SpendInput {
+                outpoint: coin.outpoint,
+                amount: coin.amount,
+                place: coin.place,
+                sequence: Sequence::ENABLE_RBF_NO_LOCKTIME,
+            },
+            script: account.script(coin.place),
+        };
+        Ok(Reply::Lent(lent.iter().map(offer).collect()))
     }
 
     fn publish_as(&mut self, key: Key, package: Package) -> Result<Reply, Refusal> {

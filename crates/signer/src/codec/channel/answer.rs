@@ -5,7 +5,7 @@ use wire::id::PerCommitmentSecret;
 use wire::key::Point;
 
 use super::super::{Malformed, Read, Writer};
-use super::{SIGNATURE_BYTES, filled, list, terms, value, written};
+use super::{SIGNATURE_BYTES, claims, filled, list, terms, value, written};
 use crate::channel::{ChannelAnswer, ShownKeys};
 
 /// How many signatures it has: there is room for them from the beginning.
@@ -13,6 +13,8 @@ pub(crate) const fn signatures(answer: &ChannelAnswer) -> usize {
     match answer {
         ChannelAnswer::RemoteSigned { stages, .. } => 1 + stages.len(),
         ChannelAnswer::LocalSigned { .. } | ChannelAnswer::CloseSigned { .. } => 1,
+        // Each has a byte before it.
+        ChannelAnswer::InputsSigned { signatures } => 2 + signatures.len() + signatures.len() / 32,
         ChannelAnswer::Keys(_)
         | ChannelAnswer::Done
         | ChannelAnswer::Advanced { .. }
@@ -39,6 +41,9 @@ pub(crate) fn write(to: Writer, answer: &ChannelAnswer) -> Writer {
         ChannelAnswer::LocalSigned { signature } => to.kind(26).record(2, signature.bytes()),
         ChannelAnswer::Checked { is_ours } => to.kind(28).record(2, &[u8::from(*is_ours)]),
         ChannelAnswer::CloseSigned { signature } => to.kind(29).record(2, signature.bytes()),
+        ChannelAnswer::InputsSigned { signatures } => {
+            to.kind(33).record(2, &claims::write_signatures(signatures))
+        }
     }
 }
 
@@ -69,6 +74,10 @@ pub(crate) fn read(from: Read<'_>) -> Result<ChannelAnswer, Malformed> {
         26 => ChannelAnswer::LocalSigned { signature: value(&from.only(&[2])?, 2)? },
         28 => ChannelAnswer::Checked { is_ours: from.only(&[2])?.choice(2, 0, &[false, true])? },
         29 => ChannelAnswer::CloseSigned { signature: value(&from.only(&[2])?, 2)? },
+        33 => {
+            let signatures = filled(&from.only(&[2])?, 2, claims::read_signatures)?;
+            ChannelAnswer::InputsSigned { signatures }
+        }
         got => return Err(Malformed::Kind { got }),
     })
 }

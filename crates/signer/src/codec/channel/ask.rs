@@ -5,10 +5,10 @@ use wire::bigsize;
 use wire::id::ChannelKey;
 use wire::reader::Reader;
 
-use super::super::{Malformed, Read, RecordFlaw, Writer, spend};
+use super::super::{Malformed, Read, RecordFlaw, Writer};
 use super::terms::SIDES;
-use super::{SIGNATURE_BYTES, close, filled, length, list, meaning, terms, value, written};
-use crate::channel::{ChannelAsk, ChannelOp, SetUp};
+use super::{SIGNATURE_BYTES, claims, close, filled, length, list, meaning, terms, value, written};
+use crate::channel::{ChannelAsk, ChannelOp, SetUp, SignClose};
 
 /// The record of the channel's key.
 const K: u64 = 0;
@@ -37,11 +37,11 @@ pub(crate) fn write(to: Writer, ask: &ChannelAsk) -> Writer {
         ChannelOp::CheckSecret { number, secret } => {
             to.record(2, &number.0.to_be_bytes()).record(4, &secret.0)
         }
-        ChannelOp::SignClose { close, home } => {
-            let mut place = Vec::new();
-            spend::write_place(*home, &mut place);
-            to.record(2, &close::write(close)).record(4, &place)
+        ChannelOp::SignClose(sign) => {
+            to.record(2, &close::write(&sign.close)).record(4, &claims::write_payee(&sign.ours))
         }
+        ChannelOp::SignClaims(sign) => claims::write(to, sign),
+        ChannelOp::SignStages(sign) => claims::write_stages(to, sign),
     }
 }
 
@@ -51,7 +51,8 @@ pub(crate) fn read(from: Read<'_>, templates: &Templates) -> Result<Option<Chann
         16 => &[K],
         32 => &[K, 2, 4, 6],
         33 | 35 | 48 | 49 => &[K, 2, 4],
-        34 => &[K, 2, 4, 6, 8],
+        34 | 51 => &[K, 2, 4, 6, 8],
+        50 => &[K, 2, 4, 6, 8, 10, 12],
         36 => &[K, 2],
         _ => return Ok(None),
     };
@@ -74,10 +75,13 @@ pub(crate) fn read(from: Read<'_>, templates: &Templates) -> Result<Option<Chann
         },
         35 => ChannelOp::Revoked { number: value(&from, 2)?, secret: value(&from, 4)? },
         48 => ChannelOp::CheckSecret { number: value(&from, 2)?, secret: value(&from, 4)? },
-        49 => ChannelOp::SignClose {
-            close: filled(&from, 2, close::read)?,
-            home: filled(&from, 4, spend::read_place)?,
-        },
+        49 => {
+            let (close, ours) =
+                (filled(&from, 2, close::read)?, filled(&from, 4, claims::read_payee)?);
+            ChannelOp::SignClose(Box::new(SignClose { close, ours }))
+        }
+        50 => ChannelOp::SignClaims(Box::new(claims::read(&from, templates)?)),
+        51 => ChannelOp::SignStages(Box::new(claims::read_stages(&from)?)),
         _ => ChannelOp::SignLocal { meaning: meaning()? },
     };
     Ok(Some(ChannelAsk { channel: ChannelKey(*from.array(K)?), op }))

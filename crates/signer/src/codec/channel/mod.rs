@@ -12,7 +12,10 @@
 //! | 35 | revoked | k, 2: number (8), 4: secret (32) |
 //! | 36 | sign local | k, 2: meaning |
 //! | 48 | check secret | k, 2: number (8), 4: secret (32) |
-//! | 49 | sign close | k, 2: close, 4: place (5) |
+//! | 49 | sign close | k, 2: close, 4: payee |
+//! | 50 | sign claims | k, 2: claims, 4: transactions, 6: coins, 8: payee, 10: fee (8), |
+//! | | | 12: lock time (4) |
+//! | 51 | sign stages | k, 2: stages, 4: coins, 6: place (5), or empty; 8: fee (8) |
 //!
 //! Secrets are one behind the other, each behind its length (BigSize).
 //!
@@ -26,6 +29,7 @@
 //! | 27 | channel refused | 2: why (1), 4: its three numbers (24), 6: its ids, if any (32 each) |
 //! | 28 | checked | 2: ours (1) |
 //! | 29 | close signed | 2: signature (64) |
+//! | 33 | inputs signed | 2: signatures, each behind 0 for the channel or 1 for a coin (65) |
 //!
 //! | value | layout |
 //! |---|---|
@@ -37,6 +41,11 @@
 //! | party | funding key (33), basepoints (132), dust limit (8), delay (2) |
 //! | close | to opener (8), to acceptor (8), their scripts, each behind 0, or 1 and its length |
 //! | | (2); fee (8); then 0 and a dust limit (8), or 1, the closer (1) and a lock time (4) |
+//! | claim | behind its length (BigSize): outpoint (36), value (8), claimer (1), what (1), and as |
+//! | | that needs: number (8) and point (33) of a commitment, contract, secret |
+//! | stage | behind its length (BigSize): which contract (BigSize), signature (64), secret |
+//! | secret | 0, or 1 and the secret behind its length (BigSize) |
+//! | payee | 0 and a place (5), or 1 and a script behind its length (2) |
 //! | basepoints | revocation, payment, delayed payment, htlc (33 each) |
 //!
 //! A contract is read by the templates of whoever reads it. If they do not know it, the question is
@@ -44,7 +53,9 @@
 
 pub(super) mod answer;
 pub(super) mod ask;
+mod claims;
 mod close;
+mod flaw;
 pub(crate) mod meaning;
 pub(super) mod refusal;
 pub(crate) mod terms;

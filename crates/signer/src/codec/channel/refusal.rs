@@ -10,6 +10,7 @@ use wire::amount::{CsvDelay, FeeratePerKw, Msat, Sat};
 use wire::id::CommitmentNumber;
 
 use super::super::{Malformed, Read, RecordFlaw, Writer};
+use super::flaw;
 use super::terms::SIDES;
 use crate::channel::ChannelRefusal as No;
 
@@ -19,7 +20,7 @@ const TERMS: [&str; 4] = ["a term", "funding_satoshis", "push_msat", "dust_limit
 const FIELDS: [&str; 2] = ["a field", "cltv_expiry"];
 
 /// A refusal in parts: its number in [`read`], its numbers, its ids.
-type Parts = (u8, [u64; 3], Option<[Txid; 2]>);
+pub(super) type Parts = (u8, [u64; 3], Option<[Txid; 2]>);
 
 fn parts(no: &No) -> Parts {
     let n = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
@@ -55,12 +56,14 @@ fn parts(no: &No) -> Parts {
         }
         No::Secret(SecretFault::OutOfTurn { number, next }) => (22, [number.0, next.0, 0]),
         No::Closing => (23, [0; 3]),
+        No::Shut => (24, [0; 3]),
+        No::End(flaw) => return flaw::parts(&flaw),
     };
     (number, numbers, None)
 }
 
 /// 0 for nothing; what there is is counted from 1.
-fn plus(number: Option<u64>) -> u64 {
+pub(super) fn plus(number: Option<u64>) -> u64 {
     number.map_or(0, |number| number.saturating_add(1))
 }
 
@@ -122,7 +125,17 @@ pub(crate) fn read(from: &Read<'_>) -> Result<No, Malformed> {
         }
         22 => No::Secret(SecretFault::OutOfTurn { number: commitment(0), next: commitment(1) }),
         23 => No::Closing,
-        got => return Err(from.flaw(2, RecordFlaw::Choice { got, min: 0, max: 23 })),
+        24 => No::Shut,
+        flaw::FIRST..=flaw::LAST => {
+            let txid = || {
+                let (ids, _) = from.array::<64>(6)?.as_chunks::<32>();
+                Ok(Txid::from_byte_array(ids[0]))
+            };
+            let wrong = RecordFlaw::Choice { got: number, min: 0, max: flaw::LAST };
+            let flaw = flaw::read(number, &numbers, txid)?;
+            No::End(flaw.ok_or_else(|| from.flaw(2, wrong))?)
+        }
+        got => return Err(from.flaw(2, RecordFlaw::Choice { got, min: 0, max: flaw::LAST })),
     };
     // What it has no use for is nothing.
     match (parts(&no).1 == numbers.all, parts(&no).2.is_some() || from.bytes(6).is_err()) {
@@ -131,18 +144,18 @@ pub(crate) fn read(from: &Read<'_>) -> Result<No, Malformed> {
     }
 }
 
-struct Numbers<'a> {
+pub(super) struct Numbers<'a> {
     from: &'a Read<'a>,
-    all: [u64; 3],
+    pub(super) all: [u64; 3],
 }
 
 impl Numbers<'_> {
-    fn fit<T: TryFrom<u64>>(&self, at: usize) -> Result<T, Malformed> {
+    pub(super) fn fit<T: TryFrom<u64>>(&self, at: usize) -> Result<T, Malformed> {
         T::try_from(self.all[at]).map_err(|_| self.from.flaw(4, RecordFlaw::Numbers))
     }
 
     /// The one of a table that the first number says.
-    fn listed<T: Copy>(&self, table: &[T]) -> Result<T, Malformed> {
+    pub(super) fn listed<T: Copy>(&self, table: &[T]) -> Result<T, Malformed> {
         let at = self.fit::<usize>(0)?;
         table.get(at).copied().ok_or_else(|| self.from.flaw(4, RecordFlaw::Numbers))
     }

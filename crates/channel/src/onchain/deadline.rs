@@ -1,0 +1,47 @@
+//! When a contract has to be taken to the chain.
+
+use wire::amount::{BlockCount, BlockHeight};
+
+use crate::change::End;
+use crate::ledger::{ContractId, Entry, Step};
+use crate::state::{Channel, Why};
+use tx::Side;
+
+/// So long we wait, after its lock, for the peer to give back what we have offered.
+pub const OFFERED_GRACE_BLOCKS: BlockCount = BlockCount(2);
+/// So long before its lock we take what is paid to us to the chain, if the peer does not give it.
+pub const FULFILLED_MARGIN_BLOCKS: BlockCount = BlockCount(18);
+
+impl Channel {
+    /// The contract that cannot wait for the peer any longer.
+    pub(crate) fn overdue(&self) -> Option<Why> {
+        let tip = self.now.tip;
+        let is_due = |(id, entry): &(&ContractId, &Entry)| {
+            let expiry = entry.contract.order();
+            let is_ours = id.offered_by == self.setup.side;
+            // What is in no commitment cannot be taken, and what has no output need not be.
+            let is_in = entry.added > Step::Proposed && self.has_output(entry, **id);
+            let limit = match is_ours {
+                true => expiry.saturating_add(OFFERED_GRACE_BLOCKS.0),
+                false => expiry.saturating_sub(FULFILLED_MARGIN_BLOCKS.0),
+            };
+            is_in && tip.0 >= limit && (is_ours || self.is_paid_to_us(**id))
+        };
+        let (id, entry) = self.ledger.entries().iter().find(is_due)?;
+        Some(Why::Deadline { id: *id, expiry: BlockHeight(entry.contract.order()) })
+    }
+
+    /// Whether we have shown what opens it.
+    fn is_paid_to_us(&self, id: ContractId) -> bool {
+        self.contracts.get(&id).is_some_and(|it| matches!(it.end, Some(End::Fulfilled(_))))
+    }
+
+    fn has_output(&self, entry: &Entry, id: ContractId) -> bool {
+        let (amount, contract) = (entry.amount, entry.contract.clone());
+        let placed = tx::Placed { offered_by: id.offered_by, amount, contract };
+        [Side::Opener, Side::Acceptor].into_iter().any(|owner| {
+            let rate = self.ledger.feerate(owner, crate::ledger::As::Signed);
+            !placed.is_trimmed(&self.setup.terms, owner, rate)
+        })
+    }
+}

@@ -1,0 +1,127 @@
+//! What the chain says of a channel, and what is done about it (BOLT 5).
+//!
+//! | file | what |
+//! |---|---|
+//! | `seen.rs` | what stands in blocks, and leaves with them |
+//! | `ended.rs` | which commitment has spent the funding, or which close |
+//! | `jobs.rs` | what we can take of it: from which block on, until when |
+//! | `bids.rs` | the transactions that take it, and what they pay |
+//! | `resolved.rs` | how contracts end there |
+//! | `deadline.rs` | when a contract has to be taken to the chain |
+//!
+//! What is to be done follows from what is in blocks, so a reorg needs nothing of its own: what is
+//! seen no more is to be done again.
+
+mod bids;
+mod deadline;
+mod ended;
+mod jobs;
+mod resolved;
+mod seen;
+
+pub(crate) use bids::Bids;
+pub use bids::{CoinOffer, Wanted};
+pub(crate) use ended::Ended;
+pub use ended::EndedBy;
+pub(crate) use seen::Seen;
+
+use std::sync::Arc;
+
+use bitcoin::Transaction;
+use chain::Watch;
+use tx::Meaning;
+use wire::amount::{BlockCount, BlockHeight};
+use wire::id::CommitmentNumber;
+
+use crate::begun::Begun;
+use crate::change::Change;
+use crate::ledger::As;
+use crate::state::{Channel, Event, Outcome, State};
+
+/// From here on a reorg is not expected: what is so deep is believed.
+pub const DEEP_BLOCKS: BlockCount = BlockCount(6);
+/// From here on nothing is looked at any more (BOLT 5).
+pub const FINAL_BLOCKS: BlockCount = BlockCount(100);
+
+impl Channel {
+    /// A block is in the chain: of its transactions those that were watched for.
+    pub fn block(&self, height: BlockHeight, found: &[(u32, Arc<Transaction>)]) -> Outcome {
+        let mut outcome = self.nothing();
+        for (position, transaction) in found {
+            let (position, transaction) = (*position, transaction.clone());
+            if self.seen.has(self.funding(), height, &transaction) {
+                continue;
+            }
+            outcome = outcome.save(Change::InBlock { height, position, transaction });
+        }
+        outcome
+    }
+
+    /// The block of this height is in the chain no more, nor any after it.
+    pub fn unblock(&self, height: BlockHeight) -> Outcome {
+        match self.seen.reaches(height) {
+            true => self.nothing().save(Change::BlockGone { height }),
+            false => self.nothing(),
+        }
+    }
+
+    /// What has to be looked for in blocks, now and after a restart.
+    pub fn watches(&self) -> Vec<Watch> {
+        let funding = Watch::Pay(self.begun.agreed().funding_script());
+        let spend = Watch::Spend(self.funding());
+        let spent = self.seen.outputs().map(Watch::Spend);
+        [funding, spend].into_iter().chain(spent).collect()
+    }
+
+    /// How deep the funding is.
+    pub fn depth(&self) -> BlockCount {
+        self.seen.funding().map_or(BlockCount(0), |height| self.depth_of(height))
+    }
+
+    /// Who has ended the channel on the chain, and in which block.
+    pub fn ended_by(&self) -> Option<(EndedBy, BlockHeight)> {
+        self.ended.as_ref().map(|it| (it.by, it.height))
+    }
+
+    pub(crate) fn depth_of(&self, height: BlockHeight) -> BlockCount {
+        BlockCount((self.now.tip.0 + 1).saturating_sub(height.0))
+    }
+
+    /// A revoked commitment is in the chain: what it says, from the log of this channel.
+    /// Nothing if the log does not know of it.
+    pub fn recall(
+        begun: Begun,
+        changes: impl IntoIterator<Item = Change>,
+        number: CommitmentNumber,
+    ) -> Option<Meaning> {
+        let mut channel = Self::new(begun);
+        let mut changes = changes.into_iter();
+        while channel.remote.number < number {
+            channel.evolve(&changes.next()?);
+        }
+        let (peer, point) = (channel.setup.side.other(), channel.remote.points.0);
+        Some(channel.meaning(peer, As::Signed, number, point))
+    }
+
+    /// What was asked for by [`Effect::Recall`](crate::Effect::Recall).
+    pub fn recalled(&mut self, meaning: Meaning) {
+        if let Some(ended) = &mut self.ended {
+            ended.recall(&self.setup.terms, meaning);
+        }
+    }
+
+    /// What is to be done on the chain now.
+    pub(crate) fn pursue_chain(&self) -> Outcome {
+        let Some(ended) = &self.ended else { return self.nothing() };
+        let outcome = self.resolve(ended);
+        if !outcome.changes.is_empty() {
+            return outcome;
+        }
+        if self.is_final(ended) && self.state != State::Done {
+            let mut outcome = self.nothing().save(Change::Done);
+            outcome.tell(Event::Done);
+            return outcome;
+        }
+        self.pursue_jobs(ended)
+    }
+}
