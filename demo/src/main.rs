@@ -2,6 +2,7 @@
 //! survives.
 
 mod cast;
+mod lightning;
 mod money;
 mod scenes;
 mod stage;

@@ -10,6 +10,7 @@ use node::{io::office::POST, store::Store};
 
 use crate::{
     cast::{Ear, Failed, Heard, Leyden, Service},
+    lightning::{Payer, lightning},
     money::money,
     stage::Stage,
 };
@@ -55,18 +56,23 @@ pub fn play(stage: &mut Stage, stay: bool) -> Result<(), Failed> {
     without_signer(stage, &mut alice, &bob)?;
     without_node(stage, &mut alice, &bob, to_alice)?;
     money(stage, &alice.leyden, &bob.leyden)?;
-    stage.scene("The end")?;
     let peers = alice.leyden.must(&["peers"])?;
     let (connection, seconds) = (&peers[0]["connection"], connected.elapsed().as_secs_f32());
     stage.say(&format!(
         "Connection {connection} has lived through all of this, for {seconds:.1} s."
     ))?;
     drop(to_bob);
+    let words = alice.node_words.clone();
+    let (leyden, id) = (&alice.leyden, &alice.id);
+    let mut payer = Payer { leyden, id, node: &mut alice.node, words: &words };
+    lightning(stage, &mut payer, &bob.leyden, &bob.id)?;
+    stage.scene("The end")?;
+    stage.say("All of it on one machine; nothing of it is left.")?;
     if stay {
         remain(stage, &mut alice, &mut bob)?;
     }
     stage.say("")?;
-    stage.say("Channels and payments come next: docs/status.md.")?;
+    stage.say("Payments over several channels come next: docs/status.md.")?;
     Ok(())
 }
 

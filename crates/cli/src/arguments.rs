@@ -88,6 +88,49 @@ pub enum Verb {
         /// 104 characters of zbase32
         signature: String,
     },
+    /// Open a channel with a node
+    Open(Box<Open>),
+    /// Which channels there are, and were
+    Channels,
+    /// How a channel is
+    Channel {
+        /// Its id, or enough of its beginning
+        id: String,
+    },
+    /// Set what the commitments of a channel pay
+    Fee {
+        /// Its id, or enough of its beginning
+        #[arg(value_name = "CHANNEL")]
+        id: String,
+        /// In sat/vB
+        #[arg(value_parser = money::sat_per_kvb)]
+        rate: u64,
+    },
+    /// Close a channel
+    Close {
+        /// Its id, or enough of its beginning
+        #[arg(value_name = "CHANNEL")]
+        id: String,
+        /// Without the peer: the money comes back later, and costs more
+        #[arg(long)]
+        force: bool,
+        /// Wait until it is over, and show how far it is
+        #[arg(long)]
+        wait: bool,
+    },
+    /// Pay a node over a channel with it
+    Pay {
+        /// The node's id
+        node: String,
+        /// How much, such as 25sat, 1500msat or 0.00025btc
+        #[arg(value_parser = money::msat)]
+        amount: u64,
+        /// What you call this payment: whoever asks again by the same name pays nothing more
+        #[arg(long, value_name = "NAME")]
+        name: Option<String>,
+    },
+    /// Which payments there were over channels, in both directions
+    Payments,
     /// The chain, and what is watched in it
     #[command(subcommand)]
     Chain(ChainVerb),
@@ -106,6 +149,32 @@ pub enum Verb {
         /// For which shell
         shell: Shell,
     },
+}
+
+/// A new channel.
+#[derive(Args)]
+pub struct Open {
+    /// The node's id, and where it listens if it is not connected
+    #[arg(value_name = "NODE[@HOST:PORT]")]
+    pub to: String,
+    /// How much, such as 250000sat or 0.0025btc
+    #[arg(value_parser = money::sat)]
+    pub amount: u64,
+    /// Give so much of it to the node at once
+    #[arg(long, value_name = "AMOUNT", value_parser = money::msat, default_value = "0sat")]
+    pub push: u64,
+    /// Tell nobody of it [default]
+    #[arg(long, conflicts_with = "announce")]
+    pub private: bool,
+    /// The world shall know of it
+    #[arg(long)]
+    pub announce: bool,
+    /// The fee rate of the funding transaction, in sat/vB [default: enough for 6 blocks]
+    #[arg(long, value_name = "RATE", value_parser = money::sat_per_kvb)]
+    pub feerate: Option<u64>,
+    /// Wait until it can be used, and show how far it is
+    #[arg(long)]
+    pub wait: bool,
 }
 
 /// What to do with the chain.

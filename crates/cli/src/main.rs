@@ -2,6 +2,7 @@
 
 mod arguments;
 mod config;
+mod lightning;
 mod money;
 mod run;
 mod show;
@@ -116,6 +117,13 @@ fn talk(verb: &Verb, client: &Client, json: bool) -> Result<(), Failure> {
                 client.post("/v1/verify", &api::Verify { message, signature })?;
             show::done(&format!("signed by {}", verified.node), &verified, json);
         }
+        Verb::Open(_)
+        | Verb::Channels
+        | Verb::Channel { .. }
+        | Verb::Fee { .. }
+        | Verb::Close { .. }
+        | Verb::Pay { .. }
+        | Verb::Payments => lightning::talk(verb, client, json)?,
         Verb::Chain(verb) => verbs::chain(verb, client, json)?,
         Verb::Wallet(verb) => verbs::wallet(verb, client, json)?,
         Verb::Devnet(verb) => verbs::devnet(verb, client, json)?,

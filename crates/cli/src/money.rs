@@ -23,6 +23,21 @@ pub fn sat(text: &str) -> Result<u64, String> {
     Ok(amount.to_sat())
 }
 
+/// The same, or in thousandths of a satoshi: `1500msat`.
+pub fn msat(text: &str) -> Result<u64, String> {
+    let wrong = |why: &str| format!("'{text}' is no amount such as 25sat or 1500msat{why}");
+    let plain = text.replace(['_', ' '], "").to_ascii_lowercase();
+    let Some(digits) = plain.strip_suffix("msat") else {
+        return sat(text).map(|sat| sat * 1_000);
+    };
+    if digits.is_empty() || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
+        return Err(wrong(""));
+    }
+    let msat: u64 = digits.parse().map_err(|why| wrong(&format!(": {why}")))?;
+    let max = Amount::MAX_MONEY.to_sat() * 1_000;
+    if msat > max { Err(wrong(": there are only 21 million bitcoins")) } else { Ok(msat) }
+}
+
 /// From sat/vB, with up to three digits behind the point, to satoshis for 1,000 virtual bytes.
 pub fn sat_per_kvb(text: &str) -> Result<u64, String> {
     let wrong = || format!("'{text}' is no fee rate in sat/vB, such as 2 or 1.5");
@@ -72,6 +87,18 @@ mod tests {
             let fault = sat(text).expect_err(text);
             assert!(fault.contains(&format!("'{text}' is no amount")), "{fault}");
         }
+    }
+
+    #[test]
+    fn thousandths_have_a_unit_of_their_own() {
+        let right = [("1msat", 1), ("1_500 msat", 1_500), ("25sat", 25_000), ("0msat", 0)];
+        for (text, want) in right {
+            assert_eq!(msat(text), Ok(want), "{text}");
+        }
+        for text in ["msat", "-1msat", "1.5msat", "9999999999999999999999msat", "5"] {
+            msat(text).expect_err(text);
+        }
+        msat("2100000000000000001msat").expect_err("there is not so much");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::{
 use node::{
     io::{
         devnet::Embedded,
-        http::{self, ADDRESS_FILE, Desk, Token},
+        http::{self, ADDRESS_FILE, Desk, Tellers, Token},
         seed_file,
     },
     roles::{self, ChainPlan, Plan, Running},
@@ -56,12 +56,19 @@ pub fn up(config: &Config, json: bool) -> Result<(), Failure> {
     if config.roles.node || config.roles.devnet {
         seed_file::make_folder(&config.dir).map_err(|fault| Failure::of(&fault))?;
     }
-    let (events, tell, tell_chain) = http::events(config.network);
+    let (events, Tellers { post: tell, treasury, channels }) = http::events(config.network);
     let chain =
         (config.roles.node && (config.roles.devnet || config.bitcoind.is_some())).then(|| {
             let source = config.bitcoind.clone();
             let (challenge, birthday) = (config.signet_challenge.clone(), config.birthday);
-            ChainPlan { source, challenge, birthday, reserve: config.reserve, tell: tell_chain }
+            ChainPlan {
+                source,
+                challenge,
+                birthday,
+                reserve: config.reserve,
+                tell: treasury,
+                tell_channels: channels,
+            }
         });
     let devnet = config.roles.devnet.then_some(config.devnet);
     let plan = Plan {
@@ -88,6 +95,7 @@ pub fn up(config: &Config, json: bool) -> Result<(), Failure> {
         let desk = Desk {
             bell,
             treasury: running.treasury.clone(),
+            channels: running.channels.clone(),
             devnet: running.devnet.clone(),
             token: Token::of(&config.dir).map_err(|fault| Failure::of(&fault))?,
             events,

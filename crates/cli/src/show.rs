@@ -261,6 +261,13 @@ pub fn event(data: &str, as_json: bool) {
             let (confirmed, pending) = (balance.confirmed_sat, balance.pending_sat);
             println!("balance       {confirmed} sat, {pending} sat pending");
         }
+        api::Event::Channel { channel } => {
+            println!("channel       {} {}", channel.id, crate::lightning::state(&channel));
+        }
+        api::Event::ChannelRefused { id, why } => println!("not signed    {id}: {why}"),
+        api::Event::Payment { payment } => {
+            println!("payment       {}", crate::lightning::payment_line(&payment));
+        }
         api::Event::Missed { events } => println!("missed        {events} events"),
     }
 }

@@ -74,6 +74,7 @@ fn start(place: &Place, server: &Server) -> Running {
         birthday: None,
         reserve: Amount::ZERO,
         tell: Box::new(|_| {}),
+        tell_channels: Box::new(|_| ()),
     };
     let plan = Plan::whole(place.path().to_owned(), Network::Regtest, seed(7));
     roles::start(Plan { chain: Some(chain), ..plan }, Box::new(|_| {})).expect("it starts")

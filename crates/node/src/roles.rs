@@ -20,11 +20,12 @@ use wire::{Network, features::Features, id::ChainHash};
 use crate::{
     io::{
         bitcoind::{Bitcoind, Place},
+        channels::{self as channels_service, ChannelsBell, ChannelsFault, Ear, News, Reach},
         channels_file::ChannelsFile,
         devnet::{DevnetFault, Embedded},
         folder_lock::FolderLock,
         journal_file::JournalFault,
-        office::{self, Bell, Office, OfficeFault},
+        office::{self, Bell, Office, OfficeFault, ToChannels},
         reach::At,
         signer::{self as signer_service, SignerFiles},
         sockets::{self, SignerAt, Sockets, TakeOverFault},
@@ -32,7 +33,7 @@ use crate::{
         treasury::{Before, Service, TreasuryBell, TreasuryFault},
         view_file::ViewFile,
     },
-    services::{post::Event, treasury},
+    services::{channels, post::Event, treasury},
     store::{Log, Store, StoreFault},
 };
 
@@ -113,6 +114,8 @@ pub struct ChainPlan {
     pub reserve: Amount,
     /// Hears what happens there.
     pub tell: Box<dyn Fn(treasury::Event) + Send>,
+    /// Hears what happens to channels.
+    pub tell_channels: Box<dyn Fn(channels::Event) + Send>,
 }
 
 /// How a devnet is to work.
@@ -146,6 +149,8 @@ pub enum RunFault {
     Office(OfficeFault),
     /// The treasury cannot go on.
     Treasury(TreasuryFault),
+    /// The channels cannot go on.
+    Channels(ChannelsFault),
     /// There is no devnet.
     Devnet(DevnetFault),
     /// What the signer has saved cannot be read.
@@ -160,6 +165,8 @@ pub struct Running {
     pub bell: Option<Bell>,
     /// Calls its treasury, if it follows a chain.
     pub treasury: Option<TreasuryBell>,
+    /// Calls its channels, likewise.
+    pub channels: Option<ChannelsBell>,
     /// The devnet, if it is here.
     pub devnet: Option<Embedded>,
     stop: Stop,
@@ -232,14 +239,14 @@ pub fn terms(network: Network) -> Terms {
     Terms {
         features: features(),
         networks: vec![ChainHash::of(network)],
-        routed: Vec::new(),
+        routed: channels::ROUTED.to_vec(),
         custom: true,
     }
 }
 
 /// The features in our `init`.
 pub fn features() -> Features {
-    Features::optional(&[])
+    channels::features()
 }
 
 /// Starts the services of a process, each in a thread. `tell` hears what the node has to tell.
@@ -250,6 +257,7 @@ pub fn start(mut plan: Plan, tell: Box<dyn Fn(Event) + Send>) -> Result<Running,
         listening: Vec::new(),
         bell: None,
         treasury: None,
+        channels: None,
         devnet: None,
         stop: Stop::default(),
         wakers: Vec::new(),
@@ -286,6 +294,7 @@ struct Pairs {
     sockets_to_signer: Option<UnixStream>,
     node_to_signer: Option<UnixStream>,
     treasury_to_signer: Option<UnixStream>,
+    channels_to_signer: Option<UnixStream>,
     node_to_sockets: Option<UnixStream>,
 }
 
@@ -305,6 +314,7 @@ impl Running {
         }
         if plan.chain.is_some() {
             pairs.treasury_to_signer = Some(pair(&mut hub, signer_service::for_node())?);
+            pairs.channels_to_signer = Some(pair(&mut hub, signer_service::for_node())?);
         }
         for (name, path) in &plan.links {
             let grant = match name {
@@ -417,20 +427,53 @@ impl Running {
         let hub = hub()?;
         self.wakers.push(hub.waker());
         let saved = store.restore(office::POST).map_err(RunFault::Store)?;
-        let of_treasury = Before::of(&store).map_err(RunFault::Store)?;
+        let mut of_treasury = Before::of(&store).map_err(RunFault::Store)?;
+        let of_channels = store.restore(channels_service::CHANNELS).map_err(RunFault::Store)?;
+        let of_channels = channels_service::restore(&of_channels).map_err(RunFault::Channels)?;
+        of_treasury.owed = of_channels.owed_fundings();
         let log = Log::start(store);
-        let (office, bell) = Office::open(hub, saved, &log, features(), sockets, signer, tell)
+        let (mut office, bell) = Office::open(hub, saved, &log, features(), sockets, signer, tell)
             .map_err(RunFault::Office)?;
         self.bell = Some(bell);
-        let stop = self.stop.clone();
-        self.spawn("node", ends, move || office.run(&stop).map_err(RunFault::Office))?;
-        match chain {
-            Some(chain) => {
-                let signer = at(pairs.treasury_to_signer, &plan.signer)?;
-                self.start_treasury(plan.network, chain, of_treasury, (&log, signer), ends)
-            }
-            None => Ok(()),
+        if let Some(chain) = chain {
+            let signers = [
+                at(pairs.treasury_to_signer, &plan.signer)?,
+                at(pairs.channels_to_signer, &plan.signer)?,
+            ];
+            let saved = (of_treasury, of_channels);
+            self.start_chain(plan.network, (chain, saved), &mut office, (&log, signers), ends)?;
         }
+        let stop = self.stop.clone();
+        self.spawn("node", ends, move || office.run(&stop).map_err(RunFault::Office))
+    }
+
+    /// What follows the chain: the treasury, and the channels above it.
+    fn start_chain(
+        &mut self,
+        network: Network,
+        (mut chain, (before, state)): (ChainPlan, (Before, channels::State)),
+        office: &mut Office,
+        (log, [for_treasury, for_channels]): (&Log, [At; 2]),
+        ends: &Sender<Result<(), RunFault>>,
+    ) -> Result<(), RunFault> {
+        let hub = hub()?;
+        self.wakers.push(hub.waker());
+        let tell = std::mem::replace(&mut chain.tell_channels, Box::new(|_| ()));
+        let (ear, news) = Ear::new(hub.waker());
+        let (wishes, wanted) = channel();
+        let of_post = ear.clone();
+        let pass = Box::new(move |passed| of_post.tell(News::Post(passed)));
+        office.serve_channels(ToChannels { pass, wishes: wanted });
+        let treasury =
+            self.start_treasury(network, chain, before, (log, for_treasury), &ear, ends)?;
+        let reach = Reach { signer: for_channels, treasury, wishes, office: office.waker() };
+        let terms = channels::Terms::of(network);
+        let opened =
+            channels_service::Service::open(hub, state, log, terms, (ear, news), reach, tell);
+        let (service, bell) = opened.map_err(RunFault::Channels)?;
+        self.channels = Some(bell);
+        let stop = self.stop.clone();
+        self.spawn("channels", ends, move || service.run(&stop).map_err(RunFault::Channels))
     }
 
     /// It works by itself; its thread only waits for the end.
@@ -462,8 +505,9 @@ impl Running {
         plan: ChainPlan,
         before: Before,
         (log, signer): (&Log, At),
+        ear: &Ear,
         ends: &Sender<Result<(), RunFault>>,
-    ) -> Result<(), RunFault> {
+    ) -> Result<TreasuryBell, RunFault> {
         let hub = hub()?;
         self.wakers.push(hub.waker());
         let terms = treasury::Terms {
@@ -476,11 +520,14 @@ impl Running {
         let place = plan.source.or_else(|| self.devnet.as_ref().map(Embedded::place));
         let place = place.ok_or(RunFault::Plan("there is no source of blocks"))?;
         let source = Bitcoind::start(place, hub.waker());
-        let (service, bell) = Service::open(hub, before, log, terms, source, signer, plan.tell)
+        let (mut service, bell) = Service::open(hub, before, log, terms, source, signer, plan.tell)
             .map_err(RunFault::Treasury)?;
-        self.treasury = Some(bell);
+        let ear = ear.clone();
+        service.followed_by(Box::new(move |it| ear.tell(News::Chain(Box::new(it)))));
+        self.treasury = Some(bell.clone());
         let stop = self.stop.clone();
-        self.spawn("treasury", ends, move || service.run(&stop).map_err(RunFault::Treasury))
+        self.spawn("treasury", ends, move || service.run(&stop).map_err(RunFault::Treasury))?;
+        Ok(bell)
     }
 
     fn spawn(
@@ -555,6 +602,7 @@ impl fmt::Display for RunFault {
             Self::Store(fault) => fault.fmt(f),
             Self::Office(fault) => fault.fmt(f),
             Self::Treasury(fault) => fault.fmt(f),
+            Self::Channels(fault) => fault.fmt(f),
             Self::Devnet(fault) => fault.fmt(f),
             Self::Journal(fault) => fault.fmt(f),
         }

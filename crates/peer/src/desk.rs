@@ -7,7 +7,7 @@
 use core::net::SocketAddr;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use wire::id::ConnectionId;
+use wire::id::{ChannelId, ConnectionId};
 
 use crate::{
     api::{Culprit, Epoch, OutSeq, Seq},
@@ -38,6 +38,8 @@ pub enum News {
     Complaint {
         /// Over which connection.
         connection: ConnectionId,
+        /// About which channel; zeros if it is about all of them.
+        channel_id: ChannelId,
         /// An `error`, not a `warning`.
         fails: bool,
         /// Its words.
@@ -255,8 +257,8 @@ impl Desk {
             Event::Opened(opened) => self.opened(opened),
             Event::Caught => self.caught(),
             Event::Message { connection, seq, bytes } => self.heard(connection, seq, bytes),
-            Event::Complaint { connection, fails, text, .. } => {
-                self.news.push_back(News::Complaint { connection, fails, text });
+            Event::Complaint { connection, fails, channel_id, text } => {
+                self.news.push_back(News::Complaint { connection, channel_id, fails, text });
             }
             Event::Closed { connection, culprit, text } => self.closed(connection, culprit, text),
             // We never have the keys of a connection.

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use bitcoin::{Address, Amount, Network, OutPoint, Transaction, TxOut, Txid};
+use bitcoin::{Address, Amount, Network, OutPoint, ScriptBuf, Transaction, TxOut, Txid};
 use chain::{BlockRef, Event, Found, Height};
 use signer::{Account, Branch, KeyIndex, KeyPlace};
 
@@ -120,6 +120,14 @@ impl Wallet {
     /// An address that nobody has paid to. Each time it is another one, as long as other wallets
     /// would find what is paid to it.
     pub fn address(&mut self) -> Result<Address, Refusal> {
+        let script = self.home()?.1;
+        let address = Address::from_script(&script, self.network());
+        Ok(address.expect("every output of taproot has an address"))
+    }
+
+    /// The same as a place of the signer's, and as its script: for what another part of the node
+    /// will return.
+    pub fn home(&mut self) -> Result<(KeyPlace, ScriptBuf), Refusal> {
         let used = self.book.used[Branch::Receive as usize];
         let next = self.book.handed.max(used);
         let index = if next < used + GAP_ADDRESSES { next } else { used };
@@ -127,9 +135,8 @@ impl Wallet {
         if index.number() >= self.book.handed {
             self.apply(Change::Handed { index });
         }
-        let script = self.book.account.script(KeyPlace { branch: Branch::Receive, index });
-        let address = Address::from_script(&script, self.network());
-        Ok(address.expect("every output of taproot has an address"))
+        let place = KeyPlace { branch: Branch::Receive, index };
+        Ok((place, self.book.account.script(place)))
     }
 
     /// All coins, in the order of their outpoints.

@@ -187,7 +187,17 @@ impl Channel {
             self.tell_acked(self.setup.side, &mut outcome);
         }
         outcome.link.advancing = None;
-        if self.is_up() { outcome.send(revoke) } else { outcome }
+        if !self.is_up() {
+            return outcome;
+        }
+        outcome = outcome.send(revoke);
+        if outcome.link.signs_again {
+            self.commit_again(&mut outcome);
+        }
+        if why == Advance::Again {
+            self.say_unsaid(&mut outcome);
+        }
+        outcome
     }
 
     /// What becomes irrevocable with a revocation of `by`.

@@ -9,7 +9,7 @@ use wire::{ChannelReestablish, Message};
 use crate::change::Change;
 use crate::fault::Violation;
 use crate::ledger::Step;
-use crate::state::{Channel, Dialects, Effect, Event, Outcome, Phase, State, next};
+use crate::state::{Advance, Channel, Dialects, Effect, Event, Outcome, Phase, State, next};
 
 const NO_SECRET: PerCommitmentSecret = PerCommitmentSecret([0; 32]);
 
@@ -87,10 +87,9 @@ impl Channel {
         self.ready_again(numbers, &mut outcome);
         if lost_revocation && !self.revoked_last {
             self.advance_again(&mut outcome);
-        }
-        if lost_commitment {
-            self.say(Step::Committed, &mut outcome);
-            self.sign_again(&mut outcome);
+            outcome.link.signs_again = lost_commitment;
+        } else if lost_commitment {
+            self.commit_again(&mut outcome);
         }
         if lost_revocation && self.revoked_last {
             self.advance_again(&mut outcome);
@@ -100,6 +99,13 @@ impl Channel {
         }
         self.say_unsaid(&mut outcome);
         Ok(outcome)
+    }
+
+    /// Our newest signature, with all that it is for, once more.
+    pub(super) fn commit_again(&self, outcome: &mut Outcome) {
+        outcome.link.signs_again = false;
+        self.say(Step::Committed, outcome);
+        self.sign_again(outcome);
     }
 
     /// Our signer says whether the peer knows a secret that we have no memory of giving up.
@@ -145,9 +151,11 @@ impl Channel {
         }
     }
 
-    /// Says what we have proposed and not said, unless a signature comes first.
+    /// Says what we have proposed and not said, unless a signature comes first, or a revocation
+    /// that is said again: what it frees may be in what we propose.
     pub(super) fn say_unsaid(&self, outcome: &mut Outcome) {
-        outcome.link.unsaid = outcome.link.signing.is_some();
+        let revokes = matches!(outcome.link.advancing, Some((_, Advance::Again)));
+        outcome.link.unsaid = outcome.link.signing.is_some() || revokes;
         if !outcome.link.unsaid {
             self.say(Step::Proposed, outcome);
         }

@@ -62,6 +62,8 @@ pub(crate) struct Link {
     pub(crate) checking: Option<AskId>,
     /// There are updates that the peer has not heard, because a signature comes first.
     pub(crate) unsaid: bool,
+    /// Our newest signature was lost, and is said again behind a revocation.
+    pub(crate) signs_again: bool,
     /// The peer has heard our `shutdown` in this connection.
     pub(crate) said_shutdown: bool,
     /// We have heard the peer's in this connection.

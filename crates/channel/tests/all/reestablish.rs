@@ -1,13 +1,18 @@
 //! Where both sides say that they stand: what may be, what cannot be, and what was forgotten.
 
-use channel::{Change, Channel, Dialects, Effect, Event, Remedy, State, Violation, Why};
+use std::collections::VecDeque;
+
+use channel::{
+    Change, Channel, Dialects, Effect, End, Event, Offer, Remedy, State, Violation, Why,
+};
 use tx::Form;
+use wire::amount::Msat;
 use wire::dice::Dice;
 use wire::id::{CommitmentNumber, PerCommitmentSecret};
 use wire::{ChannelReestablish, Message};
 
 use crate::halves::{Half, begun_pair, first_sent, pair};
-use crate::live::{end_of_any, offer, reconnect, settle};
+use crate::live::{end_of_any, hash_of, offer, preimage, reconnect, settle, two};
 
 const NUMBERS: [u64; 9] = [0, 1, 2, 3, 4, 5, 6, u64::MAX - 1, u64::MAX];
 
@@ -87,7 +92,7 @@ fn whoever_forgot_waits_for_the_other_and_publishes_nothing() {
     greet(&mut ends[0]);
     ends[0].inbox.push_back(Message::ChannelReestablish(said));
     ends[0].hear();
-    let mut sent = std::collections::VecDeque::new();
+    let mut sent = VecDeque::new();
     ends[0].flush(&mut sent);
     ends[0].answer();
     ends[0].flush(&mut sent);
@@ -119,7 +124,7 @@ fn a_liar_does_not_keep_us_from_publishing() {
     said.your_last_per_commitment_secret = PerCommitmentSecret([9; 32]);
     greet(&mut ends[0]);
     ends[0].inbox.push_back(Message::ChannelReestablish(said));
-    let mut sent = std::collections::VecDeque::new();
+    let mut sent = VecDeque::new();
     for _ in 0..5 {
         ends[0].hear();
         let drive = ends[0].live.drive();
@@ -148,7 +153,7 @@ fn a_signer_that_remembers_more_than_the_store_stops_it() {
     // Its owner wants it on the chain, before the peer could say anything.
     let fail = ends[0].live.fail();
     ends[0].take(fail);
-    let mut sent = std::collections::VecDeque::new();
+    let mut sent = VecDeque::new();
     for _ in 0..5 {
         let drive = ends[0].live.drive();
         ends[0].take(drive);
@@ -174,4 +179,42 @@ fn a_lost_channel_ready_is_said_again() {
     reconnect(&mut ends, Some(0));
     settle(&mut ends);
     assert!(ends.iter().all(|end| *end.live.state() == State::Normal));
+}
+
+/// What a revocation frees is spent at once, and both are lost: they come again in this order.
+#[test]
+fn what_a_lost_revocation_frees_is_offered_behind_it() {
+    let mut ends = pair(Form::Anchors);
+    reconnect(&mut ends, None);
+    settle(&mut ends);
+    let mut dice = Dice::new(1);
+    let payment_hash = hash_of(&preimage(1));
+    let offer = Offer { amount: Msat(500_000_000), payment_hash, ..offer(&mut dice) };
+    let (id, outcome) = ends[0].live.send_add(offer.clone()).unwrap_or_else(|no| panic!("{no}"));
+    ends[0].take(outcome);
+    settle(&mut ends);
+    let end = ends[1].live.send_end(id.id, End::Fulfilled(preimage(1)));
+    ends[1].take(end.unwrap_or_else(|no| panic!("{no}")));
+    let is_over = |event: &Event| matches!(event, Event::Over { .. });
+    let mut turns = 0..50;
+    while !ends[1].told.iter().any(is_over) {
+        turns.next().expect("it comes to its end");
+        for at in [0, 1] {
+            let (end, peer) = two(&mut ends, at);
+            let drive = end.live.drive();
+            end.take(drive);
+            end.flush(&mut peer.inbox);
+            end.answer();
+            end.hear();
+        }
+    }
+    // The last revocation is on its way, and is lost there.
+    let more = Offer { amount: Msat(1_300_000_000), ..offer };
+    let (id, outcome) = ends[1].live.send_add(more).unwrap_or_else(|no| panic!("{no}"));
+    ends[1].take(outcome);
+    ends[1].flush(&mut VecDeque::new());
+    reconnect(&mut ends, None);
+    settle(&mut ends);
+    assert!(ends.iter().all(|end| end.live.is_up()));
+    assert!(ends.iter().all(|end| end.live.contracts().contains_key(&id)));
 }

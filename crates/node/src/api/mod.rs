@@ -2,6 +2,7 @@
 //! from these types.
 
 mod chain;
+mod channels;
 mod devnet;
 mod wallet;
 
@@ -9,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 pub use chain::{Block, ChainStatus, Found, Rate, SignersView, Source, WatchLine, WatchThis};
+pub use channels::{Channel, CloseChannel, OpenChannel, Pay, Payment, SetFee};
 pub use devnet::{Fund, Funded, Mine, Mined, MinedBlock, Reorg};
 pub use wallet::{
     Address, Balance, Bump, Coin, Forget, Forgotten, Progress, Publication, Rescan, Send, Sent,
@@ -209,6 +211,23 @@ pub enum Event {
     Balance {
         /// How much.
         balance: Balance,
+    },
+    /// A channel is not as it was.
+    Channel {
+        /// How it is.
+        channel: Box<Channel>,
+    },
+    /// The signer does not do what a channel wants.
+    ChannelRefused {
+        /// Which channel.
+        id: String,
+        /// Why.
+        why: String,
+    },
+    /// A payment over a channel is not as it was.
+    Payment {
+        /// How it is.
+        payment: Box<Payment>,
     },
     /// This listener was too slow.
     Missed {

@@ -2,6 +2,7 @@
 
 pub mod bell;
 pub mod bitcoind;
+pub mod channels;
 pub mod channels_file;
 pub mod clock;
 pub mod devnet;

@@ -1,8 +1,13 @@
 //! The post office as a service: its links, its log, and whoever calls.
 
-use std::{collections::BTreeMap, fmt, io, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fmt, io,
+    sync::{Arc, mpsc::Receiver},
+    time::Duration,
+};
 
-use bus::{Frame, Hub, Input, Kind, LinkId, NotSent};
+use bus::{Frame, Hub, Input, Kind, LinkId, NotSent, Waker};
 use peer::{desk::Token, holder::Denial};
 use tracing::{error, info, warn};
 use wire::{features::Features, tick::Tick};
@@ -18,7 +23,7 @@ use crate::{
     services::{
         clerk::{Clerk, Out, Record},
         post::{CallId, Change, Command, Effect, Event, Failure, Post},
-        post::{Received, Refusal, Reply, State},
+        post::{Passed, Received, Refusal, Reply, State, Wish},
         saved::ChangeFault,
     },
     store::{Core, Log, LogFault, Restored, StoreFault, Write},
@@ -58,8 +63,17 @@ pub struct Office {
     tell: Box<dyn Fn(Event) + Send>,
     sockets: Service<Token>,
     signer: Service<Token>,
+    channels: Option<ToChannels>,
     now: Tick,
     stopping: bool,
+}
+
+/// Those who have channels.
+pub struct ToChannels {
+    /// Tells them of peers.
+    pub pass: Box<dyn Fn(Passed) + Send>,
+    /// What they want.
+    pub wishes: Receiver<Wish>,
 }
 
 impl Office {
@@ -89,10 +103,22 @@ impl Office {
             tell,
             sockets,
             signer,
+            channels: None,
             now: clock::now(),
             stopping: false,
         };
         Ok((office, bell))
+    }
+
+    /// There are those who have channels.
+    pub fn serve_channels(&mut self, channels: ToChannels) {
+        self.clerk.post().serve_channels();
+        self.channels = Some(channels);
+    }
+
+    /// Wakes it.
+    pub fn waker(&self) -> Waker {
+        self.hub.waker()
     }
 
     /// Works until it is told to stop, or cannot go on.
@@ -181,6 +207,11 @@ impl Office {
         while let Some(ticket) = self.saver.told()? {
             self.clerk.durable(ticket);
         }
+        if let Some(channels) = &self.channels {
+            while let Ok(wish) = channels.wishes.try_recv() {
+                self.clerk.post().wish(wish);
+            }
+        }
         for _ in 0..CALLS_PER_ROUND {
             let Ok((command, answer)) = self.calls.try_recv() else { return Ok(()) };
             self.last_call = CallId(self.last_call.0 + 1);
@@ -210,6 +241,11 @@ impl Office {
                     let payload = Zeroizing::new(ask.encode());
                     self.signer.unsent.push_back((token, ask.topic(), payload));
                 }
+            }
+        }
+        while let Some(passed) = self.clerk.post().poll_passed() {
+            if let Some(channels) = &self.channels {
+                (channels.pass)(passed);
             }
         }
         self.send();

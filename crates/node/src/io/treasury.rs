@@ -21,8 +21,8 @@ use crate::{
         gate::{Barrier, Next},
         saved::{self, ChangeFault},
         treasury::{
-            CallId, Change, Command, Effect, Event, Failure, Health, Refusal, Reply, Save, Saved,
-            SavedWallet, SignId, State, Step, Terms, Treasury,
+            CallId, Change, Command, Effect, Event, Failure, Followed, Health, Refusal, Reply,
+            Save, Saved, SavedWallet, SignId, State, Step, Terms, Treasury,
         },
     },
     store::{Core, Log, LogFault, Restored, SNAPSHOT_BYTES_MAX, Store, StoreFault, Write},
@@ -62,12 +62,15 @@ pub struct Before {
     own: Restored,
     publisher: Restored,
     wallet: Restored,
+    /// Fundings of channels that are in no block.
+    pub owed: Vec<bitcoin::Transaction>,
 }
 
 impl Before {
     /// Reads it.
     pub fn of(store: &Store) -> Result<Self, StoreFault> {
         Ok(Self {
+            owed: Vec::new(),
             own: store.restore(TREASURY)?,
             publisher: store.restore(PUBLISHER)?,
             wallet: store.restore(WALLET)?,
@@ -79,6 +82,7 @@ impl Before {
         Ok(Saved {
             own: restore(&self.own, network)?,
             publisher: restore_publisher(&self.publisher).map_err(TreasuryFault::Saved)?,
+            owed: self.owed,
             wallet: SavedWallet { snapshot: self.wallet.snapshot, changes: of_wallet.collect() },
         })
     }
@@ -96,6 +100,7 @@ pub struct Service {
     waiting: BTreeMap<CallId, Answer<Result<Reply, Refusal>>>,
     last_call: CallId,
     tell: Box<dyn Fn(Event) + Send>,
+    follow: Box<dyn Fn(Followed) + Send>,
     source: Bitcoind,
     signer: reach::Service<SignId>,
     now: Tick,
@@ -130,11 +135,17 @@ impl Service {
             waiting: BTreeMap::new(),
             last_call: CallId(0),
             tell,
+            follow: Box::new(|_| ()),
             source,
             signer,
             now,
         };
         Ok((service, bell))
+    }
+
+    /// Channels hear what they follow.
+    pub fn followed_by(&mut self, follow: Box<dyn Fn(Followed) + Send>) {
+        self.follow = follow;
     }
 
     /// Works until it is told to stop, or cannot go on.
@@ -278,6 +289,7 @@ impl Service {
                 log(&event);
                 (self.tell)(event);
             }
+            Effect::Follow(followed) => (self.follow)(*followed),
             Effect::Fail(failure) => return Err(TreasuryFault::Failure(Box::new(failure))),
         }
         Ok(())

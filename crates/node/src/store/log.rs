@@ -52,6 +52,7 @@ struct Thread {
 }
 
 type Tell = Box<dyn Fn(Durable) + Send>;
+type Read = Box<dyn FnOnce(&Store) + Send>;
 
 #[derive(Default)]
 struct Shared {
@@ -68,6 +69,8 @@ struct Queue {
     given: Vec<(Ticket, bool)>,
     /// Writers that the thread does not know yet.
     new: Vec<Tell>,
+    /// Questions to the store, behind all that was given before.
+    reads: Vec<Read>,
     ended: bool,
     broken: bool,
 }
@@ -79,6 +82,12 @@ impl Log {
         let of_thread = Arc::clone(&shared);
         let handle = std::thread::spawn(move || write_all(&of_thread, store));
         Self(Arc::new(Thread { shared, handle: Some(handle) }))
+    }
+
+    /// Asks the store something, on the log's thread, once all that was given before is durable.
+    pub fn read(&self, read: impl FnOnce(&Store) + Send + 'static) {
+        self.0.shared.lock().reads.push(Box::new(read));
+        self.0.shared.filled.notify_one();
     }
 
     /// One writer more; `tell` is called in the log's thread after each commit that has its
@@ -173,20 +182,24 @@ fn write_all(shared: &Shared, store: Store) {
 fn write_on(shared: &Shared, mut store: Store, writers: &mut Vec<Tell>) -> Result<(), StoreFault> {
     loop {
         let mut queue = shared.lock();
-        while queue.batches.is_empty() {
+        while queue.batches.is_empty() && queue.reads.is_empty() {
             if queue.ended {
                 return Ok(());
             }
             queue = shared.filled.wait(queue).expect("nobody panics while holding it");
         }
         writers.append(&mut queue.new);
-        let batches = std::mem::take(&mut queue.batches);
+        let (batches, reads) =
+            (std::mem::take(&mut queue.batches), std::mem::take(&mut queue.reads));
         let given = queue.given.clone();
         queue.given.iter_mut().for_each(|(_, waits)| *waits = false);
         queue.bytes = 0;
         drop(queue);
         shared.taken.notify_all();
-        store.commit(&batches)?;
+        if !batches.is_empty() {
+            store.commit(&batches)?;
+        }
+        reads.into_iter().for_each(|read| read(&store));
         for ((last, waited), tell) in given.into_iter().zip(&*writers) {
             if waited {
                 tell(Durable::Through(last));

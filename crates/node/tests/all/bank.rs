@@ -7,9 +7,9 @@ use chain::{FeeTerms, Height, PublishAnswer, PublishChange, Rates};
 use node::{
     io::clock,
     services::treasury::{
-        Answer, Ask, AskId, CallId, Change, Command, Effect, Event, Failure, From, NetworkName,
-        PaymentName, Refusal, Reply, Save, Saved, SavedWallet, Sent, SignId, SourceFault, State,
-        Step, Terms, Tip, Treasury,
+        Answer, Ask, AskId, CallId, Change, Command, Effect, Event, Failure, Followed, From,
+        NetworkName, PaymentName, Refusal, Reply, Save, Saved, SavedWallet, Sent, SignId,
+        SourceFault, State, Step, Terms, Tip, Treasury,
     },
 };
 use signer::{NodeIndex, Signer};
@@ -53,6 +53,8 @@ pub struct Bank {
     pub log: Vec<Record>,
     /// What sources were told of, and how much was saved by then.
     pub told: Vec<(usize, Transaction)>,
+    /// What channels hear of the chain.
+    pub followed: Vec<Followed>,
     pub now: Tick,
 }
 
@@ -80,15 +82,21 @@ pub fn sign(signer: &mut Signer, ask: signer::Ask) -> signer::Answer {
 impl Bank {
     /// One with a coin of 200,000 sat in block 1.
     pub fn rich(by: &mut Signer) -> Self {
+        let mut bank = Self::poor(by);
+        let script = bank.address();
+        bank.mine(vec![to(script, 200_000)]);
+        bank.serve(by);
+        assert_eq!(bank.confirmed(), 200_000);
+        bank
+    }
+
+    /// One with a wallet and nothing in it.
+    pub fn poor(by: &mut Signer) -> Self {
         let mut bank = Self::with(Saved::default());
         bank.blocks.push(genesis());
         bank.treasury.signer_came();
         bank.follow();
         bank.serve(by);
-        let script = bank.address();
-        bank.mine(vec![to(script, 200_000)]);
-        bank.serve(by);
-        assert_eq!(bank.confirmed(), 200_000);
         bank
     }
 
@@ -115,6 +123,7 @@ impl Bank {
             draws: 6,
             log: Vec::new(),
             told: Vec::new(),
+            followed: Vec::new(),
             now: Tick(0),
         };
         bank.settle();
@@ -123,6 +132,11 @@ impl Bank {
 
     /// Everything but what was saved is gone.
     pub fn restart(self) -> Self {
+        self.restart_owing(Vec::new())
+    }
+
+    /// The same, with fundings of channels that are in no block.
+    pub fn restart_owing(self, owed: Vec<Transaction>) -> Self {
         let mut own = State::default();
         for bytes in &self.own {
             let change = Change::decode(bytes).expect("ours").expect("known");
@@ -133,7 +147,7 @@ impl Bank {
             changes: wallet.changes.clone(),
         };
         let (wallet, publisher) = (keep(&self.wallet), self.publisher.clone());
-        let mut again = Self::with(Saved { own, publisher: publisher.clone(), wallet });
+        let mut again = Self::with(Saved { own, publisher: publisher.clone(), wallet, owed });
         // What the new one has saved by now comes behind what the old one had.
         again.own.splice(0..0, self.own);
         again.wallet.changes.splice(0..0, self.wallet.changes);
@@ -160,6 +174,7 @@ impl Bank {
                     }
                     self.events.push(event);
                 }
+                Step::Do(Effect::Follow(followed)) => self.followed.push(*followed),
                 Step::Do(Effect::Fail(failure)) => self.failure = Some(failure),
             }
         }
@@ -199,7 +214,7 @@ impl Bank {
                 Record::Wallet(bytes) => wallet.changes.push(bytes.clone()),
             }
         }
-        let mut cut = Self::with(Saved { own, publisher, wallet });
+        let mut cut = Self::with(Saved { own, publisher, wallet, ..Saved::default() });
         (cut.blocks, cut.now, cut.draws) = (self.blocks.clone(), self.now, 100 + count as u8);
         cut.told.extend(self.told.iter().filter(|(saved, _)| *saved <= count).cloned());
         cut
@@ -260,6 +275,17 @@ impl Bank {
     pub fn mine(&mut self, transactions: Vec<Transaction>) {
         let block = mine(self.tip(), self.blocks.len() as u64, transactions);
         self.blocks.push(block);
+        let mut times = 0..100;
+        while self.treasury.state().cursor.is_none_or(|heard| heard.hash != self.tip()) {
+            assert_eq!(self.failure, None);
+            times.next().expect("it is asked for its tip now and then");
+            self.follow();
+        }
+    }
+
+    /// Somebody else's chain, which is longer.
+    pub fn share(&mut self, blocks: Vec<Block>) {
+        self.blocks = blocks;
         let mut times = 0..100;
         while self.treasury.state().cursor.is_none_or(|heard| heard.hash != self.tip()) {
             assert_eq!(self.failure, None);

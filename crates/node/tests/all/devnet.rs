@@ -39,6 +39,7 @@ fn node_with(place: &Place, store_pages_max: Option<u32>) -> Running {
         birthday: None,
         reserve: Amount::ZERO,
         tell: Box::new(|_| {}),
+        tell_channels: Box::new(|_| ()),
     };
     let rpc = "127.0.0.1:0".parse().expect("an address");
     let devnet = Some(DevnetPlan { rpc, every: None });

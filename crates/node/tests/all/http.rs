@@ -30,7 +30,8 @@ struct Api {
 impl Api {
     fn start(seed: u8) -> Self {
         let place = Place::new();
-        let (events, tell, _) = http::events(wire::Network::Regtest);
+        let (events, tellers) = http::events(wire::Network::Regtest);
+        let tell = tellers.post;
         let running = roles::start(plan(place.path(), seed), tell).expect("it starts");
         let token = Token::of(place.path()).expect("a token");
         let text = token.reveal().to_owned();
@@ -38,6 +39,7 @@ impl Api {
         let desk = Desk {
             bell: running.bell.clone().expect("a node"),
             treasury: None,
+            channels: None,
             devnet: None,
             token,
             events,
@@ -222,7 +224,7 @@ fn the_document_is_of_this_api() {
             }
         }
     }
-    assert_eq!(count, 26, "{paths:?}");
+    assert_eq!(count, 33, "{paths:?}");
     api.stopped.recv_timeout(Duration::from_secs(10)).expect("stop was among them");
     api.running.stop();
 }
@@ -250,6 +252,7 @@ fn the_api_is_for_this_machine_only() {
     let desk = Desk {
         bell: api.running.bell.clone().expect("a node"),
         treasury: None,
+        channels: None,
         devnet: None,
         token: Token::of(api._place.path()).expect("a token"),
         events: http::events(wire::Network::Regtest).0,

@@ -4,6 +4,7 @@ mod bank;
 mod bitcoind;
 #[path = "../../../chain/tests/all/blocks.rs"]
 mod blocks;
+mod channels;
 mod channels_file;
 mod clerk;
 #[cfg(feature = "devnet")]
@@ -13,6 +14,7 @@ mod handover;
 mod http;
 mod memory;
 mod nodes;
+mod pair;
 mod party;
 #[cfg(feature = "planted")]
 mod planted;

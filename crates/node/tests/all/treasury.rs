@@ -144,6 +144,7 @@ impl Bank {
             match step {
                 Step::Save(Save::Own(change)) => self.saved.push(change.encode()),
                 Step::Save(_) | Step::Do(Effect::AskSigner(..)) => panic!("there is no wallet"),
+                Step::Do(Effect::Follow(_)) => panic!("there are no channels"),
                 Step::Do(Effect::AskSource(id, ask)) => self.asked.push((id, ask)),
                 Step::Do(Effect::Reply { reply, .. }) => self.replies.push(*reply),
                 Step::Do(Effect::Tell(event)) => self.events.push(event),

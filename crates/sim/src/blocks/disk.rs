@@ -114,7 +114,7 @@ impl Disk {
     pub(crate) fn restore(&self) -> Result<Saved, Broken> {
         let (snapshot, changes) = self.of(Core::Wallet);
         let wallet = SavedWallet { snapshot, changes };
-        Ok(Saved { own: self.state()?, publisher: self.published()?, wallet })
+        Ok(Saved { own: self.state()?, publisher: self.published()?, wallet, owed: Vec::new() })
     }
 }
 

@@ -412,7 +412,7 @@ impl World {
                 self.truth.told.remove(&(block, watch, hit));
                 Ok(())
             }
-            Effect::Tell(_) => Ok(()),
+            Effect::Tell(_) | Effect::Follow(_) => Ok(()),
             Effect::Fail(failure) => Err(format!("the treasury gives up: {failure}")),
         }
     }
@@ -515,7 +515,7 @@ const fn point_of(effect: &Effect) -> Point {
         Effect::AskSigner(..) => Point::AskSigner,
         Effect::Reply { .. } => Point::Reply,
         Effect::Tell(Event::Found { .. } | Event::FoundGone { .. }) => Point::TellFound,
-        Effect::Tell(_) | Effect::Fail(_) => Point::Tell,
+        Effect::Tell(_) | Effect::Follow(_) | Effect::Fail(_) => Point::Tell,
     }
 }
 

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use tokio::sync::broadcast;
 use wire::{Hex, Network};
 
-use super::{Events, chain, routes};
+use super::{Events, chain, channels as paths, routes};
 use crate::{
     api,
-    services::{post::Event, treasury},
+    services::{channels, post::Event, treasury},
 };
 
 /// Events that a slow listener may be behind.
@@ -17,10 +17,20 @@ const EVENTS_KEPT: usize = 1_024;
 /// Hears what a service has to tell.
 pub type Tell<E> = Box<dyn Fn(E) + Send>;
 
-/// A channel for events, and those who put them in: for the post office and for the treasury.
-pub fn events(network: Network) -> (Events, Tell<Event>, Tell<treasury::Event>) {
+/// Those who put events in.
+pub struct Tellers {
+    /// For the post office.
+    pub post: Tell<Event>,
+    /// For the treasury.
+    pub treasury: Tell<treasury::Event>,
+    /// For the channels.
+    pub channels: Tell<channels::Event>,
+}
+
+/// A channel for events, and those who put them in.
+pub fn events(network: Network) -> (Events, Tellers) {
     let (events, _) = broadcast::channel(EVENTS_KEPT);
-    let (of_post, of_treasury) = (events.clone(), events.clone());
+    let [of_post, of_treasury, of_channels] = [events.clone(), events.clone(), events.clone()];
     let post = move |event| {
         // Nobody may be listening.
         of_post.send(Arc::new(api::Event::from(&event))).ok();
@@ -28,7 +38,11 @@ pub fn events(network: Network) -> (Events, Tell<Event>, Tell<treasury::Event>) 
     let treasury = move |event| {
         of_treasury.send(Arc::new(chain::event(&event, network))).ok();
     };
-    (events, Box::new(post), Box::new(treasury))
+    let channels = move |event| {
+        of_channels.send(Arc::new(paths::event(&event))).ok();
+    };
+    let (post, treasury) = (Box::new(post), Box::new(treasury));
+    (events, Tellers { post, treasury, channels: Box::new(channels) })
 }
 
 impl From<&Event> for api::Event {

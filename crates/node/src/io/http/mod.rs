@@ -1,6 +1,7 @@
 //! The API over HTTP, on this machine only.
 
 mod chain;
+mod channels;
 mod devnet;
 mod door;
 mod events;
@@ -29,10 +30,12 @@ use tokio::{
 use tracing::{debug, warn};
 use wire::Hex;
 
-use super::{clock, devnet::Embedded, office::Bell, treasury::TreasuryBell};
+use super::{
+    channels::ChannelsBell, clock, devnet::Embedded, office::Bell, treasury::TreasuryBell,
+};
 use crate::api;
 
-pub use events::events;
+pub use events::{Tell, Tellers, events};
 pub use routes::document;
 
 /// The file with the token, in the node's folder.
@@ -58,6 +61,8 @@ pub struct Desk {
     pub bell: Bell,
     /// Calls its treasury, if it follows a chain.
     pub treasury: Option<TreasuryBell>,
+    /// Calls its channels, likewise.
+    pub channels: Option<ChannelsBell>,
     /// The devnet of this process.
     pub devnet: Option<Embedded>,
     /// Whoever has it may call.

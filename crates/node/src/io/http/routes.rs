@@ -22,7 +22,7 @@ use tokio::sync::oneshot;
 use tokio_stream::{Stream, StreamExt as _, wrappers::BroadcastStream};
 use utoipa::OpenApi;
 
-use super::{BODY_BYTES_MAX, Desk, chain, devnet, door, wallet};
+use super::{BODY_BYTES_MAX, Desk, chain, channels, devnet, door, wallet};
 use crate::{
     api,
     io::{bell::Unheard, clock},
@@ -61,6 +61,13 @@ pub fn document() -> utoipa::openapi::OpenApi {
             wallet::forget,
             wallet::rescan,
             wallet::progress,
+            channels::list,
+            channels::open,
+            channels::show,
+            channels::fee,
+            channels::close,
+            channels::pay,
+            channels::payments,
             devnet::mine,
             devnet::fund,
             devnet::reorg
@@ -95,6 +102,11 @@ pub(super) fn router(desk: Arc<Desk>) -> Router {
         .route("/v1/wallet/bump", post(wallet::bump))
         .route("/v1/wallet/forget", post(wallet::forget))
         .route("/v1/wallet/rescan", get(wallet::progress).post(wallet::rescan))
+        .route("/v1/channels", get(channels::list).post(channels::open))
+        .route("/v1/channels/{id}", get(channels::show))
+        .route("/v1/channels/{id}/fee", post(channels::fee))
+        .route("/v1/channels/{id}/close", post(channels::close))
+        .route("/v1/payments", get(channels::payments).post(channels::pay))
         .route("/openapi.json", get(openapi))
         .fallback(async || No::new(StatusCode::NOT_FOUND, "not_found", "there is no such path"))
         .method_not_allowed_fallback(async || {
@@ -347,7 +359,7 @@ pub(super) fn peer(line: &PeerLine) -> api::Peer {
     }
 }
 
-fn node(id: &str) -> Result<PublicKey, No> {
+pub(super) fn node(id: &str) -> Result<PublicKey, No> {
     id.parse().map_err(|_| No::malformed(format!("'{id}' is no node id: 66 characters of hex")))
 }
 

@@ -147,11 +147,11 @@ fn txid(text: &str) -> Result<Txid, No> {
 }
 
 /// A rate that is never less than what was said.
-fn rate_of(sat_per_kvb: u64) -> FeeRate {
+pub(super) fn rate_of(sat_per_kvb: u64) -> FeeRate {
     FeeRate::from_sat_per_kwu(sat_per_kvb.div_ceil(4))
 }
 
-async fn estimate(desk: &Desk, target: Target) -> Result<FeeRate, No> {
+pub(super) async fn estimate(desk: &Desk, target: Target) -> Result<FeeRate, No> {
     let reply = call(desk, Command::Rate { target }).await?;
     let Reply::Rate(rate) = reply else { return Err(confused()) };
     Ok(rate.rate)

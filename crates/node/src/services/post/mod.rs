@@ -7,6 +7,7 @@
 
 mod calls;
 mod change;
+mod passing;
 mod peers;
 
 use std::{
@@ -24,6 +25,7 @@ use wire::{dice::Dice, features::Features, id::ConnectionId, tick::Tick};
 
 pub use calls::{CallId, Command, Info, Refusal, Reply};
 pub use change::{Change, State};
+pub use passing::{Passed, Wish};
 pub use peers::{PeerLine, RETRY_MAX, RETRY_MIN};
 
 /// What the shell is to do next.
@@ -162,6 +164,11 @@ pub struct Post {
     next_signer_token: u64,
     to_signer: VecDeque<(Token, signer::Ask)>,
     steps: VecDeque<Step>,
+    /// Whether there is anybody for messages about channels.
+    has_channels: bool,
+    passed: VecDeque<Passed>,
+    /// The connections that were there before us are known.
+    is_caught: bool,
 }
 
 impl Post {
@@ -186,6 +193,9 @@ impl Post {
             next_signer_token: 0,
             to_signer: VecDeque::new(),
             steps: VecDeque::new(),
+            has_channels: false,
+            passed: VecDeque::new(),
+            is_caught: false,
         };
         post.save(Change::Booted { epoch }, None);
         post
@@ -268,7 +278,8 @@ impl Post {
                 News::Message { connection, seq, bytes } => {
                     self.received(connection, seq, bytes);
                 }
-                News::Complaint { connection, fails, text } => {
+                News::Complaint { connection, channel_id, fails, text } => {
+                    self.pass_complaint(connection, channel_id, fails, &text);
                     if let Some(peer) = self.peers.get(&connection) {
                         let node = peer.node;
                         self.tell(Event::Complaint { node, fails, text });
@@ -289,6 +300,9 @@ impl Post {
             return;
         };
         let node = peer.node;
+        if passing::is_of_channels(&bytes) {
+            return self.pass(holder, connection, seq, bytes);
+        }
         let message = Received { node, bytes: bytes.clone() };
         #[cfg(feature = "planted")]
         if crate::planted::acknowledge_before_save() {

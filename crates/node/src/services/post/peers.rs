@@ -9,12 +9,12 @@ use peer::{
 };
 use wire::{
     Body as _, Init,
-    features::Feature,
+    features::{Feature, Features},
     id::ConnectionId,
     tick::{Millis, Tick},
 };
 
-use super::{CallId, Change, Event, Post, Refusal, Reply};
+use super::{CallId, Change, Event, Passed, Post, Refusal, Reply};
 
 /// A peer that is wanted is called again after this time,
 pub const RETRY_MIN: Millis = Millis(1_000);
@@ -72,6 +72,7 @@ impl Post {
 
     /// The connections that were there before us are known now: what is missing is called.
     pub(super) fn caught(&mut self, now: Tick) {
+        self.is_caught = true;
         // What became of calls while nobody listened is not told any more.
         let dialing = self.tries.iter();
         let dialing = dialing.filter(|(_, each)| matches!(each.stage, Stage::Dialing(_)));
@@ -162,6 +163,7 @@ impl Post {
             return;
         };
         let features = self.features.negotiate(&init.all_features()).unwrap_or_default();
+        let both = Features::optional(&features);
         let peer = PeerLine { connection, node: remote, address, outbound, features, since: now };
         let other = self.by_node.get(&remote).and_then(|id| self.peers.get(id));
         if let Some(other) = other.filter(|other| self.keeps_other(other, &peer)).cloned() {
@@ -173,6 +175,7 @@ impl Post {
         if let Some(before) = before {
             self.desk.ask(Ask::Close { connection: before });
         }
+        self.pass_peer(connection, remote, both);
         self.met(&peer);
         self.tell(Event::PeerConnected(peer));
     }
@@ -213,6 +216,7 @@ impl Post {
             self.save(Change::Ended { holder, connection }, None);
         }
         let node = peer.node;
+        self.passed.push_back(Passed::Went { connection });
         self.tell(Event::PeerDisconnected { node, connection, why: why.to_owned() });
         if self.by_node.get(&node) == Some(&connection) {
             self.by_node.remove(&node);

@@ -2,9 +2,10 @@
 
 use std::{collections::BTreeSet, fmt};
 
-use bitcoin::{Address, Amount, FeeRate, Txid};
+use bitcoin::{Address, Amount, FeeRate, ScriptBuf, Transaction, Txid};
 use chain::{BlockRef, Height, Rate, Target, Watch};
 use signer::Seconds;
+use wallet::{DraftId, Order, Recipient, Wanted};
 use wire::tick::{Millis, Tick};
 
 use super::{
@@ -52,7 +53,7 @@ pub enum Command {
     /// Pay somebody. The reply comes when a source has taken it, or cannot.
     Send {
         /// Whom, how much.
-        order: wallet::Order,
+        order: Order,
         /// What one spend has to leave is spent, too.
         spend_reserve: bool,
         /// What people call the payment: by one name one is sent.
@@ -87,6 +88,61 @@ pub enum Command {
     },
     /// How far is that?
     Progress,
+    /// A place for what a channel will return.
+    Home,
+    /// A signed transaction that funds a channel. It is not published, and its coins are kept.
+    Fund {
+        /// Who is paid.
+        script: ScriptBuf,
+        /// How much.
+        amount: Amount,
+        /// What it pays.
+        fee_rate: FeeRate,
+        /// Drawn with randomness.
+        draw: [u8; 32],
+    },
+    /// That one is not needed: its coins are free.
+    Unfund {
+        /// Which.
+        draft: DraftId,
+    },
+    /// That one is published, from now on until it is deep in the chain.
+    PublishFunding {
+        /// Which.
+        draft: DraftId,
+        /// The transaction.
+        transaction: Box<Transaction>,
+    },
+    /// Publish these together, from now on until they are deep in the chain. Once more changes
+    /// nothing.
+    Publish {
+        /// What spends of another comes behind it.
+        transactions: Vec<Transaction>,
+    },
+    /// Lend coins of the wallet to a channel, for a day.
+    Lend {
+        /// At least so much together.
+        value: Amount,
+    },
+    /// Channels hear of the chain from behind this block on, or from now on.
+    Follow {
+        /// Their last block.
+        cursor: Option<BlockRef>,
+        /// What they watch, and from where on.
+        watches: Vec<(Watch, Height)>,
+    },
+    /// They watch this, too.
+    FollowWatch {
+        /// What.
+        watch: Watch,
+        /// From which block on.
+        from: Height,
+    },
+    /// Not any more.
+    FollowUnwatch {
+        /// What.
+        watch: Watch,
+    },
 }
 
 /// What is answered.
@@ -110,6 +166,19 @@ pub enum Reply {
     Forgotten(Vec<Txid>),
     /// To [`Command::Progress`]: nothing if there has been no rescan.
     Progress(Option<wallet::Progress>),
+    /// To [`Command::Home`].
+    Home(channel::Home),
+    /// To [`Command::Fund`].
+    Funding {
+        /// Names it.
+        draft: DraftId,
+        /// Signed, and known to nobody else.
+        transaction: Box<Transaction>,
+    },
+    /// To [`Command::Lend`]: nothing if there is not so much.
+    Lent(Vec<channel::CoinOffer>),
+    /// To [`Command::Follow`].
+    Following(super::FollowedFrom),
     /// It is done.
     Done,
 }
@@ -286,6 +355,24 @@ impl Treasury {
                 return self.spend(call, None, |wallet| wallet.bump(&bump, draw));
             }
             Command::Forget { txid, force } => self.forget(txid, force),
+            Command::Home => self.home(),
+            Command::Fund { script, amount, fee_rate, draw } => {
+                let order = Order {
+                    reserve: self.terms.reserve,
+                    is_fixed: true,
+                    ..Order::new(Recipient::Script(script), Wanted::Exactly(amount), fee_rate)
+                };
+                return self.fund(call, &order, draw);
+            }
+            Command::Unfund { draft } => self.unfund(draft),
+            Command::PublishFunding { draft, transaction } => {
+                self.publish_funding(draft, *transaction)
+            }
+            Command::Publish { transactions } => self.publish_for_channels(transactions),
+            Command::Lend { value } => self.lend(value),
+            Command::Follow { cursor, watches } => self.follow(cursor, watches),
+            Command::FollowWatch { watch, from } => self.follow_watch(watch, from),
+            Command::FollowUnwatch { watch } => self.follow_unwatch(&watch),
             Command::Rescan { from } => self.rescan(from),
             Command::Progress => {
                 let last = self.purse.rescanned;

@@ -9,6 +9,7 @@ mod answers;
 mod calls;
 mod change;
 mod forget;
+mod lightning;
 mod names;
 mod people;
 mod purse;
@@ -28,6 +29,7 @@ use wire::{Network, id::ChainHash, tick::Tick};
 pub use calls::{CallId, Command, Refusal, Reply, SignersView as ViewLine, Status, WatchLine};
 pub use change::{Change, HITS_ALL_MAX, HITS_MAX, Hit, State, Watched};
 pub use forget::FORGET_BLOCKS;
+pub use lightning::{Followed, Following as FollowedFrom};
 pub use names::{NAME_BLOCKS, NAME_BYTES_MAX, NAMES_MAX, NameFault, Named, Ordered, PaymentName};
 pub use purse::{SIGN_MAX, SavedWallet, Sent, SignId, TAKE_MAX};
 pub use source::{
@@ -42,6 +44,8 @@ use view::SignersView;
 
 /// People, as a user of the chain.
 const PEOPLE: User = User(1);
+/// Channels, as a user of the chain and of the publisher.
+const CHANNELS: User = User(3);
 /// A chain begins so far below the tip, where it does not begin with the first block of all.
 pub const BIRTH_BLOCKS: u32 = chain::REORG_BLOCKS_MAX;
 
@@ -76,6 +80,8 @@ pub struct Saved {
     pub publisher: PublishState,
     /// The wallet.
     pub wallet: SavedWallet,
+    /// Funding transactions of channels that are saved, and in no block.
+    pub owed: Vec<bitcoin::Transaction>,
 }
 
 /// What leaves the treasury.
@@ -94,6 +100,8 @@ pub enum Effect {
     },
     /// Tell whoever listens.
     Tell(Event),
+    /// Tell the channels, which hear of the chain from their own block on.
+    Follow(Box<Followed>),
     /// This cannot go on.
     Fail(Failure),
 }
@@ -232,7 +240,7 @@ impl Treasury {
     /// Goes on from what was saved.
     pub fn open(saved: Saved, terms: Terms, now: Tick) -> Self {
         let name = NetworkName::of(terms.network, terms.challenge.clone());
-        let Saved { own: mut state, publisher: published, wallet } = saved;
+        let Saved { own: mut state, publisher: published, wallet, owed } = saved;
         let saved = state.chain.take();
         let mut treasury = Self {
             fees: Fees::new(terms.fees, now),
@@ -240,7 +248,7 @@ impl Treasury {
             state,
             chain: None,
             published,
-            purse: Purse::new(wallet),
+            purse: Purse::new(wallet, owed),
             view: SignersView::default(),
             source: Source::new(name),
             now,
@@ -436,6 +444,7 @@ impl Treasury {
                     self.publish_again(following);
                 }
             }
+            CHANNELS => self.channels_hear(event),
             _ => self.people_hear(event),
         }
     }

@@ -3,7 +3,7 @@
 //! A spend is drafted, signed elsewhere, saved as published, published. If the signer goes away or
 //! says no, or the node stops before that, its coins are free again and nothing has happened.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bitcoin::{Amount, Txid, hashes::Hash as _};
 use chain::{Chain, Cure, Height, Key, Package, PublicationId, PublishEvent, Wanted};
@@ -52,6 +52,9 @@ pub struct Sent {
 #[derive(Default)]
 pub(super) struct Purse {
     saved: SavedWallet,
+    owed: Vec<bitcoin::Transaction>,
+    /// Fundings of channels: whatever a source says, they stay.
+    pub(super) fundings: BTreeSet<Txid>,
     signer: bool,
     asked: SignId,
     pub(super) signing: BTreeMap<SignId, Waiting>,
@@ -70,6 +73,8 @@ pub(super) enum Waiting {
     View,
     /// Signatures.
     Spend(Box<Signing>),
+    /// Signatures for the funding of a channel.
+    Funding(Box<super::lightning::Funding>),
 }
 
 /// A spend that the signer has to look at.
@@ -82,8 +87,8 @@ pub(super) struct Signing {
 }
 
 impl Purse {
-    pub(super) fn new(saved: SavedWallet) -> Self {
-        Self { saved, ..Self::default() }
+    pub(super) fn new(saved: SavedWallet, owed: Vec<bitcoin::Transaction>) -> Self {
+        Self { saved, owed, ..Self::default() }
     }
 
     pub(super) const fn has_signer(&self) -> bool {
@@ -114,6 +119,12 @@ impl Treasury {
         for draft in wallet.drafts().collect::<Vec<_>>() {
             wallet.give_up(draft).map_err(|why| Failure::Wallet { why: why.to_string() })?;
         }
+        // The process may have ended between a channel and its funding. One whose coins are spent
+        // otherwise is said so by the channel, which waits for it.
+        for funding in std::mem::take(&mut self.purse.owed) {
+            self.purse.fundings.insert(funding.compute_txid());
+            wallet.published(funding).ok();
+        }
         Ok(Some(wallet))
     }
 
@@ -129,9 +140,13 @@ impl Treasury {
         self.purse.signer = false;
         self.view.forget();
         for waiting in std::mem::take(&mut self.purse.signing).into_values() {
-            if let Waiting::Spend(signing) = waiting {
-                self.give_up(&signing.draft);
-                self.reply(signing.call, Err(Refusal::NoSigner));
+            match waiting {
+                Waiting::Spend(signing) => {
+                    self.give_up(&signing.draft);
+                    self.reply(signing.call, Err(Refusal::NoSigner));
+                }
+                Waiting::Funding(funding) => self.not_funded(&funding, Refusal::NoSigner),
+                Waiting::Account | Waiting::View => {}
             }
         }
         self.hear();
@@ -146,6 +161,7 @@ impl Treasury {
             }
             (Waiting::Account, _) => self.account_refused(),
             (Waiting::View, answer) => self.view_answered(answer),
+            (Waiting::Funding(funding), answer) => self.fund_signed(*funding, answer),
             (Waiting::Spend(signing), Some(signer::Answer::SpendSigned { signatures })) => {
                 match signing.draft.finish(&signatures) {
                     Ok(transaction) => self.publish(*signing, transaction),
@@ -256,7 +272,7 @@ impl Treasury {
         }
     }
 
-    fn give_up(&mut self, draft: &Draft) {
+    pub(super) fn give_up(&mut self, draft: &Draft) {
         if let Ok(wallet) = self.wallet() {
             // One that is not known any more was given up before.
             wallet.give_up(draft.id()).ok();
@@ -320,6 +336,7 @@ impl Treasury {
     pub(super) fn patience(&self) -> Option<Tick> {
         let signing = self.purse.signing.values().filter_map(|waiting| match waiting {
             Waiting::Spend(signing) => Some(signing.until),
+            Waiting::Funding(funding) => Some(funding.until),
             Waiting::Account | Waiting::View => None,
         });
         signing.chain(self.purse.sending.values().map(|(until, ..)| *until)).min()
@@ -328,13 +345,21 @@ impl Treasury {
     /// Answers those who have waited for long enough. A signature that comes now is not used.
     pub(super) fn lose_patience(&mut self) {
         let now = self.now;
-        let is_late = |waiting: &Waiting| matches!(waiting, Waiting::Spend(it) if it.until <= now);
+        let is_late = |waiting: &Waiting| match waiting {
+            Waiting::Spend(it) => it.until <= now,
+            Waiting::Funding(it) => it.until <= now,
+            Waiting::Account | Waiting::View => false,
+        };
         let late: Vec<_> = self.purse.signing.extract_if(.., |_, it| is_late(it)).collect();
         for (_, waiting) in late {
-            if let Waiting::Spend(signing) = waiting {
-                self.give_up(&signing.draft);
-                self.hear();
-                self.reply(signing.call, Err(Refusal::SlowSigner));
+            match waiting {
+                Waiting::Spend(signing) => {
+                    self.give_up(&signing.draft);
+                    self.hear();
+                    self.reply(signing.call, Err(Refusal::SlowSigner));
+                }
+                Waiting::Funding(funding) => self.not_funded(&funding, Refusal::SlowSigner),
+                Waiting::Account | Waiting::View => {}
             }
         }
         let late: Vec<_> = self.purse.sending.extract_if(.., |_, it| it.0 <= now).collect();
@@ -397,6 +422,8 @@ impl Treasury {
         };
         self.tell(Event::Publication { txid, event });
         if let Some((why, Cure::GiveUp)) = &refused
+            && key.user == WALLET
+            && !self.purse.fundings.contains(&txid)
             && following.is_at_home(txid)
         {
             // One that is in a block by now is not forgotten.

@@ -1,0 +1,414 @@
+//! Channels as a service: its links, its log, and whoever calls.
+//!
+//! One process has a log at a time, by the lock of its file: so each channel has one writer.
+
+use std::{
+    collections::BTreeMap,
+    fmt, io,
+    sync::{
+        Arc,
+        mpsc::{Receiver, Sender},
+    },
+    time::Duration,
+};
+
+use bus::{Hub, Input, Waker};
+use channel::Channel;
+use tracing::{info, warn};
+use wire::{id::CommitmentNumber, tick::Tick};
+use zeroize::Zeroizing;
+
+use super::{
+    bell::{self, Answer, Bell, Calls, SaveFault, Saver},
+    clock,
+    office::unsigned,
+    reach::{self, At},
+    stop::Stop,
+    treasury::TreasuryBell,
+};
+use crate::{
+    services::{
+        channels::{
+            CallId, Change, ChannelName, Channels, Command, Effect, Event, Refusal, Reply, State,
+            Step, Terms, Token,
+        },
+        gate::{Barrier, Next},
+        post::{Passed, Wish},
+        saved::ChangeFault,
+        treasury::{self, Followed},
+    },
+    store::{Core, Log, LogFault, Restored, StoreFault, Write},
+};
+
+/// Whose changes ours are.
+pub const CHANNELS: Core = Core("channels");
+
+/// Calls the service from any thread.
+pub type ChannelsBell = Bell<Command, Result<Reply, Refusal>>;
+
+/// What other services of this process tell.
+pub enum News {
+    /// Of peers.
+    Post(Passed),
+    /// Of the chain.
+    Chain(Box<Followed>),
+    /// What a revoked commitment says.
+    Recalled(ChannelName, Box<tx::Meaning>),
+    /// The treasury has answered.
+    Treasury(Token, Box<Result<treasury::Reply, treasury::Refusal>>),
+}
+
+/// Why the service cannot go on.
+#[derive(Debug)]
+pub enum ChannelsFault {
+    /// The system says no.
+    Io(io::Error),
+    /// The store cannot be used.
+    Store(Arc<StoreFault>),
+    /// What it holds cannot be read.
+    Saved(ChangeFault),
+    /// Nothing can be saved.
+    Log(LogFault),
+}
+
+/// Tells the service of the world.
+#[derive(Clone)]
+pub struct Ear {
+    news: Sender<News>,
+    waker: Waker,
+}
+
+/// What the service needs of the others.
+pub struct Reach {
+    /// The signer.
+    pub signer: At,
+    /// The treasury.
+    pub treasury: TreasuryBell,
+    /// The post office.
+    pub wishes: Sender<Wish>,
+    /// Wakes the post office.
+    pub office: Waker,
+}
+
+/// The channels, and all they need.
+pub struct Service {
+    hub: Hub,
+    channels: Channels,
+    barrier: Barrier<Write, Effect>,
+    log: Log,
+    saver: Saver,
+    calls: Calls<Command, Result<Reply, Refusal>>,
+    waiting: BTreeMap<CallId, Answer<Result<Reply, Refusal>>>,
+    last_call: CallId,
+    tell: Box<dyn Fn(Event) + Send>,
+    news: Receiver<News>,
+    ear: Ear,
+    signer: reach::Service<Token>,
+    treasury: TreasuryBell,
+    /// Questions for which the treasury had no room.
+    unasked: Vec<(Token, treasury::Command)>,
+    wishes: Sender<Wish>,
+    office: Waker,
+    now: Tick,
+}
+
+/// What was saved, folded.
+pub fn restore(saved: &Restored) -> Result<State, ChannelsFault> {
+    let mut state = State::default();
+    for (_, bytes) in &saved.changes {
+        if let Some(change) = Change::decode(bytes).map_err(ChannelsFault::Saved)? {
+            state.evolve(&change);
+        }
+    }
+    Ok(state)
+}
+
+fn recalled(saved: &Restored, of: ChannelName, number: CommitmentNumber) -> Option<tx::Meaning> {
+    let changes = saved.changes.iter().filter_map(|(_, bytes)| Change::decode(bytes).ok()?);
+    let (mut begins, mut lived) = (None, Vec::new());
+    for change in changes {
+        if let Change::Begun { name, begun, .. } = change {
+            begins = if name == of { Some(begun) } else { begins };
+        } else if let Change::Live { name, change } = change
+            && name == of
+        {
+            lived.push(*change);
+        }
+    }
+    Channel::recall(*begins?, lived, number)
+}
+
+impl Ear {
+    /// An ear, and what it hears.
+    pub fn new(waker: Waker) -> (Self, Receiver<News>) {
+        let (news, heard) = std::sync::mpsc::channel();
+        (Self { news, waker }, heard)
+    }
+
+    /// Tells something.
+    pub fn tell(&self, news: News) {
+        // A service that has ended wants to know nothing any more.
+        self.news.send(news).ok();
+        self.waker.wake();
+    }
+}
+
+impl Service {
+    /// Opens with what was saved.
+    pub fn open(
+        mut hub: Hub,
+        state: State,
+        log: &Log,
+        terms: Terms,
+        (ear, news): (Ear, Receiver<News>),
+        reach: Reach,
+        tell: Box<dyn Fn(Event) + Send>,
+    ) -> Result<(Self, ChannelsBell), ChannelsFault> {
+        let Reach { signer, treasury, wishes, office } = reach;
+        let signer =
+            reach::Service::reach(&mut hub, signer, "signer").map_err(ChannelsFault::Io)?;
+        let now = clock::now();
+        let (bell, calls) = bell::bell(hub.waker());
+        let saver = Saver::new(log, hub.waker());
+        let service = Self {
+            hub,
+            channels: Channels::open(state, terms, now, clock::unix_time()),
+            barrier: Barrier::default(),
+            log: log.clone(),
+            saver,
+            calls,
+            waiting: BTreeMap::new(),
+            last_call: CallId(0),
+            tell,
+            news,
+            ear,
+            signer,
+            treasury,
+            unasked: Vec::new(),
+            wishes,
+            office,
+            now,
+        };
+        Ok((service, bell))
+    }
+
+    /// Works until it is told to stop, or cannot go on.
+    pub fn run(mut self, stop: &Stop) -> Result<(), ChannelsFault> {
+        let mut inputs = Vec::new();
+        while !stop.is_set() {
+            self.tick();
+            if self.channels.wake_at().is_some_and(|at| at <= self.now) {
+                self.channels.wake();
+            }
+            self.settle()?;
+            let wait = self.channels.wake_at();
+            let wait = wait.map(|at| Duration::from_millis(at.since(self.now).0 + 1));
+            let wait = if self.unasked.is_empty() { wait } else { Some(ROOM_EVERY) };
+            self.hub.poll(wait, &mut inputs).map_err(ChannelsFault::Io)?;
+            self.tick();
+            for input in inputs.drain(..) {
+                self.take(input);
+            }
+            self.woken()?;
+        }
+        self.settle()
+    }
+
+    fn tick(&mut self) {
+        self.now = clock::now();
+        self.channels.clock(self.now, clock::unix_time());
+        self.drink();
+    }
+
+    fn drink(&mut self) {
+        for _ in 0..self.channels.thirst() {
+            self.channels.stock(clock::drawn());
+        }
+    }
+
+    fn take(&mut self, input: Input) {
+        match input {
+            Input::LinkUp { link, standing, .. } if self.signer.is(link, standing) => {
+                self.signer.link = Some(link);
+                self.channels.signer_came();
+            }
+            Input::LinkDown { link, .. } if self.signer.link == Some(link) => {
+                self.signer.went();
+                self.channels.signer_went();
+            }
+            Input::Frame { link, mut frame } if self.signer.link == Some(link) => {
+                if let Some(token) = self.signer.asked.remove(&frame.id) {
+                    let answer = signer::Answer::decode(&mut frame.payload).ok();
+                    self.channels.signer_answered(token, answer);
+                }
+            }
+            Input::Denied { link, topic } => warn!(link = link.0, topic, "nobody may ask us"),
+            Input::LinkUp { .. }
+            | Input::LinkDown { .. }
+            | Input::Frame { .. }
+            | Input::Room { .. }
+            | Input::Ready { .. }
+            | Input::Woken => {}
+        }
+    }
+
+    fn woken(&mut self) -> Result<(), ChannelsFault> {
+        while let Some(ticket) = self.saver.told()? {
+            self.barrier.durable(ticket);
+        }
+        while let Ok(news) = self.news.try_recv() {
+            self.drink();
+            match news {
+                News::Post(passed) => self.passed(passed),
+                News::Chain(followed) => {
+                    let Followed { event, urgent, calm } = *followed;
+                    self.channels.block(event, urgent, calm);
+                }
+                News::Recalled(name, meaning) => self.channels.recalled(&name, *meaning),
+                News::Treasury(token, answer) => self.channels.treasury_answered(token, *answer),
+            }
+        }
+        while let Ok((command, answer)) = self.calls.try_recv() {
+            self.drink();
+            self.last_call = CallId(self.last_call.0 + 1);
+            self.waiting.insert(self.last_call, answer);
+            self.channels.call(self.last_call, command);
+        }
+        Ok(())
+    }
+
+    fn passed(&mut self, passed: Passed) {
+        match passed {
+            Passed::Came { connection, node, features, is_old } => {
+                self.channels.peer_came(connection, node, features, is_old);
+            }
+            Passed::Went { connection } => self.channels.peer_went(connection),
+            Passed::Message { connection, bytes } => self.channels.message(connection, &bytes),
+            Passed::Complaint { connection, channel_id, fails, text } => {
+                self.channels.complaint(connection, channel_id, fails, &text);
+            }
+        }
+    }
+
+    /// Saves what is to be saved, and does what may be done.
+    fn settle(&mut self) -> Result<(), ChannelsFault> {
+        while let Some(step) = self.channels.poll() {
+            match step {
+                Step::Save(change) => {
+                    self.barrier.save(Write::Change { core: CHANNELS, bytes: change.encode() });
+                }
+                Step::Do(effect) => self.barrier.hold(effect),
+            }
+        }
+        while let Some(next) = self.barrier.release() {
+            match next {
+                Next::Save { ticket, records } => {
+                    let given = self.saver.append(records)?;
+                    assert_eq!(given, ticket, "the log and the barrier count alike");
+                }
+                Next::Do(effect) => self.perform(effect),
+            }
+        }
+        self.ask_treasury();
+        for (token, why) in self.signer.send(&mut self.hub) {
+            // What did not leave because nobody is there is asked again when somebody is.
+            if let Some(answer) = unsigned(&why) {
+                self.channels.signer_answered(token, Some(answer));
+                self.hub.waker().wake();
+            }
+        }
+        Ok(())
+    }
+
+    fn perform(&mut self, effect: Effect) {
+        match effect {
+            Effect::Send { connection, bytes } => self.wish(Wish::Say { connection, bytes }),
+            Effect::Hangup { connection } => self.wish(Wish::HangUp { connection }),
+            Effect::AskSigner(token, ask) => {
+                let payload = Zeroizing::new(ask.encode());
+                self.signer.unsent.push_back((token, ask.topic(), payload));
+            }
+            Effect::Recall { name, number } => self.recall(name, number),
+            Effect::AskTreasury(token, command) => self.unasked.push((token, *command)),
+            Effect::Reply { call, reply } => {
+                if let Some(answer) = self.waiting.remove(&call) {
+                    answer(*reply);
+                }
+            }
+            Effect::Tell(event) => {
+                log(&event);
+                (self.tell)(event);
+            }
+        }
+    }
+
+    /// Looks up what a revoked commitment says. If the log does not know of it nothing is told.
+    fn recall(&self, name: ChannelName, number: CommitmentNumber) {
+        let ear = self.ear.clone();
+        self.log.read(move |store| {
+            let Ok(saved) = store.restore(CHANNELS) else { return };
+            if let Some(meaning) = recalled(&saved, name, number) {
+                ear.tell(News::Recalled(name, Box::new(meaning)));
+            }
+        });
+    }
+
+    fn wish(&self, wish: Wish) {
+        // An office that has ended takes the process with it.
+        self.wishes.send(wish).ok();
+        self.office.wake();
+    }
+
+    /// Asks in order; what there is no room for waits.
+    fn ask_treasury(&mut self) {
+        let mut left = std::mem::take(&mut self.unasked).into_iter();
+        while let Some((token, command)) = left.next() {
+            let ear = self.ear.clone();
+            let answer = move |answer| ear.tell(News::Treasury(token, Box::new(answer)));
+            if self.treasury.call(command.clone(), Box::new(answer)).is_err() {
+                self.unasked.push((token, command));
+                self.unasked.extend(left);
+                return;
+            }
+        }
+    }
+}
+
+/// A treasury without room is looked at again after this time.
+const ROOM_EVERY: Duration = Duration::from_millis(20);
+
+fn log(event: &Event) {
+    match event {
+        Event::Channel(line) => {
+            let id = wire::Hex(&line.channel_id.0).to_string();
+            info!(id, node = %line.node, stage = line.stage.word(), "channel");
+        }
+        Event::Payment(line) => info!(id = line.id.0, node = %line.node, "payment"),
+        Event::Refused { channel_id, why } => {
+            let id = wire::Hex(&channel_id.0).to_string();
+            warn!(id, why, "the signer refuses");
+        }
+    }
+}
+
+impl From<SaveFault> for ChannelsFault {
+    fn from(fault: SaveFault) -> Self {
+        match fault {
+            SaveFault::Store(fault) => Self::Store(fault),
+            SaveFault::Log(fault) => Self::Log(fault),
+        }
+    }
+}
+
+impl fmt::Display for ChannelsFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io(fault) => fault.fmt(f),
+            Self::Store(fault) => fault.fmt(f),
+            Self::Saved(fault) => fault.fmt(f),
+            Self::Log(fault) => fault.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for ChannelsFault {}

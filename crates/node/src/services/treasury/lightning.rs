@@ -1,0 +1,238 @@
+//! What channels need of the chain and of the wallet: blocks from their own cursor, funding
+//! transactions that nobody has yet, places for what comes back, publications.
+
+use std::sync::Arc;
+
+use bitcoin::{Amount, FeeRate, Sequence, Transaction, hashes::Hash as _};
+use chain::{BlockRef, Event as Heard, Height, Key, Package, PublicationId, Target, Wanted, Watch};
+use channel::CoinOffer;
+use signer::SpendInput;
+use wallet::{Coin, Draft, DraftId, Order};
+use wire::{amount::FeeratePerKw, tick::Tick};
+
+use super::{
+    CHANNELS, CallId, Effect, Refusal, Reply, Treasury,
+    purse::{SIGN_MAX, Waiting, key},
+};
+
+/// For what has to be in the next blocks.
+const URGENT: Target = Target(2);
+/// For what has time.
+const CALM: Target = Target(12);
+
+/// So long a channel keeps a coin that it borrows.
+const LEND_BLOCKS: u32 = 144;
+/// The most coins that are lent at a time.
+const LEND_COINS_MAX: usize = 10;
+
+/// What channels hear of the chain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Followed {
+    /// What has happened.
+    pub event: Heard,
+    /// For what has to be in the next blocks.
+    pub urgent: FeeratePerKw,
+    /// For what has time.
+    pub calm: FeeratePerKw,
+}
+
+/// From where on they hear it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Following {
+    /// Their block: what comes is behind it.
+    pub at: BlockRef,
+    /// For what has to be in the next blocks.
+    pub urgent: FeeratePerKw,
+    /// For what has time.
+    pub calm: FeeratePerKw,
+}
+
+/// A funding transaction that the signer looks at.
+pub(super) struct Funding {
+    pub(super) until: Tick,
+    call: CallId,
+    draft: Draft,
+}
+
+impl Treasury {
+    fn rates(&self) -> [FeeratePerKw; 2] {
+        [URGENT, CALM].map(|target| {
+            let rate: FeeRate = self.fees.rate(target, self.now).rate;
+            FeeratePerKw(u32::try_from(rate.to_sat_per_kwu()).unwrap_or(u32::MAX))
+        })
+    }
+
+    pub(super) fn channels_hear(&mut self, event: Heard) {
+        let [urgent, calm] = self.rates();
+        self.act(Effect::Follow(Box::new(Followed { event, urgent, calm })));
+    }
+
+    /// Attaches channels at their block, with all that they watch, before the chain goes on.
+    pub(super) fn follow(
+        &mut self,
+        cursor: Option<BlockRef>,
+        watches: Vec<(Watch, Height)>,
+    ) -> Result<Reply, Refusal> {
+        let [urgent, calm] = self.rates();
+        let no_chain = Refusal::NoChain { health: self.source.health.clone() };
+        let following = self.chain.as_mut().ok_or(no_chain.clone())?;
+        let first = following.chain.headers().first();
+        let at = following.chain.attach(CHANNELS, cursor).map_err(|_| no_chain)?;
+        for (watch, from) in watches {
+            let from = from.max(Height(first.height.0.saturating_add(1)));
+            // They keep to a limit of their own, which is far below the chain's.
+            following.chain.watch(CHANNELS, watch, from).ok();
+        }
+        Ok(Reply::Following(Following { at, urgent, calm }))
+    }
+
+    pub(super) fn follow_watch(&mut self, watch: Watch, from: Height) -> Result<Reply, Refusal> {
+        let no_chain = Refusal::NoChain { health: self.source.health.clone() };
+        let following = self.chain.as_mut().ok_or(no_chain)?;
+        let first = following.chain.headers().first().height.0.saturating_add(1);
+        following.chain.watch(CHANNELS, watch, from.max(Height(first))).ok();
+        Ok(Reply::Done)
+    }
+
+    pub(super) fn follow_unwatch(&mut self, watch: &Watch) -> Result<Reply, Refusal> {
+        if let Some(following) = &mut self.chain {
+            following.chain.unwatch(CHANNELS, watch);
+        }
+        Ok(Reply::Done)
+    }
+
+    pub(super) fn home(&mut self) -> Result<Reply, Refusal> {
+        let home = self.wallet()?.home().map_err(|refusal| Refusal::Wallet(Box::new(refusal)));
+        home.map(|(place, script)| Reply::Home(channel::Home { place, script }))
+    }
+
+    /// Drafts a funding transaction, and asks the signer for it.
+    pub(super) fn fund(&mut self, call: CallId, order: &Order, draw: [u8; 32]) {
+        if !self.purse.has_signer() {
+            return self.reply(call, Err(Refusal::NoSigner));
+        }
+        let wrong = |refusal| Refusal::Wallet(Box::new(refusal));
+        let drafted = self.wallet().and_then(|wallet| wallet.send(order, draw).map_err(wrong));
+        // That its coins are kept is saved before anybody hears of it.
+        self.hear();
+        match drafted {
+            Ok(draft) => {
+                let (ask, until) = (draft.ask(), self.now + SIGN_MAX);
+                let funding = Box::new(Funding { until, call, draft });
+                self.ask_signer(ask, Waiting::Funding(funding));
+            }
+            Err(refusal) => self.reply(call, Err(refusal)),
+        }
+    }
+
+    pub(super) fn fund_signed(&mut self, funding: Funding, answer: Option<signer::Answer>) {
+        let why = match answer {
+            Some(signer::Answer::SpendSigned { signatures }) => {
+                match funding.draft.finish(&signatures) {
+                    Ok(transaction) => {
+                        let (draft, transaction) = (funding.draft.id(), Box::new(transaction));
+                        let reply = Reply::Funding { draft, transaction };
+                        return self.reply(funding.call, Ok(reply));
+                    }
+                    Err(fault) => fault.to_string(),
+                }
+            }
+            Some(signer::Answer::Refused(refusal)) => refusal.to_string(),
+            _ => "the signer does not do this for us".to_owned(),
+        };
+        self.not_funded(&funding, Refusal::Signer { why });
+    }
+
+    pub(super) fn not_funded(&mut self, funding: &Funding, refusal: Refusal) {
+        self.give_up(&funding.draft);
+        self.hear();
+        self.reply(funding.call, Err(refusal));
+    }
+
+    pub(super) fn unfund(&mut self, draft: DraftId) -> Result<Reply, Refusal> {
+        // One that is not known any more was given up before.
+        self.wallet()?.give_up(draft).ok();
+        Ok(Reply::Done)
+    }
+
+    /// From here on the wallet publishes it, whatever happens to this process.
+    pub(super) fn publish_funding(
+        &mut self,
+        draft: DraftId,
+        transaction: Transaction,
+    ) -> Result<Reply, Refusal> {
+        let txid = transaction.compute_txid();
+        let wrong = |refusal| Refusal::Wallet(Box::new(refusal));
+        let package = Package::single(transaction.clone().into());
+        let package = package.map_err(|fault| Refusal::NotTaken { why: fault.to_string() })?;
+        let wallet = self.wallet()?;
+        if let Err(refusal) = wallet.published(transaction) {
+            wallet.give_up(draft).ok();
+            return Err(wrong(refusal));
+        }
+        self.purse.fundings.insert(txid);
+        self.publish_as(key(&txid), package)
+    }
+
+    pub(super) fn publish_for_channels(
+        &mut self,
+        transactions: Vec<Transaction>,
+    ) -> Result<Reply, Refusal> {
+        // By the one that pays for all: another one of them is another publication.
+        let last = transactions.last().map(Transaction::compute_txid);
+        let half = last.map(|txid| txid.to_byte_array());
+        let half = half.and_then(|it| it.first_chunk().copied()).map_or(0, u64::from_be_bytes);
+        let package = Package::new(transactions.into_iter().map(Arc::new).collect());
+        let package = package.map_err(|fault| Refusal::NotTaken { why: fault.to_string() })?;
+        self.publish_as(Key { user: CHANNELS, id: PublicationId(half) }, package)
+    }
+
+    /// Keeps confirmed coins for a channel, the smallest that suffice.
+    pub(super) fn lend(&mut self, value: Amount) -> Result<Reply, Refusal> {
+        let tip = self.tip().map_or(0, |tip| tip.height.0);
+        let until = Some(Height(tip.saturating_add(LEND_BLOCKS)));
+        let wallet = self.wallet()?;
+        let mut free: Vec<Coin> = wallet.coins();
+        free.retain(|coin| coin.is_free() && coin.height.is_some());
+        free.sort_by_key(|coin| (coin.amount, coin.outpoint));
+        let (mut lent, mut sum) = (Vec::new(), Amount::ZERO);
+        let single = free.iter().find(|coin| coin.amount >= value).copied();
+        for coin in single.map_or(free, |coin| vec![coin]) {
+            if sum >= value || lent.len() >= LEND_COINS_MAX {
+                break;
+            }
+            sum = sum.checked_add(coin.amount).unwrap_or(Amount::MAX_MONEY);
+            lent.push(coin);
+        }
+        if sum < value {
+            return Ok(Reply::Lent(Vec::new()));
+        }
+        let account = *wallet.account();
+        for coin in &lent {
+            let locked = wallet.lock(coin.outpoint, CHANNELS.0, until);
+            locked.map_err(|refusal| Refusal::Wallet(Box::new(refusal)))?;
+        }
+        let offer = |coin: &Coin| CoinOffer {
+            input: SpendInput {
+                outpoint: coin.outpoint,
+                amount: coin.amount,
+                place: coin.place,
+                sequence: Sequence::ENABLE_RBF_NO_LOCKTIME,
+            },
+            script: account.script(coin.place),
+        };
+        Ok(Reply::Lent(lent.iter().map(offer).collect()))
+    }
+
+    fn publish_as(&mut self, key: Key, package: Package) -> Result<Reply, Refusal> {
+        let no_chain = Refusal::NoChain { health: self.source.health.clone() };
+        let following = self.chain.as_mut().ok_or(no_chain)?;
+        if following.publisher.state().publications.contains_key(&key) {
+            return Ok(Reply::Done);
+        }
+        let from = Height(following.chain.headers().tip().height.0.saturating_add(1));
+        let published = following.publisher.publish(Wanted { key, package, from }, self.now);
+        published.map_err(|fault| Refusal::NotTaken { why: fault.to_string() })?;
+        Ok(Reply::Done)
+    }
+}
