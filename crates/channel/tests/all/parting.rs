@@ -514,3 +514,22 @@ fn dear_close() -> ClosingSigned {
     let [Message::ClosingSigned(answer)] = &sent[..] else { panic!("{sent:?}") };
     ClosingSigned { fee_range: None, ..answer.clone() }
 }
+
+#[test]
+fn a_close_that_both_have_signed_is_not_given_up() {
+    let mut ends = with_pushed(PUSHED, LEGACY);
+    close(&mut ends, 0);
+    settle(&mut ends);
+    let end = &mut ends[0];
+    let channel_id = end.live.channel_id();
+    let data = wire::list::Blob(b"we know of no such channel".to_vec());
+    let error = wire::Error { channel_id, data, extension: Default::default() };
+    let outcome = end.live.receive(&error.into()).unwrap_or_else(|no| panic!("{no}"));
+    assert!(outcome.changes.is_empty());
+    let outcome = end.live.violated(&Violation::NothingToRevoke);
+    assert!(outcome.changes.is_empty());
+    // Its owner may think otherwise, when it is not mined.
+    let outcome = end.live.fail();
+    end.take(outcome);
+    assert!(matches!(end.live.state(), State::Failing(_)));
+}
