@@ -1,16 +1,17 @@
 //! What BOLT 5 says of an end on the chain, one by one: what is known, told, paid for and left
 //! alone. That all money comes home shows `onchain`.
 
-use bitcoin::{OutPoint, Transaction};
-use channel::{Channel, Dialects, Effect, End, EndedBy, Event, Now, Refusal, State, Why};
+use bitcoin::{EcdsaSighashType, OutPoint, Transaction, TxIn};
+use channel::{Change, Channel, Dialects, Effect, End, EndedBy, Event, Now, Refusal, State, Why};
 use tx::{Form, Side};
 use wire::amount::{BlockHeight, Msat};
 use wire::{Message, Warning};
 
 use crate::halves::{CAPACITY, Half, first_sent, funding, halves, home, open_as, policy, wanted};
 use crate::live::{preimage, settle, two};
-use crate::onchain::{fail, keep, offered, over, town};
+use crate::onchain::{Cheat, fail, keep, offered, over, town};
 use crate::refused::{add, offer, stands, up};
+use crate::town::Town;
 
 fn failings(end: &Half) -> Vec<&Why> {
     let mut all = Vec::new();
@@ -166,40 +167,80 @@ fn what_has_no_output_is_over_when_the_commitment_is_deep() {
     }
 }
 
+/// A commitment that its owner will have revoked, with the second stages of contracts of `by`.
+fn cheat(town: &mut Town, at: usize, by: usize) -> Cheat {
+    let ids = [1, 2].map(|number| offered(town, by, 60_000_000 + number, number, 60));
+    let len = town.ends[at].log.len();
+    if by != at {
+        for (id, number) in ids.into_iter().zip([1, 2]) {
+            let learned = Change::Learned { id, preimage: preimage(number) };
+            town.ends[at].log.push(learned);
+        }
+    }
+    let cheat = keep(town, at, 12);
+    town.ends[at].log.truncate(len);
+    assert!(!cheat.stages.is_empty());
+    offered(town, at, 1_000_000, 5, 190);
+    town.ends.iter_mut().for_each(|it| it.may_fail = true);
+    cheat
+}
+
 #[test]
 fn penalties_are_made_anew_when_a_second_stage_comes_first() {
-    for form in [Form::Anchors, Form::StaticRemoteKey] {
-        let at = 0;
+    let forms = [Form::Anchors, Form::StaticRemoteKey];
+    for (form, by) in forms.into_iter().flat_map(|form| [(form, 0), (form, 1)]) {
         let mut town = town(form);
-        offered(&mut town, at, 60_000_000, 1, 60);
-        offered(&mut town, at, 70_000_000, 2, 60);
-        let cheat = keep(&town, at, 12);
-        offered(&mut town, at, 1_000_000, 5, 190);
-        town.ends.iter_mut().for_each(|it| it.may_fail = true);
+        let cheat = cheat(&mut town, 0, by);
         town.sees = [false; 2];
-        for _ in 0..70 {
+        // Until the locks are over; what a preimage opens needs no lock.
+        for _ in 0..if by == 0 { 70 } else { 0 } {
             town.mine_with(Vec::new());
         }
         town.sees[1] = true;
         town.mine_with(vec![cheat.commitment.clone()]);
         town.pump();
         let txid = cheat.commitment.compute_txid();
-        let takes = |it: &&Transaction| it.input.iter().any(|it| it.previous_output.txid == txid);
-        assert!(town.ends[1].published.iter().any(|it| takes(&it)), "a penalty is on its way");
+        let takes = |it: &Transaction| it.input.iter().any(|it| it.previous_output.txid == txid);
+        assert!(town.ends[1].published.iter().any(takes), "a penalty is on its way");
         // The next block has what the cheat has made instead.
         town.mine_with(cheat.stages.clone());
         town.pump();
         let stages: Vec<_> = cheat.stages.iter().map(Transaction::compute_txid).collect();
-        let after =
-            |it: &&Transaction| it.input.iter().any(|it| stages.contains(&it.previous_output.txid));
-        assert!(town.ends[1].published.iter().any(|it| after(&it)), "that is taken too");
+        let is_stage = |it: &TxIn| stages.contains(&it.previous_output.txid);
+        let after = |it: &Transaction| it.input.iter().any(is_stage);
+        assert!(town.ends[1].published.iter().any(after), "that is taken too");
         for _ in 0..110 {
             town.mine();
             town.pump();
         }
         assert_eq!(*town.ends[1].live.state(), State::Done, "{:?}", town.refused);
         let (has, all) = (town.has(1), CAPACITY.0);
-        assert!(has + 40_000 > all && has < all, "{form:?}: {has} of {all}");
+        assert!(has + 40_000 > all && has < all, "{form:?} {by}: {has} of {all}");
+    }
+}
+
+#[test]
+fn second_stages_are_signed_for_what_they_are() {
+    let forms = [Form::Anchors, Form::StaticRemoteKey];
+    for (form, by) in forms.into_iter().flat_map(|form| [(form, 0), (form, 1)]) {
+        let mut town = town(form);
+        let Cheat { commitment, stages } = cheat(&mut town, 0, by);
+        let txid = commitment.compute_txid();
+        for stage in stages {
+            let (ours, coins): (Vec<_>, Vec<_>) =
+                stage.input.iter().partition(|it| it.previous_output.txid == txid);
+            for input in ours {
+                let last = |at: usize| input.witness.nth(at).and_then(<[u8]>::last).copied();
+                let all = EcdsaSighashType::All as u8;
+                let theirs = match form {
+                    Form::Anchors => EcdsaSighashType::SinglePlusAnyoneCanPay as u8,
+                    Form::StaticRemoteKey => all,
+                };
+                assert_eq!((last(1), last(2)), (Some(theirs), Some(all)));
+            }
+            // Without a fee of its own it needs coins.
+            assert_eq!(coins.is_empty(), form == Form::StaticRemoteKey);
+        }
     }
 }
 
@@ -242,7 +283,7 @@ fn what_is_too_near_to_its_lock_is_told_apart() {
         let mut live = ends[1].live.clone();
         live.at(Now { tip: BlockHeight(tip), ..Now::default() });
         let drive = live.drive();
-        assert_eq!(drive.changes.iter().any(|it| matches!(it, channel::Change::Failing(_))), fails);
+        assert_eq!(drive.changes.iter().any(|it| matches!(it, Change::Failing(_))), fails);
     }
 }
 
