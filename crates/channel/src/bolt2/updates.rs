@@ -105,7 +105,13 @@ impl Channel {
         if self.setup.side != Side::Opener {
             return Err(Refusal::NotOpener);
         }
-        if !matches!(self.state, State::Normal | State::Shutdown(_)) {
+        let is_usable = match self.state {
+            State::Normal => true,
+            // With nothing under way no update may follow a `shutdown`.
+            State::Shutdown(_) => !self.is_empty(),
+            State::Funding | State::Negotiating(_) | State::Failing(_) | State::Done => false,
+        };
+        if !is_usable {
             return Err(Refusal::NotUsable);
         }
         let [min, max] = RATES;

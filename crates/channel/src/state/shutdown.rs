@@ -86,7 +86,7 @@ impl Channel {
     }
 
     /// Whether both want to close and nothing is under way any more.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.ledger.is_quiet()
             && self.local.received.is_none()
             && self.remote.number == self.remote.unrevoked

@@ -2,6 +2,7 @@
 
 mod changes;
 mod closing;
+mod ends;
 mod halves;
 mod ledger;
 mod limits;

@@ -27,7 +27,7 @@ pub fn town(form: Form) -> Town {
     town
 }
 
-fn fail(town: &mut Town, at: usize) {
+pub fn fail(town: &mut Town, at: usize) {
     town.ends.iter_mut().for_each(|it| it.may_fail = true);
     let fail = town.ends[at].live.fail();
     town.ends[at].take(fail);
@@ -76,7 +76,7 @@ fn contract(amount: u64, number: u64, expiry: u32) -> Offer {
     }
 }
 
-fn offered(town: &mut Town, at: usize, amount: u64, number: u64, blocks: u32) -> ContractId {
+pub fn offered(town: &mut Town, at: usize, amount: u64, number: u64, blocks: u32) -> ContractId {
     let offer = contract(amount, number, town.height() + blocks);
     let (id, outcome) = town.ends[at].live.send_add(offer).unwrap_or_else(|no| panic!("{no}"));
     town.ends[at].take(outcome);
@@ -84,13 +84,13 @@ fn offered(town: &mut Town, at: usize, amount: u64, number: u64, blocks: u32) ->
     id
 }
 
-fn learn(town: &mut Town, id: ContractId, number: u64) {
+pub fn learn(town: &mut Town, id: ContractId, number: u64) {
     let at = 1 - id.offered_by as usize;
     let end = town.ends[at].live.send_end(id.id, End::Fulfilled(preimage(number)));
     town.ends[at].take(end.unwrap_or_else(|no| panic!("{no}")));
 }
 
-fn over(town: &Town, at: usize, id: ContractId) -> Option<bool> {
+pub fn over(town: &Town, at: usize, id: ContractId) -> Option<bool> {
     town.ends[at].told.iter().find_map(|event| match event {
         Event::Over { id: of, end } if *of == id => Some(matches!(end, End::Fulfilled(_))),
         Event::Over { .. }
@@ -159,7 +159,7 @@ fn contracts_end_on_the_chain_as_they_would_have_between_both() {
 /// second stages of it.
 pub struct Cheat {
     pub commitment: Transaction,
-    stages: Vec<Transaction>,
+    pub stages: Vec<Transaction>,
 }
 
 /// Keeps the newest commitment of a side. Its signer is asked behind its back, and remembers

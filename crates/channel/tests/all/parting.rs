@@ -8,12 +8,13 @@ use bitcoin::{
     WitnessVersion,
 };
 use channel::{
-    Channel, Dialects, Effect, Home, Policy, Refusal, Remedy, State, Violation, is_closing_script,
+    Channel, Dialects, Effect, End, Home, Policy, Refusal, Remedy, State, Violation,
+    is_closing_script,
 };
 use signer::{Branch, KeyIndex, KeyPlace};
 use tx::Form;
 use wire::amount::{FeeratePerKw, LockTime, Msat, Sat};
-use wire::id::FeeRange;
+use wire::id::{FeeRange, HtlcId};
 use wire::key::Signature;
 use wire::{ClosingComplete, ClosingSig, ClosingSigned, Message, Shutdown};
 
@@ -28,7 +29,7 @@ const SIMPLE: Dialects = Dialects { any_segwit: true, simple_close: true };
 const LEGACY: Dialects = Dialects { any_segwit: true, simple_close: false };
 
 /// A channel in use, and what its acceptor has in it.
-fn with_pushed(pushed: Msat, dialects: Dialects) -> [Half; 2] {
+pub fn with_pushed(pushed: Msat, dialects: Dialects) -> [Half; 2] {
     let wanted = channel::Funding { pushed, ..wanted(Form::Anchors) };
     let mut ends = halves(open_as(&wanted, &[policy(), policy()], home(2), |_| funding()));
     for end in &mut ends {
@@ -247,6 +248,16 @@ fn a_shutdown_waits_for_our_updates_and_is_said_once() {
         let again = shutdown(&end.live, home(from).script);
         assert_eq!(refused(&end.live, again), unexpected("shutdown"));
     }
+    // As long as it is, the opener may pay more for it; alone the fee is that of the close.
+    assert!(ends[0].live.send_fee(FeeratePerKw(2_000)).is_ok());
+    let end = ends[1].live.send_end(HtlcId(0), End::Failed(wire::list::Blob(vec![1])));
+    ends[1].take(end.unwrap_or_else(|no| panic!("{no}")));
+    let mut alone = with_pushed(PUSHED, LEGACY);
+    close(&mut alone, 0);
+    for end in [&ends[0], &alone[0]] {
+        assert!(matches!(end.live.state(), State::Shutdown(_)));
+    }
+    assert_eq!(alone[0].live.send_fee(FeeratePerKw(2_000)).err(), Some(Refusal::NotUsable));
     // It is said again in the next connection.
     reconnect_as(&mut ends, None, LEGACY);
     let is_it = |it: &Message| matches!(it, Message::Shutdown(_));
@@ -485,8 +496,19 @@ fn who_insists_on_another_fee_fails_the_channel() {
     let mut ends = with_pushed(PUSHED, LEGACY);
     ends[0].live.at(rate(1_000));
     closing_signed(&mut ends);
-    // The acceptor's signature of a close that costs 5,000 sat, as if it were its own.
-    let dear = dear_close();
+    // What it takes it takes, whatever the acceptor says of others.
+    for fee_range in [None, fees(0, 0), fees(0, u64::MAX)] {
+        let mut ends = with_pushed(PUSHED, LEGACY);
+        ends[0].live.at(rate(1_000));
+        let ours = closing_signed(&mut ends).fee_satoshis;
+        let said = ClosingSigned { fee_range, ..close_at(2_000) };
+        let (published, sent) = heard(&mut ends[0], said.clone());
+        let [Message::ClosingSigned(answer)] = &sent[..] else { panic!("{sent:?}") };
+        assert_eq!((answer.fee_satoshis, published.len()), (said.fee_satoshis, 1));
+        assert!(ours < said.fee_satoshis);
+    }
+    // The acceptor's signature of a close that is too dear, as if that were its own wish.
+    let dear = close_at(20_000);
     let (no, _) = refused(&ends[0].live, dear.clone());
     let Violation::ClosingFee { got, min, max } = no else { panic!("{no}") };
     assert!(got > max && max > min);
@@ -504,13 +526,32 @@ fn who_insists_on_another_fee_fails_the_channel() {
     }
 }
 
-/// The acceptor signs what an opener at a high rate wants.
-fn dear_close() -> ClosingSigned {
+/// The acceptor signs what an opener at this rate wants.
+fn close_at(rate: u32) -> ClosingSigned {
     let mut ends = with_pushed(PUSHED, LEGACY);
-    let calm = FeeratePerKw(20_000);
+    let calm = FeeratePerKw(rate);
     ends[0].live.at(channel::Now { calm, ..Default::default() });
     let said = closing_signed(&mut ends);
     let (_, sent) = heard(&mut ends[1], said);
     let [Message::ClosingSigned(answer)] = &sent[..] else { panic!("{sent:?}") };
     ClosingSigned { fee_range: None, ..answer.clone() }
+}
+
+#[test]
+fn a_close_that_both_have_signed_is_not_given_up() {
+    let mut ends = with_pushed(PUSHED, LEGACY);
+    close(&mut ends, 0);
+    settle(&mut ends);
+    let end = &mut ends[0];
+    let channel_id = end.live.channel_id();
+    let data = wire::list::Blob(b"we know of no such channel".to_vec());
+    let error = wire::Error { channel_id, data, extension: Default::default() };
+    let outcome = end.live.receive(&error.into()).unwrap_or_else(|no| panic!("{no}"));
+    assert!(outcome.changes.is_empty());
+    let outcome = end.live.violated(&Violation::NothingToRevoke);
+    assert!(outcome.changes.is_empty());
+    // Its owner may think otherwise, when it is not mined.
+    let outcome = end.live.fail();
+    end.take(outcome);
+    assert!(matches!(end.live.state(), State::Failing(_)));
 }

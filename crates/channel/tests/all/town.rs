@@ -132,7 +132,8 @@ impl Town {
         self.mine_with(Vec::new());
     }
 
-    fn mine_with(&mut self, transactions: Vec<Transaction>) {
+    /// A block with these, whatever waits.
+    pub fn mine_with(&mut self, transactions: Vec<Transaction>) {
         let step = mine_on(&mut self.ledger, transactions, &mut self.extra);
         self.mempool.follow(&self.ledger, &step, 0);
         for at in [0, 1] {
