@@ -13,6 +13,7 @@ mod fault;
 mod ledger;
 mod onchain;
 mod opening;
+mod planted;
 mod state;
 
 pub use begun::{Begun, FundingOutput};

@@ -8,6 +8,7 @@ use wire::{CommitmentSigned, RevokeAndAck};
 use crate::change::Change;
 use crate::fault::Violation;
 use crate::ledger::{As, Step};
+use crate::planted;
 use crate::state::{Advance, AskId, Asked, Channel, Event, Outcome, Why, next};
 
 impl Channel {
@@ -84,6 +85,10 @@ impl Channel {
         }
         let (secret, number) = (said.per_commitment_secret, self.remote.unrevoked);
         let mut outcome = self.nothing();
+        if planted::believes_revocations() {
+            let next = said.next_per_commitment_point;
+            return Ok(outcome.save(Change::Revoked { secret, next }));
+        }
         let asked = self.ask(&mut outcome, ChannelOp::Revoked { number, secret });
         outcome.link.revoking = Some((asked, secret, said.next_per_commitment_point));
         Ok(outcome)

@@ -4,6 +4,7 @@ use wire::amount::{BlockCount, BlockHeight};
 
 use crate::change::End;
 use crate::ledger::{ContractId, Entry, Step};
+use crate::planted;
 use crate::state::{Channel, Why};
 use tx::Side;
 
@@ -25,7 +26,9 @@ impl Channel {
                 true => expiry.saturating_add(OFFERED_GRACE_BLOCKS.0),
                 false => expiry.saturating_sub(FULFILLED_MARGIN_BLOCKS.0),
             };
-            is_in && tip.0 >= limit && (is_ours || self.is_paid_to_us(**id))
+            is_in
+                && tip.0 >= limit + planted::late_blocks()
+                && (is_ours || self.is_paid_to_us(**id))
         };
         let (id, entry) = self.ledger.entries().iter().find(is_due)?;
         Some(Why::Deadline { id: *id, expiry: BlockHeight(entry.contract.order()) })

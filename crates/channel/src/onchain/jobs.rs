@@ -62,7 +62,9 @@ impl Channel {
                 Some(End::Failed(_) | End::Malformed { .. }) | None => None,
             })
         });
-        let over = self.over.values().filter_map(|end| match end {
+        // What we have learned as a payer is for whoever uses the channel to pass on.
+        let over = self.over.iter().filter(|(id, _)| offered(id.offered_by));
+        let over = over.filter_map(|(_, end)| match end {
             End::Fulfilled(preimage) => Some(*preimage),
             End::Failed(_) | End::Malformed { .. } => None,
         });

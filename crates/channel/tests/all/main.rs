@@ -10,6 +10,8 @@ mod live;
 mod onchain;
 mod opening;
 mod parting;
+#[cfg(feature = "planted")]
+mod planted;
 mod reestablish;
 mod refused;
 mod town;

@@ -383,3 +383,21 @@ fn what_is_paid_to_us_goes_to_the_chain_before_its_lock() {
     town.finish();
     assert_eq!((over(&town, 0, id), over(&town, 1, id)), (Some(true), Some(true)));
 }
+
+#[test]
+fn contracts_with_one_hash_end_each_for_itself() {
+    for form in FORMS {
+        let mut town = town(form);
+        // The same hash and amount both ways. Who is paid the one opens it, the other is left.
+        let left = offered(&mut town, 0, 60_000_000, 1, 40);
+        let paid = offered(&mut town, 1, 60_000_000, 1, 50);
+        fail(&mut town, 0);
+        learn(&mut town, paid, 1);
+        town.pump();
+        town.finish();
+        for at in [0, 1] {
+            let ends = (over(&town, at, left), over(&town, at, paid));
+            assert_eq!(ends, (Some(false), Some(true)), "{form:?} {at}");
+        }
+    }
+}
