@@ -282,12 +282,11 @@ impl Half {
         self.live.take(&outcome);
         self.log.extend(outcome.changes);
         for effect in outcome.effects {
-            match effect {
-                Effect::Ask(id, ask) if is_planted("ask-before-intent") => {
-                    self.asked.push_back((id, *ask));
-                }
-                effect => self.waiting.push_back(effect),
+            if let (true, Effect::Ask(id, ask)) = (is_planted("ask-before-intent"), &effect) {
+                self.asked.push_back((*id, (**ask).clone()));
+                continue;
             }
+            self.waiting.push_back(effect);
         }
     }
 
