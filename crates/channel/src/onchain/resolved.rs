@@ -6,7 +6,7 @@ use wire::amount::BlockHeight;
 use wire::id::PaymentPreimage;
 use wire::list::Blob;
 
-use super::ended::{Ended, Says};
+use super::ended::{Ended, EndedBy, Says};
 use super::jobs::Job;
 use super::seen::Spend;
 use super::{DEEP_BLOCKS, FINAL_BLOCKS};
@@ -22,6 +22,7 @@ impl Channel {
         for (id, known) in &self.contracts {
             let spend = self.spend_of(ended, *id);
             let shown = spend.and_then(|it| self.preimage_in(it, *id));
+            let shown = shown.or_else(|| self.preimage_of_cheat(ended, *id));
             let is_ours = id.offered_by == self.setup.side;
             let is_known = known.preimage.is_some() || matches!(known.end, Some(End::Fulfilled(_)));
             if let Some(preimage) = shown.filter(|_| is_ours && !is_known) {
@@ -104,6 +105,13 @@ impl Channel {
         let contract = &self.ledger.entries().get(&id)?.contract;
         let secret = witness.iter().find(|it| contract.is_opened_by(it))?;
         Some(PaymentPreimage(secret.try_into().ok()?))
+    }
+
+    /// Which output of a revoked commitment is which contract is not kept. But a secret is true
+    /// wherever it is shown.
+    fn preimage_of_cheat(&self, ended: &Ended, id: ContractId) -> Option<PaymentPreimage> {
+        let EndedBy::Revoked(_) = ended.by else { return None };
+        self.seen.spends().values().find_map(|it| self.preimage_in(it, id))
     }
 
     /// Whether nothing can change any more that would concern us.

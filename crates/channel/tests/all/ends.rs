@@ -209,6 +209,12 @@ fn penalties_are_made_anew_when_a_second_stage_comes_first() {
         let is_stage = |it: &TxIn| stages.contains(&it.previous_output.txid);
         let after = |it: &Transaction| it.input.iter().any(is_stage);
         assert!(town.ends[1].published.iter().any(after), "that is taken too");
+        for number in [1, 2] {
+            let preimage = preimage(number);
+            let is_it = |it: &Event| matches!(it, Event::Fulfilled(_, it) if *it == preimage);
+            // Whoever has offered it learns what has opened it.
+            assert_eq!(town.ends[1].told.iter().any(is_it), by == 1, "{number}");
+        }
         for _ in 0..110 {
             town.mine();
             town.pump();
