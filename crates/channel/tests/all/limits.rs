@@ -1,14 +1,15 @@
 //! How much may be under way: what could go to miners, rates, and updates that cross where the
 //! opener has little left.
 
-use channel::{As, ContractId, DUST_MSAT_MAX, End, Event, Refusal, State};
+use channel::{As, ContractId, DUST_MSAT_MAX, Dialects, End, Event, Offer, Refusal, State};
 use tx::{Form, Side};
-use wire::amount::{FeeratePerKw, Msat};
+use wire::amount::{BlockHeight, FeeratePerKw, HtlcCount, Msat};
 use wire::id::HtlcId;
 use wire::{Message, UpdateAddHtlc, UpdateFulfillHtlc};
 
 use crate::halves::{Half, PUSHED, SIDES, pair};
 use crate::live::{preimage, reconnect, settle, two};
+use crate::parting::with_pushed;
 use crate::refused::{add, offer, sent, up, with_contract};
 
 fn up_as(form: Form) -> [Half; 2] {
@@ -224,4 +225,62 @@ fn a_peer_may_spend_what_it_was_just_paid() {
     let lost = ends[0].live.disconnected();
     ends[0].take(lost);
     assert_eq!(ends[0].live.ledger().free(Side::Acceptor), PUSHED);
+}
+
+/// What a side must not offer it refuses itself, with the numbers.
+#[test]
+fn no_offer_is_made_that_the_peer_must_refuse() {
+    let mut ends = up();
+    // 20,000 sat must stay. Beside them twice the fee of two outputs, 1,124 and 344 units at one
+    // sat each, and two anchors.
+    let [has, reserve, costs] = [1_100_000_000, 20_000_000, (2 * 1_468 + 660) * 1_000];
+    let most = has - reserve - costs;
+    let not_enough = |amount| Refusal::NotEnough { have: Msat(has - reserve), need: Msat(amount) };
+    let fee = |left| Refusal::Fee { have: Msat(left), need: Msat(reserve + costs) };
+    let in_flight = |got| Refusal::TooMuchInFlight { got: Msat(got), max: Msat(1_500_000_000) };
+    let rows = [
+        (0, Some(Refusal::Zero)),
+        (999, Some(Refusal::TooSmall { got: Msat(999), min: Msat(1_000) })),
+        (1_000, None),
+        (most, None),
+        (most + 1, Some(fee(reserve + costs - 1))),
+        (has - reserve + 1, Some(not_enough(has - reserve + 1))),
+        (1_500_000_000, Some(not_enough(1_500_000_000))),
+        (1_500_000_001, Some(in_flight(1_500_000_001))),
+        (u64::MAX, Some(in_flight(u64::MAX))),
+    ];
+    for (amount, want) in rows {
+        assert_eq!(ends[0].live.send_add(offer(amount)).err(), want, "{amount}");
+    }
+    let end = BlockHeight(500_000_000);
+    for (got, is_fine) in [(499_999_999, true), (500_000_000, false), (u32::MAX, false)] {
+        let offer = Offer { cltv_expiry: BlockHeight(got), ..offer(1_000_000) };
+        let no = Refusal::Expiry { got: BlockHeight(got), end };
+        assert_eq!(ends[0].live.send_add(offer).err(), (!is_fine).then_some(no));
+    }
+    // They are counted from 0, and a lost connection changes nothing of that.
+    for id in 0..30 {
+        assert_eq!(add(&mut ends[0], 1_000_000).id, HtlcId(id));
+        if id == 10 {
+            reconnect(&mut ends, None);
+            settle(&mut ends);
+        }
+    }
+    let no = Refusal::TooMany { max: HtlcCount(30) };
+    assert_eq!(ends[0].live.send_add(offer(1_000_000)).err(), Some(no));
+    settle(&mut ends);
+    assert_eq!(ends[1].live.contracts().len(), 30);
+}
+
+/// Each output costs the opener something, whoever offers it.
+#[test]
+fn nobody_offers_what_the_opener_cannot_pay_for() {
+    // 2,000 sat are the opener's: 1,956 are the costs of one output.
+    let mut ends = with_pushed(Msat(1_998_000_000), Dialects::default());
+    add(&mut ends[1], 10_000_000);
+    settle(&mut ends);
+    let no = Refusal::Fee { have: Msat(2_000_000), need: Msat(2_128_000) };
+    assert_eq!(ends[1].live.send_add(offer(10_000_000)).err(), Some(no));
+    // Without an output it costs nothing.
+    assert!(ends[1].live.send_add(offer(100_000)).is_ok());
 }

@@ -29,7 +29,7 @@ const SIMPLE: Dialects = Dialects { any_segwit: true, simple_close: true };
 const LEGACY: Dialects = Dialects { any_segwit: true, simple_close: false };
 
 /// A channel in use, and what its acceptor has in it.
-fn with_pushed(pushed: Msat, dialects: Dialects) -> [Half; 2] {
+pub fn with_pushed(pushed: Msat, dialects: Dialects) -> [Half; 2] {
     let wanted = channel::Funding { pushed, ..wanted(Form::Anchors) };
     let mut ends = halves(open_as(&wanted, &[policy(), policy()], home(2), |_| funding()));
     for end in &mut ends {
