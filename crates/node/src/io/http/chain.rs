@@ -120,9 +120,8 @@ impl From<Refusal> for No {
             Refusal::Wallet(_) => (StatusCode::CONFLICT, "wallet"),
             Refusal::NotTaken { .. } => (StatusCode::CONFLICT, "not_taken"),
             Refusal::NameTaken { .. } => (StatusCode::CONFLICT, "name_taken"),
-            Refusal::NameBusy { .. } | Refusal::NameHaunted { .. } => {
-                (StatusCode::CONFLICT, "name_busy")
-            }
+            Refusal::NameBusy { .. } => (StatusCode::CONFLICT, "name_busy"),
+            Refusal::NameHaunted { .. } => (StatusCode::CONFLICT, "name_haunted"),
             Refusal::TooManyNames { .. } => (StatusCode::CONFLICT, "too_many_names"),
             Refusal::MayBeMined { .. } => (StatusCode::CONFLICT, "may_be_mined"),
         };

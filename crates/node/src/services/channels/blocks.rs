@@ -120,7 +120,9 @@ impl Channels {
             let spends = transaction.input.iter().any(|input| input.previous_output == funding);
             let held = &self.state.channels[&name];
             if transaction.compute_txid() == funding.txid {
-                if held.confirmed != Some((block, position)) {
+                // One that holds something else than was agreed on is none.
+                let is_it = held.channel.begun().is_funded_by(transaction);
+                if is_it && held.confirmed != Some((block, position)) {
                     self.save(Change::Confirmed { name, block, position });
                 }
             } else if spends && held.spent.as_ref().is_none_or(|(at, _)| *at != block) {

@@ -215,6 +215,7 @@ pub fn features() -> Features {
         Feature::VarOnion,
         Feature::StaticRemotekey,
         Feature::PaymentSecret,
+        Feature::SupportLargeChannel,
         Feature::Anchors,
         Feature::ShutdownAnysegwit,
         Feature::ChannelType,

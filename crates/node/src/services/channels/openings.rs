@@ -3,8 +3,8 @@
 use bitcoin::Transaction;
 use chain::Height;
 use channel::{
-    Accepting, Agreed, Answering, Begun, Channel, Created, Funding, FundingOutput, Home, Move,
-    Proposed, Variation,
+    Accepting, Agreed, Answering, Begun, Channel, Created, Dialects, Funding, FundingOutput, Home,
+    Move, Proposed, Variation,
 };
 use noise::PublicKey;
 use signer::{
@@ -219,17 +219,20 @@ impl Channels {
         };
         let (keys, home, said) = (**keys, home.clone(), said.clone());
         let (key, connection) = (opening.key, opening.connection);
-        let policy = self.terms.policy.clone();
+        let both = self.peers.get(&connection).map(|peer| peer.features.clone());
+        let both = both.unwrap_or_default();
+        if !Dialects::of(&both, &both).any_segwit {
+            // What a close returns goes to taproot: without it nobody could close together.
+            return self.blame(id, "option_shutdown_anysegwit is not known there");
+        }
+        let policy = self.terms.policy.towards(&both, &both);
         let (stage, made) = match (said, &opening.ours) {
             (Some(said), _) => match Accepting::new(&policy, key, &keys, &home, &said) {
                 Ok((accepting, made)) => (Stage::Accepting(Box::new(accepting)), made),
                 Err(unfit) => return self.blame(id, &unfit.to_string()),
             },
             (None, Some((_, open))) => {
-                let has_anchors = self
-                    .peers
-                    .get(&connection)
-                    .is_some_and(|peer| peer.features.offers(Feature::Anchors));
+                let has_anchors = both.offers(Feature::Anchors);
                 let calm = self.now.unwrap_or_default().calm;
                 let wanted = Funding {
                     key,

@@ -234,6 +234,11 @@ impl Channels {
     pub(super) fn peeled(&mut self, name: ChannelName, id: ContractId, answer: Option<Answer>) {
         let Some(add) = self.added(&name, id) else { return };
         let end = match answer {
+            Some(Answer::Peeled(Peel::Layer { keys, .. }))
+                if self.state.channels[&name].channel.is_too_dusty(id) =>
+            {
+                failed(&keys, &Failure::TemporaryNodeFailure)
+            }
             Some(Answer::Peeled(Peel::Layer { layer, keys })) => match self.judge(add, layer) {
                 Ok(preimage) => End::Fulfilled(preimage),
                 Err(failure) => failed(&keys, &failure),
