@@ -74,8 +74,12 @@ pub fn derived_key(basepoint: &Point, point: &Point) -> Point {
 
 /// The secret to [`derived_key`].
 pub fn derived_secret(base: &SecretKey, point: &Point) -> SecretKey {
-    let basepoint = base.public_key(SECP256K1).into();
-    base.add_tweak(&hash(point, &basepoint)).expect("nobody finds such a hash")
+    derived_secret_of(base, &base.public_key(SECP256K1).into(), point)
+}
+
+/// The same, for whoever has the basepoint too: no multiplication instead of one.
+pub fn derived_secret_of(base: &SecretKey, basepoint: &Point, point: &Point) -> SecretKey {
+    base.add_tweak(&hash(point, basepoint)).expect("nobody finds such a hash")
 }
 
 /// `revocationpubkey`: neither side knows its secret alone.

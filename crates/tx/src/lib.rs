@@ -35,8 +35,8 @@ pub use contract::{
 };
 pub use form::{ANCHOR_SAT, Form, OUTPUT_WEIGHT};
 pub use keys::{
-    Basepoints, CommitmentKeys, ContractKeys, derived_key, derived_secret, revocation_key,
-    revocation_key_of_base, revocation_key_of_secret, revocation_secret,
+    Basepoints, CommitmentKeys, ContractKeys, derived_key, derived_secret, derived_secret_of,
+    revocation_key, revocation_key_of_base, revocation_key_of_secret, revocation_secret,
 };
 pub use script::{anchor, funding, revocable, to_remote};
 pub use second::SecondStage;

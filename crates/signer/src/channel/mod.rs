@@ -22,7 +22,7 @@ use std::collections::BTreeMap;
 use secp256k1::{Message, SECP256K1, SecretKey};
 use tx::{
     Commitment, CommitmentKeys, CommitmentSeed, ContractKeys, Meaning, Placed, SecretIndex,
-    Templates, derived_secret, revocation_key_of_base, revocation_key_of_secret,
+    Templates, derived_secret_of, revocation_key_of_base, revocation_key_of_secret,
 };
 use wire::id::{ChannelKey, CommitmentNumber, PerCommitmentSecret};
 use wire::key::{Point, Signature};
@@ -226,7 +226,8 @@ impl Channels {
             return ChannelAnswer::RemoteSigned { signature, stages: Vec::new() };
         }
         let mut base = self.keys.secret(channel, Use::Htlc);
-        let mut htlc = derived_secret(&base, &meaning.point);
+        let basepoint = &terms.party(memory.setup.side).keys.htlc;
+        let mut htlc = derived_secret_of(&base, basepoint, &meaning.point);
         let stages = stages.map(|it| sign(it.digest(it.other_sighash), &htlc)).collect();
         base.non_secure_erase();
         htlc.non_secure_erase();
