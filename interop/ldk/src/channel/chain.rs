@@ -137,6 +137,13 @@ impl Chain {
         self.mine_with(chosen)
     }
 
+    /// All blocks above this height go.
+    pub fn unmine(&mut self, height: u32) {
+        let hash = self.ledger.at(height + 1).expect("it is there");
+        let step = self.ledger.invalidate(&hash);
+        self.mempool.follow(&self.ledger, &step, 0);
+    }
+
     /// The next block has these and no others.
     pub fn mine_with(&mut self, transactions: Vec<Transaction>) -> Arc<Block> {
         let genesis = bitcoin::constants::genesis_block(bitcoin::Network::Regtest);

@@ -76,6 +76,31 @@ impl Deal {
         .sum()
     }
 
+    /// The same deal with other balances.
+    pub fn with(&self, free: [Msat; 2]) -> Self {
+        Self { free, ..self.clone() }
+    }
+
+    /// Whether a commitment with these outputs of contracts has ended it.
+    pub fn is_settled_by(&self, world: &World, outputs: &[Msat]) -> bool {
+        let money = Money::of(world, self);
+        let mut want: Vec<u64> = outputs.iter().map(|it| it.0 / 1_000).collect();
+        for who in BOTH {
+            let mut have = self.free[who as usize].0 / 1_000;
+            if who == self.opener {
+                have = have.saturating_sub(self.commitment_fee(outputs.len() as u64));
+            }
+            want.push(have);
+        }
+        if self.form == Form::Anchors {
+            want.extend([ANCHOR; 2]);
+        }
+        want.sort_unstable();
+        let mut have: Vec<u64> = money.first.output.iter().map(|it| it.value.to_sat()).collect();
+        have.sort_unstable();
+        have == want
+    }
+
     /// Whether a close of both has ended it, and no commitment.
     pub fn is_closed_together(&self, world: &World) -> bool {
         let money = Money::of(world, self);

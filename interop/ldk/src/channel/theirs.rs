@@ -75,6 +75,8 @@ type Channels = ChannelManager<
 
 /// What HTLCs whose last hop we are have left before they expire.
 const FINAL_BLOCKS: u32 = 80;
+/// Its payments have so many different locks at each height.
+const LOCKS: u32 = 30;
 /// Seconds that an invoice of LDK's is good for: longer than any of these tests, by its blocks.
 const INVOICE_SECONDS: u32 = 1 << 30;
 
@@ -392,6 +394,14 @@ impl Theirs {
         self.pump();
     }
 
+    /// All blocks above this one are in the chain no more.
+    pub fn unblock(&mut self, newest: &Block, height: u32) {
+        let fork = BestBlock::new(newest.block_hash(), height);
+        self.monitors.blocks_disconnected(fork);
+        self.manager.blocks_disconnected(fork);
+        self.pump();
+    }
+
     /// It believes in another rate, and says so if it has opened the channel. Its timer ticks:
     /// now it may want to be rid of a peer from which it waits for an answer.
     pub fn set_rate(&mut self, rate: u32) {
@@ -456,7 +466,11 @@ impl Theirs {
         self.payments += 1;
         let mut id = [0; 32];
         id[..8].copy_from_slice(&self.payments.to_be_bytes());
-        let paths = vec![one_hop(self.peer, scid, amount)];
+        let mut hop = one_hop(self.peer, scid, amount);
+        // No two of its commitments' contracts have the same lock: LDK loses track of those that
+        // wait for one together, when it learns a secret meanwhile.
+        hop.hops[0].cltv_expiry_delta += self.payments as u32 % LOCKS;
+        let paths = vec![hop];
         let onion = RecipientOnionFields::secret_only(secret);
         let route = Route { paths, route_params: None };
         let sent = self.manager.send_payment_with_route(route, hash, onion, PaymentId(id));

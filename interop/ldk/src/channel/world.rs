@@ -212,6 +212,22 @@ impl World {
         }
     }
 
+    /// The last blocks go, and as many and one more come, which are empty. What was in them waits
+    /// again. All see it.
+    pub fn reorg(&mut self, depth: u32) {
+        assert!(self.sees == [true; 2] && self.old.is_none() && self.twin.is_none());
+        self.note(format!("the last {depth} blocks go"));
+        let bottom = self.chain.height() - depth;
+        self.chain.unmine(bottom);
+        self.ours.unblock(bottom + 1);
+        self.theirs.unblock(&self.chain.block(bottom), bottom);
+        self.seen = [bottom; 2];
+        for _ in 0..=depth {
+            self.chain.mine_with(Vec::new());
+        }
+        self.show();
+    }
+
     /// Blocks come, and all that follows happens.
     pub fn mine_many(&mut self, blocks: u32) {
         for _ in 0..blocks {

@@ -3,6 +3,7 @@
 mod closing;
 mod forced;
 mod revoked;
+mod worlds;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -41,6 +42,8 @@ struct Scene {
     failed: BTreeSet<PaymentHash>,
     claimed: BTreeSet<PaymentHash>,
     is_done: bool,
+    /// What LDK offers and we have heard of.
+    offered: BTreeSet<ContractId>,
 }
 
 impl Scene {
@@ -62,6 +65,7 @@ impl Scene {
             failed: BTreeSet::new(),
             claimed: BTreeSet::new(),
             is_done: false,
+            offered: BTreeSet::new(),
         }
     }
 
@@ -162,11 +166,8 @@ impl Scene {
                 Event::Done => self.is_done = true,
                 Event::Refused { why } => panic!("our signer refuses: {why}"),
                 Event::NeedsCoins => panic!("there are coins enough"),
-                Event::Up
-                | Event::Usable
-                | Event::Offered(_)
-                | Event::Closing
-                | Event::Failing(_) => {}
+                Event::Offered(id) => _ = self.offered.insert(id),
+                Event::Up | Event::Usable | Event::Closing | Event::Failing(_) => {}
             }
         }
         while let Some(event) = self.world.theirs.told.pop_front() {
