@@ -24,7 +24,7 @@ mod terms;
 mod witness;
 
 pub use claim::{
-    At, CLAIM_INPUTS_MAX, Claim, ClaimFault, Claimed, Coin, InputSignature, Lock, Opening,
+    At, CLAIM_INPUTS_MAX, Claim, ClaimFault, Claimed, Coin, InputSignature, Lock, Locks, Opening,
     SWEEP_WEIGHT_MAX, SigningKey, Staged, Stages, Sweep, Unsigned,
 };
 pub use closing::{Close, ClosingOutputs};

@@ -1,7 +1,7 @@
 //! What we can take of what is on the chain: from which block on, and until when.
 
 use bitcoin::{OutPoint, Sequence, Transaction};
-use tx::{At, Claim, Claimed, Purpose, Side, Staged, revocable, to_remote};
+use tx::{At, Claim, Claimed, Locks, Purpose, Side, Staged, revocable, to_remote};
 use wire::amount::{BlockCount, BlockHeight, Sat};
 
 use super::ended::{Ended, EndedBy, Says};
@@ -37,19 +37,31 @@ impl Channel {
     /// All that can be taken, now or later, and was not.
     pub(crate) fn jobs(&self, ended: &Ended) -> Vec<Job> {
         let mut jobs = match (&ended.by, &ended.says) {
-            (EndedBy::Both, _) | (_, None) => self.salvage(ended),
+            (EndedBy::Both, _) | (_, None) => self.of_claims(self.salvage(ended)),
             (EndedBy::Local, Some(says)) => {
-                let mut jobs = self.claims(ended, says, false);
+                let mut jobs = self.of_claims(self.claims(ended, says, false));
                 jobs.extend(self.stages(says));
                 jobs
             }
-            (EndedBy::Remote, Some(says)) => self.claims(ended, says, false),
+            (EndedBy::Remote, Some(says)) => self.of_claims(self.claims(ended, says, false)),
             (EndedBy::Revoked(_) | EndedBy::Unknown(_), Some(says)) => {
-                self.claims(ended, says, true)
+                self.of_claims(self.claims(ended, says, true))
             }
         };
-        jobs.retain(|job| self.seen.spend(&job.outpoint).is_none());
+        jobs.retain(|job| !self.is_taken(&job.outpoint));
         jobs
+    }
+
+    fn is_taken(&self, outpoint: &OutPoint) -> bool {
+        self.seen.spend(outpoint).is_some()
+    }
+
+    /// What is not taken yet, with its locks: keys are derived once, and only for what is left.
+    fn of_claims(&self, mut claims: Vec<(Claim, BlockHeight)>) -> Vec<Job> {
+        claims.retain(|(claim, _)| !self.is_taken(&claim.outpoint));
+        let mut locks = Locks::new(&self.setup.terms);
+        let jobs = claims.into_iter().filter_map(|(claim, at)| self.job(&mut locks, claim, at));
+        jobs.collect()
     }
 
     /// What opens contracts that the peer has offered.
@@ -72,17 +84,17 @@ impl Channel {
     }
 
     /// What one side can take alone, second stages' outputs with it.
-    fn claims(&self, ended: &Ended, says: &Says, is_revoked: bool) -> Vec<Job> {
+    fn claims(&self, ended: &Ended, says: &Says, is_revoked: bool) -> Vec<(Claim, BlockHeight)> {
         let (terms, side) = (&self.setup.terms, self.setup.side);
         let Says { meaning, built, .. } = says;
         let mut claims = built.claims(terms, meaning, (side, is_revoked), &self.known_secrets());
         claims.retain(|it| !matches!(it.what, Claimed::Anchor));
-        let jobs = claims.into_iter().filter_map(|it| self.job(it, ended.height));
-        jobs.chain(self.second_outputs(says, is_revoked)).collect()
+        let claims = claims.into_iter().map(|it| (it, ended.height));
+        claims.chain(self.second_outputs(says, is_revoked)).collect()
     }
 
     /// The outputs of second stages that are in the chain.
-    fn second_outputs(&self, says: &Says, is_revoked: bool) -> Vec<Job> {
+    fn second_outputs(&self, says: &Says, is_revoked: bool) -> Vec<(Claim, BlockHeight)> {
         let (terms, owner) = (&self.setup.terms, says.meaning.owner);
         let is_ours = owner == self.setup.side;
         if !is_ours && !is_revoked {
@@ -94,7 +106,7 @@ impl Channel {
         let contracts = (0..).zip(&says.built.outputs).filter_map(|(vout, output)| {
             matches!(output.purpose, Purpose::Contract { .. }).then_some(OutPoint { txid, vout })
         });
-        let job = |outpoint: OutPoint| {
+        let second = |outpoint: OutPoint| {
             let spend = self.seen.spend(&outpoint)?;
             let paid = spend.transaction.output.get(spend.input)?;
             if paid.script_pubkey != pays_to {
@@ -104,13 +116,13 @@ impl Channel {
             let what = if is_ours { Claimed::Delayed(at) } else { Claimed::RevokedDelayed(at) };
             let (outpoint, value) = (OutPoint { txid, vout }, Sat(paid.value.to_sat()));
             let claim = Claim { outpoint, value, claimer: self.setup.side, what };
-            self.job(claim, spend.height)
+            Some((claim, spend.height))
         };
-        contracts.filter_map(job).collect()
+        contracts.filter_map(second).collect()
     }
 
-    fn job(&self, claim: Claim, parent: BlockHeight) -> Option<Job> {
-        let lock = claim.lock(&self.setup.terms).ok()?;
+    fn job(&self, locks: &mut Locks<'_>, claim: Claim, parent: BlockHeight) -> Option<Job> {
+        let lock = locks.of(&claim).ok()?;
         let wait = blocks_of(lock.sequence);
         let ready = (parent.0 + wait).saturating_sub(1).max(lock.lock_time.0);
         let peer = self.setup.side.other();
@@ -160,7 +172,7 @@ impl Channel {
     }
 
     /// Of a commitment that we know nothing of there is our balance to take.
-    fn salvage(&self, ended: &Ended) -> Vec<Job> {
+    fn salvage(&self, ended: &Ended) -> Vec<(Claim, BlockHeight)> {
         let (terms, side) = (&self.setup.terms, self.setup.side);
         if ended.by == EndedBy::Both {
             return Vec::new();
@@ -175,7 +187,7 @@ impl Channel {
             claimer: side,
             what: Claimed::ToRemote,
         };
-        ours.map(claim).filter_map(|it| self.job(it, ended.height)).collect()
+        ours.map(claim).map(|it| (it, ended.height)).collect()
     }
 }
 

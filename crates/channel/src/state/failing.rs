@@ -87,6 +87,13 @@ impl Channel {
             let nothing = self.nothing();
             return if is_new { nothing.save(Change::Failing(why)) } else { nothing };
         }
+        let is_peers = matches!(why, Why::Violation(_) | Why::Error(_));
+        let is_closed = matches!(&self.state, State::Negotiating(it) if it.closed.is_some());
+        if is_peers && is_closed {
+            // A peer that has closed knows of no channel any more, and says so. The close is signed
+            // by both: nothing that a peer says makes a commitment better than that.
+            return self.nothing();
+        }
         let mut outcome = self.nothing();
         if self.link.phase != super::Phase::Gone && !matches!(why, Why::Error(_)) {
             outcome = outcome.send(self.error(&why));

@@ -1,12 +1,15 @@
 //! Closing together: in both dialects, with contracts under way, through lost connections.
 
+use std::collections::VecDeque;
+
 use bitcoin::Transaction;
 use channel::{Dialects, End, Event, Refusal, State};
 use tx::{Form, Side};
-use wire::Message;
 use wire::amount::{FeeratePerKw, Msat};
 use wire::dice::Dice;
+use wire::id::{CommitmentNumber, PerCommitmentSecret};
 use wire::list::Blob;
+use wire::{Error, Message};
 
 use crate::halves::{CAPACITY, Half, first_sent, home, pair};
 use crate::live::{act, end_of_any, offer, reconnect_as, settle, two};
@@ -209,4 +212,46 @@ fn closes_survive_lost_connections_and_crashes() {
             assert!(have > Msat(0));
         }
     }
+}
+
+#[test]
+fn a_peer_that_has_forgotten_a_closed_channel_does_not_undo_the_close() {
+    let mut ends = pair(Form::Anchors);
+    reconnect_as(&mut ends, None, LEGACY);
+    settle(&mut ends);
+    close(&mut ends[0]);
+    settle(&mut ends);
+    let [closed, _] = closed(&ends);
+    let end = &mut ends[1];
+    end.published.clear();
+    // After a restart it says where it stands, and hears that there is no such channel, in the
+    // words that LDK has for that.
+    end.crash();
+    let hello = end.live.connected(LEGACY);
+    end.take(hello);
+    let Message::ChannelReestablish(mut said) = first_sent(&ends[0].live.connected(LEGACY)) else {
+        panic!("it says where it stands")
+    };
+    said.next_commitment_number = CommitmentNumber(0);
+    said.next_revocation_number = CommitmentNumber(0);
+    said.your_last_per_commitment_secret = PerCommitmentSecret([1; 32]);
+    let end = &mut ends[1];
+    let unlike = end.live.receive(&said.into()).expect_err("it stands elsewhere");
+    let outcome = end.live.violated(&unlike);
+    end.take(outcome);
+    let (channel_id, data) = (end.live.channel_id(), Blob(b"no such channel".to_vec()));
+    let error = Error { channel_id, data, extension: Default::default() };
+    let outcome = end.live.receive(&error.into()).unwrap_or_else(|no| panic!("{no}"));
+    end.take(outcome);
+    for _ in 0..5 {
+        let drive = end.live.drive();
+        end.take(drive);
+        end.flush(&mut VecDeque::new());
+        end.answer();
+    }
+    assert!(matches!(end.live.state(), State::Negotiating(it) if it.closed.is_some()));
+    assert_eq!(end.published, closed, "the close is published again, and no commitment");
+    // Whoever owns the channel may still want it.
+    let outcome = end.live.fail();
+    assert!(!outcome.changes.is_empty());
 }

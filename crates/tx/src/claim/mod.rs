@@ -191,6 +191,21 @@ struct Derived<'a> {
     keys: BTreeMap<(Side, [u8; 33]), (CommitmentKeys, Option<ContractKeys>)>,
 }
 
+/// The locks of many claims: keys that they have in common are derived once.
+pub struct Locks<'a>(Derived<'a>);
+
+impl<'a> Locks<'a> {
+    /// Of a channel with these terms.
+    pub const fn new(terms: &'a Terms) -> Self {
+        Self(Derived::new(terms))
+    }
+
+    /// As [`Claim::lock`].
+    pub fn of(&mut self, claim: &Claim) -> Result<Lock, ClaimFault> {
+        claim.lock_with(&mut self.0)
+    }
+}
+
 impl<'a> Derived<'a> {
     const fn new(terms: &'a Terms) -> Self {
         Self { terms, keys: BTreeMap::new() }

@@ -4,14 +4,19 @@
 //! the chain that both follow, and what is on the wire; whoever runs it says when something moves.
 
 mod chain;
+mod cheat;
+mod money;
 mod onions;
 mod ours;
 mod pairs;
 mod parts;
+mod purse;
 mod theirs;
 mod world;
 
 pub use chain::Chain;
+pub use cheat::OldMonitor;
+pub use money::{BOTH, Deal, Who};
 pub use onions::Onions;
 pub use ours::{Ours, policy};
 pub use pairs::{Ldks, Twins};

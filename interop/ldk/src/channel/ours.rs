@@ -1,26 +1,30 @@
 //! Our side: a channel, its signer, its log, and what waits to happen.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
-use bitcoin::{Block, ScriptBuf, Transaction};
+use bitcoin::{Amount, Block, OutPoint, ScriptBuf, Sequence, Transaction};
+use chain::Watch;
 use channel::{
-    Accepting, Answering, AskId, Begun, Change, Channel, ContractId, Created, Dialects, Effect,
-    End, Event, Funding, FundingOutput, Home, Move, Now, Offer, Outcome, Policy, Proposed, Refusal,
-    State as Life, Violation,
+    Accepting, Answering, AskId, Begun, Change, Channel, CoinOffer, ContractId, Created, Dialects,
+    Effect, End, Event, Funding, FundingOutput, Home, Move, Now, Offer, Outcome, Policy, Proposed,
+    Refusal, State as Life, Violation, Wanted,
 };
 use signer::{
-    Branch, ChannelAnswer, ChannelAsk, ChannelOp, ChannelRefusal, Channels, KeyIndex, KeyPlace,
-    Money, NodeIndex, Seed, ShownKeys, WalletKey,
+    Branch, ChannelAnswer, ChannelAsk, ChannelChange, ChannelOp, ChannelRefusal, Channels,
+    KeyIndex, KeyPlace, Money, NodeIndex, Seed, ShownKeys, SpendInput, WalletKey,
 };
 use tx::{Side, Templates};
 use wire::amount::{BlockCount, BlockHeight, CsvDelay, FeeratePerKw, HtlcCount, Msat, Sat};
-use wire::id::{ChainHash, ChannelKey, HtlcId};
+use wire::id::{ChainHash, ChannelKey, CommitmentNumber, HtlcId};
 use wire::{Message, Network};
 
 /// Our name of the channel.
 pub const KEY: ChannelKey = ChannelKey([3; 32]);
 /// What we believe of fees on the chain.
 const RATE: FeeratePerKw = FeeratePerKw(1_000);
+/// The same, of what has to be there soon.
+const URGENT: FeeratePerKw = FeeratePerKw(2_000);
 /// Steps until nothing is left to do.
 const STEPS_MAX: usize = 100_000;
 
@@ -39,16 +43,22 @@ pub struct Ours {
     asked: VecDeque<(AskId, ChannelAsk)>,
     inbox: VecDeque<Vec<u8>>,
     is_connected: bool,
-    /// Where the funding was found.
-    funded_at: Option<u32>,
     /// Messages for the peer.
     pub sent: VecDeque<Vec<u8>>,
     /// What the channel has said, and nobody has looked at yet.
     pub told: VecDeque<Event>,
-    /// What is to be in the chain.
-    pub published: Vec<Transaction>,
-    /// What the peer has done that it must not do: the channel does nothing any more.
+    /// What is to be in the chain: packages, a child behind its parents.
+    pub published: Vec<Vec<Transaction>>,
+    /// What the peer has done that it must not do.
     pub broken: Option<String>,
+    /// We want to be rid of the connection.
+    pub wants_away: bool,
+    /// Coins of our wallet that are not lent.
+    coins: VecDeque<CoinOffer>,
+    wanted: Vec<Wanted>,
+    /// What both can do beside what everybody can.
+    dialects: Dialects,
+    now: Now,
 }
 
 enum State {
@@ -63,9 +73,34 @@ enum State {
 
 /// What our signer has.
 struct Signer {
+    entropy: u8,
     channels: Channels,
     wallet: WalletKey,
     policy: signer::Policy,
+    /// What it has remembered, in its order.
+    log: Vec<ChannelChange>,
+}
+
+impl Signer {
+    fn new(entropy: u8) -> Self {
+        let seed = Seed::take(&mut [entropy; 32]).expect("entropy of 32 bytes is a seed");
+        let keys = seed.channel_keys(Network::Regtest, NodeIndex::FIRST);
+        Self {
+            entropy,
+            channels: Channels::new(keys, Templates::bolt3()),
+            wallet: seed.wallet_key(Network::Regtest),
+            policy: signer::Policy::default(),
+            log: Vec::new(),
+        }
+    }
+
+    /// Another that remembers the same.
+    fn twin(&self) -> Self {
+        let mut twin = Self::new(self.entropy);
+        self.log.iter().for_each(|it| twin.channels.evolve(KEY, it));
+        twin.log.clone_from(&self.log);
+        twin
+    }
 }
 
 /// What we want of channels here.
@@ -92,13 +127,9 @@ pub fn policy() -> Policy {
 impl Ours {
     /// A side without a channel.
     pub fn new(entropy: u8, policy: Policy) -> Self {
-        let seed = Seed::take(&mut [entropy; 32]).expect("entropy of 32 bytes is a seed");
-        let keys = seed.channel_keys(Network::Regtest, NodeIndex::FIRST);
-        let wallet = seed.wallet_key(Network::Regtest);
+        let mut signer = Signer::new(entropy);
         let place = KeyPlace { branch: Branch::Receive, index: KeyIndex::FIRST };
-        let home = Home { place, script: wallet.account().script(place) };
-        let channels = Channels::new(keys, Templates::bolt3());
-        let mut signer = Signer { channels, wallet, policy: signer::Policy::default() };
+        let home = Home { place, script: signer.wallet.account().script(place) };
         let ask = ChannelAsk { channel: KEY, op: ChannelOp::Keys };
         let Ok(ChannelAnswer::Keys(keys)) = answer(&mut signer, &ask) else {
             panic!("keys are shown");
@@ -115,12 +146,43 @@ impl Ours {
             asked: VecDeque::new(),
             inbox: VecDeque::new(),
             is_connected: false,
-            funded_at: None,
             sent: VecDeque::new(),
             told: VecDeque::new(),
             published: Vec::new(),
             broken: None,
+            wants_away: false,
+            coins: VecDeque::new(),
+            wanted: Vec::new(),
+            dialects: Dialects::default(),
+            now: Now::default(),
         }
+    }
+
+    /// Another that remembers the same, and has half of the coins.
+    pub fn twin(&mut self) -> Self {
+        let mut twin = Self::new(self.signer.entropy, self.policy.clone());
+        twin.coins = self.coins.split_off(self.coins.len() / 2);
+        twin.signer = self.signer.twin();
+        twin.begun.clone_from(&self.begun);
+        twin.log.clone_from(&self.log);
+        twin.now = self.now;
+        twin.disconnect(true);
+        twin
+    }
+
+    /// A place of our wallet for a coin.
+    pub fn coin_place(&self, index: u32) -> (KeyPlace, ScriptBuf) {
+        let index = KeyIndex::new(index).expect("it is small");
+        let place = KeyPlace { branch: Branch::Receive, index };
+        (place, self.signer.wallet.account().script(place))
+    }
+
+    /// A coin of our wallet, which is in a block.
+    pub fn add_coin(&mut self, outpoint: OutPoint, amount: Amount, index: u32) {
+        let (place, script) = self.coin_place(index);
+        let sequence = Sequence::ENABLE_RBF_NO_LOCKTIME;
+        let input = SpendInput { outpoint, amount, place, sequence };
+        self.coins.push_back(CoinOffer { input, script });
     }
 
     /// The channel, once both have signed.
@@ -196,10 +258,11 @@ impl Ours {
     }
 
     /// The peer is there.
-    pub fn connect(&mut self) {
+    pub fn connect(&mut self, dialects: Dialects) {
         self.is_connected = true;
+        self.dialects = dialects;
         if let State::Live(channel) = &self.state {
-            let hello = channel.connected(Dialects::default());
+            let hello = channel.connected(dialects);
             self.take(hello);
         }
     }
@@ -207,18 +270,19 @@ impl Ours {
     /// The peer is gone, and with it all that was under way. With `crash` also all that is not on
     /// the disk.
     pub fn disconnect(&mut self, crash: bool) {
-        self.is_connected = false;
+        (self.is_connected, self.wants_away) = (false, false);
         self.inbox.clear();
         self.sent.clear();
         self.waiting.retain(|effect| !matches!(effect, Effect::Send(_)));
         if crash && let Some(begun) = &self.begun {
             self.waiting.clear();
             self.asked.clear();
+            self.wanted.clear();
             let mut live = Channel::new(begun.clone());
             for bytes in &self.log {
-                let change = Change::decode(bytes).expect("ours").expect("of this version");
-                live.evolve(&change);
+                live.evolve(&change_of(bytes));
             }
+            live.at(self.now);
             self.told.extend(live.owed());
             self.state = State::Live(Box::new(live));
         }
@@ -230,17 +294,47 @@ impl Ours {
 
     /// The next block.
     pub fn block(&mut self, block: &Block, height: u32) {
+        self.now = Now { tip: BlockHeight(height), urgent: URGENT, calm: RATE };
         let State::Live(channel) = &mut self.state else { return };
-        let (urgent, calm) = (RATE, RATE);
-        channel.at(Now { tip: BlockHeight(height), urgent, calm });
-        let txid = channel.begun().funding().txid;
-        if block.txdata.iter().any(|tx| tx.compute_txid() == txid) {
-            self.funded_at = Some(height);
+        channel.at(self.now);
+        // What is found may be spent in the same block.
+        loop {
+            let watches = self.channel().watches();
+            let all = (0..).zip(&block.txdata);
+            let found: Vec<_> = all
+                .filter(|(_, it)| watches.iter().any(|watch| is_watched(watch, it)))
+                .map(|(position, it)| (position, Arc::new(it.clone())))
+                .collect();
+            let outcome = self.channel().block(BlockHeight(height), &found);
+            if outcome.changes.is_empty() {
+                break;
+            }
+            self.take(outcome);
         }
-        let depth = self.funded_at.map_or(0, |at| height + 1 - at);
-        if depth == self.policy.minimum_depth.0 {
+        if self.channel().depth() == self.policy.minimum_depth {
             self.is_deep();
         }
+    }
+
+    /// The block of this height is in the chain no more.
+    pub fn unblock(&mut self, height: u32) {
+        if self.is_opened() {
+            let gone = self.channel().unblock(BlockHeight(height));
+            self.take(gone);
+        }
+    }
+
+    /// Wants to close the channel together.
+    pub fn close(&mut self) -> Result<(), Refusal> {
+        let outcome = self.channel().close()?;
+        self.take(outcome);
+        Ok(())
+    }
+
+    /// Closes it by force.
+    pub fn force_close(&mut self) {
+        let outcome = self.channel().fail();
+        self.take(outcome);
     }
 
     /// The funding is deep enough.
@@ -303,17 +397,20 @@ impl Ours {
 
     /// Does one thing. False if there is nothing to do.
     pub fn step(&mut self) -> bool {
-        if self.broken.is_some() {
-            return false;
-        }
         if let Some(effect) = self.waiting.pop_front() {
             match effect {
                 Effect::Send(message) => self.send(&message),
                 Effect::Ask(id, ask) => self.asked.push_back((id, *ask)),
                 Effect::Tell(event) => self.told.push_back(event),
-                Effect::Publish(transaction) => self.published.push(*transaction),
-                Effect::Hangup => self.broken = Some("it hangs up".to_owned()),
+                Effect::Publish(package) => self.published.push(package),
+                Effect::Recall(number) => self.recall(number),
+                Effect::Borrow(wanted) => self.wanted.push(wanted),
+                Effect::Hangup => self.wants_away = true,
             }
+            return true;
+        }
+        if let Some(wanted) = self.wanted.pop() {
+            self.lend(wanted);
             return true;
         }
         if let Some((id, ask)) = self.asked.pop_front() {
@@ -334,6 +431,26 @@ impl Ours {
         has_more
     }
 
+    fn recall(&mut self, number: CommitmentNumber) {
+        let begun = self.begun.clone().expect("it is live");
+        let log: Vec<Change> = self.log.iter().map(|it| change_of(it)).collect();
+        let meaning = Channel::recall(begun, log, number).expect("the log has it");
+        let State::Live(live) = &mut self.state else { panic!("both have signed") };
+        live.recalled(meaning);
+    }
+
+    fn lend(&mut self, wanted: Wanted) {
+        let (mut coins, mut have) = (Vec::new(), 0);
+        while have < wanted.value.0
+            && let Some(coin) = self.coins.pop_front()
+        {
+            have += coin.input.amount.to_sat();
+            coins.push(coin);
+        }
+        let outcome = self.channel().lent(wanted.asked, coins);
+        self.take(outcome);
+    }
+
     fn hear(&mut self, bytes: &[u8]) {
         let message = match Message::decode(bytes) {
             Ok(message) => message,
@@ -346,14 +463,13 @@ impl Ours {
         if matches!(message, Message::ChannelUpdate(_) | Message::AnnouncementSignatures(_)) {
             return;
         }
-        if let Message::Error(_) | Message::Warning(_) = message {
-            self.broken = Some(format!("it complains: {message:?}"));
+        if let Message::Warning(_) = message {
             return;
         }
         let state = std::mem::replace(&mut self.state, State::Idle);
         match self.hear_in(state, &message) {
             Ok(()) => {}
-            Err(why) => self.broken = Some(format!("{}: {why}", message.name())),
+            Err(why) => _ = self.broken.get_or_insert(format!("{}: {why}", message.name())),
         }
     }
 
@@ -418,7 +534,9 @@ impl Ours {
         let begun = Begun::decode(&begun.encode()).expect("ours");
         self.state = State::Live(Box::new(Channel::new(begun.clone())));
         self.begun = Some(begun);
-        let up = self.channel().opened_in(Dialects::default());
+        let State::Live(live) = &mut self.state else { panic!("it was just begun") };
+        live.at(self.now);
+        let up = live.opened_in(self.dialects);
         self.take(up);
     }
 
@@ -426,7 +544,11 @@ impl Ours {
     fn judge(&mut self, outcome: Result<Outcome, Violation>) {
         match outcome {
             Ok(outcome) => self.take(outcome),
-            Err(violation) => self.broken = Some(violation.to_string()),
+            Err(violation) => {
+                let outcome = self.channel().violated(&violation);
+                self.take(outcome);
+                self.broken.get_or_insert(violation.to_string());
+            }
         }
     }
 
@@ -489,6 +611,20 @@ fn answer(signer: &mut Signer, ask: &ChannelAsk) -> Result<ChannelAnswer, Channe
     let (change, answer) = signer.channels.decide_with(ask, &money)?;
     if let Some(change) = change {
         signer.channels.evolve(ask.channel, &change);
+        signer.log.push(change);
     }
     Ok(answer)
+}
+
+fn change_of(bytes: &[u8]) -> Change {
+    Change::decode(bytes).expect("ours").expect("of this version")
+}
+
+fn is_watched(watch: &Watch, transaction: &Transaction) -> bool {
+    match watch {
+        Watch::Spend(outpoint) => {
+            transaction.input.iter().any(|it| it.previous_output == *outpoint)
+        }
+        Watch::Pay(script) => transaction.output.iter().any(|it| it.script_pubkey == *script),
+    }
 }

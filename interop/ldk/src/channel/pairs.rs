@@ -5,7 +5,7 @@
 
 use bitcoin::Txid;
 use bitcoin::hashes::{Hash as _, sha256};
-use channel::{ContractId, End, Event, Funding, FundingOutput, Offer, Policy, Variation};
+use channel::{ContractId, Dialects, End, Event, Funding, FundingOutput, Offer, Policy, Variation};
 use lightning::types::payment::PaymentPreimage;
 use lightning::util::logger::Level;
 use tx::Form;
@@ -139,7 +139,7 @@ impl Twins {
             preimages: (0..payments).map(preimage).collect(),
             onion: Box::new(OnionPacket(std::array::from_fn(|at| at as u8))),
         };
-        pair.ends.iter_mut().for_each(Ours::connect);
+        pair.ends.iter_mut().for_each(|end| end.connect(Dialects::default()));
         let home = pair.ends[0].home();
         pair.ends[0].open(&Funding {
             key: KEY,

@@ -27,9 +27,9 @@ use lightning::{
 /// The rate that LDK believes in, in sat/kw: the same for all but the least that it accepts.
 pub struct Rates(AtomicU32);
 
-/// What LDK has published.
+/// What LDK has published: packages, a child behind its parents.
 #[derive(Default)]
-pub struct Published(Mutex<Vec<Transaction>>);
+pub struct Published(Mutex<Vec<Vec<Transaction>>>);
 
 /// A disk that is always quick enough, and forgets.
 pub struct Disk;
@@ -79,7 +79,7 @@ impl FeeEstimator for Rates {
 }
 
 impl Published {
-    pub fn take(&self) -> Vec<Transaction> {
+    pub fn take(&self) -> Vec<Vec<Transaction>> {
         std::mem::take(&mut self.0.lock().expect("no test panics with it"))
     }
 }
@@ -87,7 +87,7 @@ impl Published {
 impl BroadcasterInterface for Published {
     fn broadcast_transactions(&self, txs: &[&Transaction]) {
         let mut published = self.0.lock().expect("no test panics with it");
-        published.extend(txs.iter().map(|it| (*it).clone()));
+        published.push(txs.iter().map(|it| (*it).clone()).collect());
     }
 }
 

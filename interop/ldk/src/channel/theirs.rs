@@ -4,12 +4,19 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bitcoin::{
-    Block, Network, Transaction,
+    Block, Network, OutPoint, Transaction, TxOut,
     secp256k1::{PublicKey, SECP256K1, SecretKey},
 };
 use lightning::{
-    chain::{BestBlock, Listen as _, chainmonitor::ChainMonitor},
-    events::{Event, EventsProvider as _, ReplayEvent},
+    chain::{
+        BestBlock, Listen as _,
+        chaininterface::{BroadcasterInterface as _, ConfirmationTarget, FeeEstimator as _},
+        chainmonitor::ChainMonitor,
+    },
+    events::{
+        Event, EventsProvider as _, ReplayEvent,
+        bump_transaction::sync::{BumpTransactionEventHandlerSync, WalletSync},
+    },
     ln::{
         channelmanager::{ChainParameters, ChannelManager, PaymentId, RecipientOnionFields},
         msgs::{
@@ -22,7 +29,10 @@ use lightning::{
     },
     onion_message::messenger::NullMessageRouter,
     routing::router::{Path, Route, RouteHop},
-    sign::{EntropySource as _, InMemorySigner, KeysManager, NodeSigner as _, Recipient},
+    sign::{
+        EntropySource as _, InMemorySigner, KeysManager, NodeSigner as _, OutputSpender as _,
+        Recipient, SpendableOutputDescriptor,
+    },
     types::{
         features::{ChannelFeatures, NodeFeatures},
         payment::{PaymentHash, PaymentPreimage, PaymentSecret},
@@ -39,6 +49,7 @@ use wire::features::{Feature, Features};
 use wire::id::OnionPacket;
 
 use super::parts::{AllBlocks, Disk, Lines, NoWay, Published, Rates};
+use super::purse::{Bumper, Purse};
 
 type Monitors = ChainMonitor<
     InMemorySigner,
@@ -64,6 +75,8 @@ type Channels = ChannelManager<
 
 /// What HTLCs whose last hop we are have left before they expire.
 const FINAL_BLOCKS: u32 = 80;
+/// Its payments have so many different locks at each height.
+const LOCKS: u32 = 30;
 /// Seconds that an invoice of LDK's is good for: longer than any of these tests, by its blocks.
 const INVOICE_SECONDS: u32 = 1 << 30;
 
@@ -76,6 +89,8 @@ pub struct Theirs {
     published: Arc<Published>,
     keys: Arc<KeysManager>,
     log: Arc<Lines>,
+    purse: Arc<Purse>,
+    bumper: Bumper,
     payments: u64,
     /// Messages for its peer.
     pub sent: VecDeque<Vec<u8>>,
@@ -142,6 +157,7 @@ fn init(form: Form) -> msgs::Init {
         Feature::PaymentSecret,
         Feature::BasicMpp,
         Feature::ChannelType,
+        Feature::ShutdownAnysegwit,
     ];
     let features = match form {
         Form::StaticRemoteKey => Features::optional(&basic),
@@ -180,6 +196,8 @@ impl Theirs {
             Arc::clone(&keys),
             keys.get_peer_storage_key(),
         ));
+        let purse = Arc::new(Purse::new(seed.wrapping_add(100)));
+        let bumper = bumper(&purse, &published, &keys, &log);
         let best_block = BestBlock::from_network(Network::Regtest);
         let genesis = bitcoin::constants::genesis_block(Network::Regtest);
         let manager = Channels::new(
@@ -204,6 +222,8 @@ impl Theirs {
             published,
             keys,
             log,
+            purse,
+            bumper,
             payments: 0,
             sent: VecDeque::new(),
             told: VecDeque::new(),
@@ -288,8 +308,68 @@ impl Theirs {
     }
 
     /// What it has published since it was last asked.
-    pub fn published(&self) -> Vec<Transaction> {
+    pub fn published(&self) -> Vec<Vec<Transaction>> {
         self.published.take()
+    }
+
+    /// What it offers in its `init`.
+    pub fn features(&self) -> Features {
+        let features = self.manager.provided_init_features(self.peer);
+        let init = msgs::Init { features, networks: None, remote_network_address: None };
+        let mut bytes = 16_u16.to_be_bytes().to_vec();
+        bytes.extend(init.encode());
+        match wire::Message::decode(&bytes) {
+            Ok(wire::Message::Init(said)) => said.all_features(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Where all its money comes to in the end.
+    pub fn script(&self) -> bitcoin::ScriptBuf {
+        self.purse.script()
+    }
+
+    /// These are the coins of its wallet now.
+    pub fn set_coins(&self, coins: Vec<(OutPoint, TxOut)>) {
+        self.purse.set(coins);
+    }
+
+    pub(super) const fn keys(&self) -> &Arc<KeysManager> {
+        &self.keys
+    }
+
+    /// Bumps with its coins.
+    pub(super) fn bumper(&self, published: &Arc<Published>, log: &Arc<Lines>) -> Bumper {
+        bumper(&self.purse, published, &self.keys, log)
+    }
+
+    /// Its monitor, as it would be on its disk now.
+    pub fn monitor_bytes(&self) -> Vec<u8> {
+        let id = self.monitors.list_monitors().pop().expect("it has a channel");
+        self.monitors.get_monitor(id).expect("it is listed").encode()
+    }
+
+    /// Whether nothing of its channels is left to be had on the chain.
+    pub fn is_swept(&self) -> bool {
+        self.manager.list_channels().is_empty()
+            && self.monitors.get_claimable_balances(&[]).is_empty()
+    }
+
+    /// Wants to close its channel together.
+    pub fn close(&mut self) {
+        let id = self.manager.list_channels().pop().expect("it has a channel").channel_id;
+        let closing = self.manager.close_channel(&id, &self.peer);
+        closing.unwrap_or_else(|no| panic!("{no:?}"));
+        self.pump();
+    }
+
+    /// Closes its channel by force.
+    pub fn force_close(&mut self) {
+        let id = self.manager.list_channels().pop().expect("it has a channel").channel_id;
+        let why = "closed by its owner".to_owned();
+        let closed = self.manager.force_close_broadcasting_latest_txn(&id, &self.peer, why);
+        closed.unwrap_or_else(|no| panic!("{no:?}"));
+        self.pump();
     }
 
     /// Its peer is there.
@@ -311,6 +391,14 @@ impl Theirs {
     pub fn block(&mut self, block: &Block, height: u32) {
         self.monitors.block_connected(block, height);
         self.manager.block_connected(block, height);
+        self.pump();
+    }
+
+    /// All blocks above this one are in the chain no more.
+    pub fn unblock(&mut self, newest: &Block, height: u32) {
+        let fork = BestBlock::new(newest.block_hash(), height);
+        self.monitors.blocks_disconnected(fork);
+        self.manager.blocks_disconnected(fork);
         self.pump();
     }
 
@@ -378,7 +466,11 @@ impl Theirs {
         self.payments += 1;
         let mut id = [0; 32];
         id[..8].copy_from_slice(&self.payments.to_be_bytes());
-        let paths = vec![one_hop(self.peer, scid, amount)];
+        let mut hop = one_hop(self.peer, scid, amount);
+        // No two of its commitments' contracts have the same lock: LDK loses track of those that
+        // wait for one together, when it learns a secret meanwhile.
+        hop.hops[0].cltv_expiry_delta += self.payments as u32 % LOCKS;
+        let paths = vec![hop];
         let onion = RecipientOnionFields::secret_only(secret);
         let route = Route { paths, route_params: None };
         let sent = self.manager.send_payment_with_route(route, hash, onion, PaymentId(id));
@@ -462,6 +554,10 @@ impl Theirs {
             Event::ChannelReady { .. } => self.told.push_back(Happened::Ready),
             Event::ChannelClosed { reason, .. } => {
                 self.told.push_back(Happened::Closed(reason.to_string()));
+            }
+            Event::BumpTransaction(bump) => self.bumper.handle_event(&bump),
+            Event::SpendableOutputs { outputs, .. } => {
+                sweep(&self.keys, &self.published, (&*self.rates, self.script()), &outputs);
             }
             _ => {}
         }
@@ -557,6 +653,30 @@ impl Theirs {
         }
         Some(())
     }
+}
+
+/// What LDK can spend comes to its wallet.
+pub(super) fn sweep(
+    keys: &KeysManager,
+    published: &Published,
+    (rates, to): (&Rates, bitcoin::ScriptBuf),
+    outputs: &[SpendableOutputDescriptor],
+) {
+    let rate = rates.get_est_sat_per_1000_weight(ConfirmationTarget::OutputSpendingFee);
+    let all: Vec<_> = outputs.iter().collect();
+    let swept = keys.spend_spendable_outputs(&all, Vec::new(), to, rate, None, SECP256K1);
+    published.broadcast_transactions(&[&swept.expect("they are worth it")]);
+}
+
+fn bumper(
+    purse: &Arc<Purse>,
+    published: &Arc<Published>,
+    keys: &Arc<KeysManager>,
+    log: &Arc<Lines>,
+) -> Bumper {
+    let wallet = Arc::new(WalletSync::new(Arc::clone(purse), Arc::clone(log)));
+    let (published, keys, log) = (Arc::clone(published), Arc::clone(keys), Arc::clone(log));
+    BumpTransactionEventHandlerSync::new(published, wallet, keys, log)
 }
 
 /// Rounds until LDK has nothing left to do.

@@ -325,7 +325,11 @@ impl Traffic {
     fn hear_ours(&mut self, event: Event) {
         match event {
             Event::Up | Event::Usable => {}
-            Event::Refused { .. } | Event::Closing | Event::Failing(_) => panic!("{event:?}"),
+            Event::Refused { .. }
+            | Event::Closing
+            | Event::Failing(_)
+            | Event::NeedsCoins
+            | Event::Done => panic!("{event:?}"),
             Event::Offered(id) => {
                 let known = &self.world.ours.channel().contracts()[&id];
                 let hash = PaymentHash(known.add.payment_hash.0);
