@@ -94,12 +94,17 @@ impl Chain {
     }
 
     /// Something is published. What is not final yet, or pays too little now, is tried again.
-    pub fn publish(&mut self, package: Vec<Transaction>) {
-        if self.published.contains(&package) {
-            return;
+    /// False if it was published before.
+    pub fn publish(&mut self, package: Vec<Transaction>) -> bool {
+        // Some sign anew whenever they publish again.
+        let txids =
+            |it: &[Transaction]| it.iter().map(Transaction::compute_txid).collect::<Vec<_>>();
+        if self.published.iter().any(|it| txids(it) == txids(&package)) {
+            return false;
         }
         self.submit(&package);
         self.published.push(package);
+        true
     }
 
     /// The word of the mempool, if it takes no part of it.

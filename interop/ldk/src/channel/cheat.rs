@@ -13,8 +13,7 @@ use lightning::{
 
 use super::Theirs;
 use super::parts::{Lines, Published, Rates};
-use super::purse::Bumper;
-use super::theirs::sweep;
+use super::purse::{Bumper, sweep};
 
 /// LDK's monitor of an earlier day, and what it publishes.
 pub struct OldMonitor {

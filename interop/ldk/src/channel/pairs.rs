@@ -106,7 +106,7 @@ impl Ldks {
     }
 
     fn mine(&mut self, chain: &mut Chain) {
-        self.ends.iter().flat_map(Theirs::published).for_each(|tx| chain.publish(tx));
+        self.ends.iter().flat_map(Theirs::published).for_each(|tx| _ = chain.publish(tx));
         let block = chain.mine();
         let height = chain.height();
         self.ends.iter_mut().for_each(|end| end.block(&block, height));

@@ -8,13 +8,16 @@ use bitcoin::{
     secp256k1::{Message, SECP256K1, SecretKey},
     sighash::SighashCache,
 };
+use lightning::chain::chaininterface::{
+    BroadcasterInterface as _, ConfirmationTarget, FeeEstimator as _,
+};
 use lightning::events::bump_transaction::{
     Utxo,
     sync::{BumpTransactionEventHandlerSync, WalletSourceSync, WalletSync},
 };
-use lightning::sign::KeysManager;
+use lightning::sign::{KeysManager, OutputSpender as _, SpendableOutputDescriptor};
 
-use super::parts::{Lines, Published};
+use super::parts::{Lines, Published, Rates};
 
 /// Whatever LDK wants to be bumped goes through this.
 pub type Bumper = BumpTransactionEventHandlerSync<
@@ -82,4 +85,29 @@ impl WalletSourceSync for Purse {
         }
         Ok(transaction)
     }
+}
+
+/// What LDK can spend comes to its wallet.
+pub fn sweep(
+    keys: &KeysManager,
+    published: &Published,
+    (rates, to): (&Rates, ScriptBuf),
+    outputs: &[SpendableOutputDescriptor],
+) {
+    let rate = rates.get_est_sat_per_1000_weight(ConfirmationTarget::OutputSpendingFee);
+    let all: Vec<_> = outputs.iter().collect();
+    let swept = keys.spend_spendable_outputs(&all, Vec::new(), to, rate, None, SECP256K1);
+    published.broadcast_transactions(&[&swept.expect("they are worth it")]);
+}
+
+/// Bumps with the coins of a purse.
+pub fn bumper(
+    purse: &Arc<Purse>,
+    published: &Arc<Published>,
+    keys: &Arc<KeysManager>,
+    log: &Arc<Lines>,
+) -> Bumper {
+    let wallet = Arc::new(WalletSync::new(Arc::clone(purse), Arc::clone(log)));
+    let (published, keys, log) = (Arc::clone(published), Arc::clone(keys), Arc::clone(log));
+    BumpTransactionEventHandlerSync::new(published, wallet, keys, log)
 }

@@ -8,15 +8,8 @@ use bitcoin::{
     secp256k1::{PublicKey, SECP256K1, SecretKey},
 };
 use lightning::{
-    chain::{
-        BestBlock, Listen as _,
-        chaininterface::{BroadcasterInterface as _, ConfirmationTarget, FeeEstimator as _},
-        chainmonitor::ChainMonitor,
-    },
-    events::{
-        Event, EventsProvider as _, ReplayEvent,
-        bump_transaction::sync::{BumpTransactionEventHandlerSync, WalletSync},
-    },
+    chain::{BestBlock, Listen as _, chainmonitor::ChainMonitor},
+    events::{Event, EventsProvider as _, ReplayEvent},
     ln::{
         channelmanager::{ChainParameters, ChannelManager, PaymentId, RecipientOnionFields},
         msgs::{
@@ -29,10 +22,7 @@ use lightning::{
     },
     onion_message::messenger::NullMessageRouter,
     routing::router::{Path, Route, RouteHop},
-    sign::{
-        EntropySource as _, InMemorySigner, KeysManager, NodeSigner as _, OutputSpender as _,
-        Recipient, SpendableOutputDescriptor,
-    },
+    sign::{EntropySource as _, InMemorySigner, KeysManager, NodeSigner as _, Recipient},
     types::{
         features::{ChannelFeatures, NodeFeatures},
         payment::{PaymentHash, PaymentPreimage, PaymentSecret},
@@ -49,7 +39,7 @@ use wire::features::{Feature, Features};
 use wire::id::OnionPacket;
 
 use super::parts::{AllBlocks, Disk, Lines, NoWay, Published, Rates};
-use super::purse::{Bumper, Purse};
+use super::purse::{Bumper, Purse, bumper, sweep};
 
 type Monitors = ChainMonitor<
     InMemorySigner,
@@ -653,30 +643,6 @@ impl Theirs {
         }
         Some(())
     }
-}
-
-/// What LDK can spend comes to its wallet.
-pub(super) fn sweep(
-    keys: &KeysManager,
-    published: &Published,
-    (rates, to): (&Rates, bitcoin::ScriptBuf),
-    outputs: &[SpendableOutputDescriptor],
-) {
-    let rate = rates.get_est_sat_per_1000_weight(ConfirmationTarget::OutputSpendingFee);
-    let all: Vec<_> = outputs.iter().collect();
-    let swept = keys.spend_spendable_outputs(&all, Vec::new(), to, rate, None, SECP256K1);
-    published.broadcast_transactions(&[&swept.expect("they are worth it")]);
-}
-
-fn bumper(
-    purse: &Arc<Purse>,
-    published: &Arc<Published>,
-    keys: &Arc<KeysManager>,
-    log: &Arc<Lines>,
-) -> Bumper {
-    let wallet = Arc::new(WalletSync::new(Arc::clone(purse), Arc::clone(log)));
-    let (published, keys, log) = (Arc::clone(published), Arc::clone(keys), Arc::clone(log));
-    BumpTransactionEventHandlerSync::new(published, wallet, keys, log)
 }
 
 /// Rounds until LDK has nothing left to do.

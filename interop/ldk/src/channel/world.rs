@@ -185,8 +185,10 @@ impl World {
         }
         for package in all {
             let brief: Vec<_> = package.iter().map(spends).collect();
-            self.note(format!("published: {}", brief.join(", ")));
-            self.chain.publish(package);
+            if self.chain.publish(package) {
+                let height = self.chain.height();
+                self.note(format!("published at {height}: {}", brief.join(", ")));
+            }
         }
     }
 

@@ -6,6 +6,9 @@ use super::*;
 const DUST: Msat = Msat(300_000);
 const AMOUNTS: [Msat; 4] = [Msat(60_000_123), Msat(70_000_000), Msat(80_000_999), DUST];
 
+/// So long one side sees no blocks, and still comes in time.
+const AWAY_BLOCKS: u32 = 30;
+
 /// Who publishes a commitment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum How {
@@ -52,8 +55,10 @@ fn contracts_end_on_the_chain() {
     for form in FORMS {
         for opener in BOTH {
             for how in [How::One(Who::Us), How::One(Who::Ldk), How::Both] {
-                println!("{form:?} by {opener:?} {how:?}");
-                ends_on_chain(form, opener, how);
+                ends_on_chain(form, opener, how, None);
+            }
+            for who in BOTH {
+                ends_on_chain(form, opener, How::One(who), Some(who.other()));
             }
         }
     }
@@ -61,7 +66,8 @@ fn contracts_end_on_the_chain() {
 
 /// Each side offers one that was opened before, one that is opened after a commitment is in a
 /// block, one that never is, and one without an output.
-fn ends_on_chain(form: Form, opener: Who, how: How) {
+fn ends_on_chain(form: Form, opener: Who, how: How, away: Option<Who>) {
+    println!("{form:?} by {opener:?} {how:?}, away: {away:?}");
     let mut scene = Scene::new(form, opener);
     let contracts = BOTH.map(|by| AMOUNTS.map(|amount| scene.offer(by, amount)));
     let deal = scene.deal();
@@ -71,9 +77,24 @@ fn ends_on_chain(form: Form, opener: Who, how: How) {
     }
     force(&mut scene, how);
     scene.rest();
+    if let Some(who) = away {
+        scene.world.sees[who as usize] = false;
+    }
     scene.world.mine_many(2);
-    for [_, after, ..] in &contracts {
-        scene.take(after);
+    // Whoever is there learns it at once: if one of the second stages of LDK's own commitment was
+    // deep by then, LDK would take that once more, together with the new one, and so neither.
+    let learn = |scene: &mut Scene, by: Who| {
+        let of = contracts.iter().flatten().filter(|it| it.amount == AMOUNTS[1]);
+        of.filter(|it| it.by.other() == by).for_each(|it| scene.take(it));
+    };
+    BOTH.into_iter().filter(|who| Some(*who) != away).for_each(|it| learn(&mut scene, it));
+    scene.rest();
+    if let Some(who) = away {
+        scene.world.mine_many(AWAY_BLOCKS);
+        scene.world.sees[who as usize] = true;
+        scene.world.show();
+        scene.rest();
+        learn(&mut scene, who);
     }
     scene.rest();
     scene.finish();
