@@ -232,6 +232,7 @@ impl Traffic {
                 | Refusal::NotEnough { .. }
                 | Refusal::TooMany { .. }
                 | Refusal::TooMuchInFlight { .. }
+                | Refusal::TooMuchDust { .. }
                 | Refusal::Fee { .. }
                 | Refusal::NotUsable,
             ) => {}
