@@ -5,8 +5,8 @@ use std::panic::catch_unwind;
 use harness::{channel, opening};
 use wire::dice::Dice;
 
-const CHANNELS: u64 = 3_000;
-const OPENINGS: u64 = 1_000;
+const CHANNELS: u64 = 1_200;
+const OPENINGS: u64 = 800;
 /// Bytes of one run at most.
 const RUN_BYTES_MAX: usize = 400;
 

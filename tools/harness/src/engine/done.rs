@@ -109,7 +109,7 @@ impl World {
             14 => self.weather(tape),
             15 | 16 => self.lend(tape),
             17 => self.reorg(tape),
-            18..=22 => {
+            18 | 19 => {
                 for _ in 0..=tape.below(16) {
                     self.found(Vec::new());
                     self.turn();
@@ -119,11 +119,30 @@ impl World {
                 self.now.tip.0 = (self.now.tip.0 + u32::from(tape.byte()) * 16).min(HEIGHT_MAX);
                 self.found(Vec::new());
             }
-            _ => {
+            20 | 24 => {
                 let transaction = self.transaction(tape);
                 self.found(transaction.into_iter().collect());
             }
+            _ => self.mend(),
         }
+    }
+
+    /// Nobody is slow, both are there, and all that is under way comes to an end: from here on
+    /// something new can happen.
+    pub(super) fn mend(&mut self) {
+        self.is_slow = false;
+        self.turn();
+        if !self.is_connected {
+            self.connect(&mut Tape::new(&[]));
+            self.turn();
+            let hello = self.reestablish(&mut Tape::new(&[]));
+            self.hear(&hello);
+            if self.live.ready() != Default::default() {
+                let ready = self.ready(None);
+                self.hear(&ready);
+            }
+        }
+        self.dance();
     }
 
     fn refuse(&mut self, tape: &mut Tape<'_>) {

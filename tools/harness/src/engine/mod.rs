@@ -17,7 +17,7 @@ mod said;
 mod tape;
 mod world;
 
-use open::{Twist, open};
+use open::{Twist, give_back, open};
 use tape::Tape;
 use world::World;
 
@@ -28,31 +28,27 @@ const ACTS_MAX: usize = 150;
 pub fn channel(data: &[u8]) {
     let mut tape = Tape::new(data);
     let kind = tape.byte();
-    let Some((signer, begun, peer)) = open(kind, &mut Twist::none()) else {
-        panic!("a good opening is refused");
-    };
+    let (signer, begun, peer) = open(kind, &Twist::none()).expect("a good opening is taken");
     let mut world = World::new(signer, begun, peer);
-    if kind & 4 == 0 {
+    if kind & 28 != 4 {
         world.settle_in();
     }
-    for _ in 0..ACTS_MAX {
-        if tape.is_over() {
-            break;
-        }
-        world.act(&mut tape);
-        world.check();
-    }
-    world.check_saved();
+    run(world, tape);
 }
 
 /// An opening with a peer that says something else than it should. What is accepted can be used.
 pub fn opening(data: &[u8]) {
     let mut tape = Tape::new(data);
     let kind = tape.byte();
-    let mut twist = Twist::of(&mut tape);
-    let Some((signer, begun, peer)) = open(kind, &mut twist) else { return };
+    let twist = Twist::of(&mut tape);
+    let Some((signer, begun, peer)) = open(kind, &twist) else { return };
     let mut world = World::new(signer, begun, peer);
     world.settle_in();
+    run(world, tape);
+}
+
+fn run(mut world: World, mut tape: Tape<'_>) {
+    world.check();
     for _ in 0..ACTS_MAX {
         if tape.is_over() {
             break;
@@ -61,4 +57,5 @@ pub fn opening(data: &[u8]) {
         world.check();
     }
     world.check_saved();
+    give_back(world.signer);
 }

@@ -1,5 +1,7 @@
 //! Openings: our part by the engine, the peer's by hand, with whatever a twist makes of it.
 
+use std::cell::RefCell;
+
 use bitcoin::hashes::Hash as _;
 use bitcoin::{ScriptBuf, Txid};
 use channel::{
@@ -68,15 +70,28 @@ pub(super) fn place() -> KeyPlace {
     KeyPlace { branch: Branch::Receive, index: KeyIndex::FIRST }
 }
 
-fn seed() -> Seed {
-    Seed::take(&mut [1; 32]).expect("32 bytes are a seed")
+thread_local! {
+    /// A signer that nobody uses now: to make its keys takes longer than most runs.
+    static SPARE: RefCell<Option<Keys>> = const { RefCell::new(None) };
 }
 
-pub(super) fn keys() -> Keys {
-    let (seed, policy) = (seed(), signer::Policy::default());
-    let channels = signer::Channels::bolt3(seed.channel_keys(NETWORK, NodeIndex::FIRST));
-    let (signed, taken, secrets) = Default::default();
-    Keys { channels, wallet: seed.wallet_key(NETWORK), policy, signed, taken, secrets }
+/// A signer that has never signed.
+fn keys() -> Keys {
+    SPARE.take().unwrap_or_else(|| {
+        let seed = Seed::take(&mut [1; 32]).expect("32 bytes are a seed");
+        let channels = signer::Channels::bolt3(seed.channel_keys(NETWORK, NodeIndex::FIRST));
+        let (policy, empty) = (signer::Policy::default(), channels.encode(NETWORK));
+        let (signed, taken, secrets) = Default::default();
+        let wallet = seed.wallet_key(NETWORK);
+        Keys { channels, wallet, policy, empty, signed, taken, secrets }
+    })
+}
+
+/// The next run may have it.
+pub(super) fn give_back(mut keys: Keys) {
+    keys.channels.restore(&keys.empty, NETWORK).expect("we wrote it");
+    (keys.signed, keys.taken, keys.secrets) = Default::default();
+    SPARE.set(Some(keys));
 }
 
 pub(super) fn home(keys: &Keys) -> Home {
@@ -104,7 +119,7 @@ fn policy() -> Policy {
 }
 
 /// A channel that has just begun. Nothing if the twist was seen.
-pub(super) fn open(kind: u8, twist: &mut Twist) -> Option<(Keys, Begun, Peer)> {
+pub(super) fn open(kind: u8, twist: &Twist) -> Option<(Keys, Begun, Peer)> {
     let (mut keys, peer) = (keys(), Peer::new());
     let form = if kind & 2 == 0 { Form::Anchors } else { Form::StaticRemoteKey };
     let ask = ChannelAsk { channel: KEY, op: ChannelOp::Keys };
@@ -112,7 +127,11 @@ pub(super) fn open(kind: u8, twist: &mut Twist) -> Option<(Keys, Begun, Peer)> {
     let begun = match kind & 1 {
         0 => propose(&mut keys, &shown, &peer, form, twist),
         _ => accept(&mut keys, &shown, &peer, form, twist),
-    }?;
+    };
+    let Some(begun) = begun else {
+        give_back(keys);
+        return None;
+    };
     // A channel whose money the ledger does not have would be a bug of the judge.
     assert_eq!(Begun::decode(&begun.encode()), Ok(begun.clone()));
     assert_eq!(Channel::new(begun.clone()).funding(), begun.funding().outpoint());

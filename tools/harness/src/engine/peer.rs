@@ -1,9 +1,7 @@
 //! The peer's keys. No memory keeps it from signing whatever it likes.
 
 use bitcoin::secp256k1::{Message as Digest, SECP256K1, SecretKey};
-use tx::{
-    Basepoints, Close, CommitmentSeed, Meaning, Party, SecretIndex, Terms, derived_secret,
-};
+use tx::{Basepoints, Close, CommitmentSeed, Meaning, Party, SecretIndex, Terms, derived_secret};
 use wire::amount::{CsvDelay, Sat};
 use wire::id::{CommitmentNumber, PerCommitmentSecret};
 use wire::key::{Point, Signature};

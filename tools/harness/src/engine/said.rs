@@ -13,8 +13,8 @@ use wire::id::{
 use wire::list::Blob;
 use wire::{
     ChannelReady, ChannelReestablish, ClosingComplete, ClosingSig, ClosingSigned, CommitmentSigned,
-    Error, Message, RevokeAndAck, Shutdown, UpdateAddHtlc, UpdateFailHtlc,
-    UpdateFailMalformedHtlc, UpdateFee, UpdateFulfillHtlc,
+    Error, Message, RevokeAndAck, Shutdown, UpdateAddHtlc, UpdateFailHtlc, UpdateFailMalformedHtlc,
+    UpdateFee, UpdateFulfillHtlc,
 };
 
 use super::open::patch;
@@ -167,7 +167,7 @@ impl World {
             amount_msat: Msat(amount),
             payment_hash: hash_of(&preimage(tape.below(PREIMAGES))),
             cltv_expiry: BlockHeight(
-                if tape.byte() > 245 { tape.number(expiry) } else { expiry } as u32,
+                if tape.byte() > 245 { tape.number(expiry) } else { expiry } as u32
             ),
             onion_routing_packet: Box::new(OnionPacket([0; 1366])),
             path_key: None,
@@ -381,8 +381,10 @@ impl World {
             closee_scriptpubkey: ours.closee_scriptpubkey.clone(),
             fee_satoshis: fee,
             locktime: lock_time,
-            closer_output_only: sign(1, [true, false]).filter(|_| ours.closer_output_only.is_some()),
-            closee_output_only: sign(2, [false, true]).filter(|_| ours.closee_output_only.is_some()),
+            closer_output_only: sign(1, [true, false])
+                .filter(|_| ours.closer_output_only.is_some()),
+            closee_output_only: sign(2, [false, true])
+                .filter(|_| ours.closee_output_only.is_some()),
             closer_and_closee_outputs: sign(4, [true; 2])
                 .filter(|_| ours.closer_and_closee_outputs.is_some()),
             extension: Default::default(),

@@ -32,6 +32,8 @@ pub(super) struct Keys {
     pub(super) channels: Channels,
     pub(super) wallet: WalletKey,
     pub(super) policy: signer::Policy,
+    /// What is saved of it before it has done anything.
+    pub(super) empty: Vec<u8>,
     /// What it has signed of the peer's, and what it has taken of ours.
     pub(super) signed: BTreeMap<u64, Meaning>,
     pub(super) taken: BTreeMap<u64, Meaning>,
@@ -96,11 +98,8 @@ pub(super) struct World {
 impl World {
     pub(super) fn new(signer: Keys, begun: Begun, peer: Peer) -> Self {
         let mut live = Channel::new(begun.clone());
-        let now = Now {
-            tip: BlockHeight(HEIGHT),
-            urgent: FeeratePerKw(3_000),
-            calm: FeeratePerKw(500),
-        };
+        let now =
+            Now { tip: BlockHeight(HEIGHT), urgent: FeeratePerKw(3_000), calm: FeeratePerKw(500) };
         live.at(now);
         live.take(&live.opened_in(Dialects::default()));
         Self {
@@ -127,10 +126,11 @@ impl World {
     /// One thing happens, and what follows from it.
     pub(super) fn act(&mut self, tape: &mut Tape<'_>) {
         self.acts += 1;
-        match tape.byte() % 3 {
+        match tape.byte() % 4 {
             0 => self.say(tape),
             1 => self.do_something(tape),
-            _ => self.suffer(tape),
+            2 => self.suffer(tape),
+            _ => self.mend(),
         }
         self.turn();
         if self.acts % COMPARE_ACTS == 0 {
