@@ -72,10 +72,14 @@ impl World {
     fn end(&self, tape: &mut Tape<'_>) -> Option<channel::Outcome> {
         let peer = self.side().other();
         let theirs = self.live.contracts().iter().filter(|(id, _)| id.offered_by == peer);
-        let theirs: Vec<_> = theirs.collect();
-        let (id, known) = *theirs.get(tape.below(theirs.len()))?;
+        let theirs: Vec<_> = theirs.map(|(id, it)| (*id, opens(it.add.payment_hash))).collect();
+        let found = theirs.get(tape.below(theirs.len())).copied();
+        let (id, opened) = match found {
+            Some(found) => found,
+            None => (self.some_contract(tape)?, None),
+        };
         let end = match tape.byte() % 8 {
-            0..=4 => End::Fulfilled(opens(known.add.payment_hash)?),
+            0..=4 => End::Fulfilled(opened?),
             5 => End::Fulfilled(preimage(tape.below(4))),
             6 => End::Failed(Blob(vec![7; 3])),
             _ => End::Malformed {
