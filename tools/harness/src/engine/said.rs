@@ -222,10 +222,10 @@ impl World {
     /// Of the commitment of ours that is next, as we see it ourselves.
     fn commitment_signed(&self, flaw: u8) -> Message {
         let (begun, number) = (&self.begun, self.advanced() + 1);
-        let later = self.log.iter().filter_map(|it| match it {
-            Change::Advanced { next } => Some(*next),
-            _ => None,
-        });
+        let later = self
+            .log
+            .iter()
+            .filter_map(|it| if let Change::Advanced { next } = it { Some(*next) } else { None });
         let mut points = begun.agreed().local_points.into_iter().chain(later);
         let point = points.nth(number as usize).expect("each is followed by the next");
         let view = self.live.ledger().view(self.side(), As::Draft);
@@ -316,9 +316,8 @@ impl World {
     }
 
     fn closing_signed(&self, tape: &mut Tape<'_>) -> Option<Message> {
-        let ours = self.sent.iter().rev().find_map(|it| match it {
-            Message::ClosingSigned(said) => Some(said.fee_satoshis.0),
-            _ => None,
+        let ours = self.sent.iter().rev().find_map(|it| {
+            if let Message::ClosingSigned(said) = it { Some(said.fee_satoshis.0) } else { None }
         });
         let fee = Sat(tape.number(ours.unwrap_or(400)));
         let terms = self.begun.set_up().terms;
@@ -363,9 +362,8 @@ impl World {
     }
 
     fn closing_sig(&self, tape: &mut Tape<'_>) -> Option<Message> {
-        let ours = self.sent.iter().rev().find_map(|it| match it {
-            Message::ClosingComplete(said) => Some(said),
-            _ => None,
+        let ours = self.sent.iter().rev().find_map(|it| {
+            if let Message::ClosingComplete(said) = it { Some(said) } else { None }
         })?;
         let (fee, lock_time) = (ours.fee_satoshis, ours.locktime);
         let terms = self.begun.set_up().terms;

@@ -133,7 +133,7 @@ impl World {
             _ => self.mend(),
         }
         self.turn();
-        if self.acts % COMPARE_ACTS == 0 {
+        if self.acts.is_multiple_of(COMPARE_ACTS) {
             self.check_saved();
         }
     }
