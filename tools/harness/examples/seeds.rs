@@ -74,8 +74,41 @@ fn main() -> io::Result<()> {
     }
     let secrets: Vec<u8> = (1..=128).collect();
     keep("half_open", "plausible", &[&[1][..], &secrets].concat())?;
+    engine()?;
     onions()?;
     keys()
+}
+
+/// Channels that pay, reconnect, crash, close and fail. Each act is whose it is (0 the peer's, 1 ours,
+/// 2 what happens), what it is, and what it takes.
+fn engine() -> io::Result<()> {
+    const PEER_ADDS: &[u8] = &[0, 0, 0, 80, 20, 0, 1, 0];
+    const WE_OFFER: &[u8] = &[1, 0, 0, 90, 20, 0, 1];
+    const DANCE: &[u8] = &[0, 26];
+    const RECONNECT: &[u8] = &[2, 8, 3, 0];
+    const DUSK: &[u8] = &[2, 18, 15];
+    let pays = [PEER_ADDS, WE_OFFER, DANCE].concat();
+    let runs: [(&str, Vec<u8>); 8] = [
+        ("pay", [&pays[..], &[1, 5, 0, 0, 0, 4, 0, 0], DANCE].concat()),
+        ("reconnect", [&pays[..], &[2, 0], WE_OFFER, &[2, 2, 2, 3], RECONNECT, DANCE].concat()),
+        ("crash", [&pays[..], &[2, 0], WE_OFFER, &[2, 2, 2, 11, 2, 7, 0, 0, 12, 0]].concat()),
+        ("rollback", [&pays[..], DANCE, &[2, 13, 0, 6, 2, 7, 0, 0, 12, 0, 2, 24]].concat()),
+        ("close", [&[1, 10, 1, 0, 15, 0, 0, 16, 0, 0, 0], DUSK, &[2, 24, 0, 0]].concat()),
+        ("close-simply", [RECONNECT, &[1, 10, 1, 0, 15, 0, 0, 19, 0, 0, 18, 0, 0]].concat()),
+        ("fail", [&pays[..], &[1, 11, 0, 2, 24, 0, 0], DUSK, &[2, 15, 3], DUSK].concat()),
+        ("cheat", [&pays[..], PEER_ADDS, DANCE, &[2, 24, 3, 2], DUSK, DUSK].concat()),
+    ];
+    for (name, run) in runs {
+        for kind in 0..4 {
+            keep("channel", &format!("{name}-{kind}"), &[&[kind][..], &run].concat())?;
+        }
+    }
+    for kind in 0..4 {
+        keep("opening", &format!("good-{kind}"), &[&[kind, 0][..], &pays].concat())?;
+        let twisted = [&[kind, 1, 0, 0, 70, 8][..], &[0, 0, 0, 0, 0, 0, 1, 98], &pays].concat();
+        keep("opening", &format!("twisted-{kind}"), &twisted)?;
+    }
+    Ok(())
 }
 
 /// What two hops are told, the packet that tells them, and why they fail.

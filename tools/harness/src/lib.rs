@@ -6,6 +6,7 @@
 //! same input has to give the same run.
 
 mod codec;
+mod engine;
 mod holder;
 mod keys;
 mod money;
@@ -13,6 +14,7 @@ mod onion;
 mod transport;
 
 pub use codec::{addresses, bigsize, features, message, message_of, tlv_stream};
+pub use engine::{channel, opening};
 pub use holder::holder;
 pub use keys::{
     change_bytes, empty_channels, seed_file, signer_answer, signer_ask, signer_channels,
@@ -29,12 +31,14 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("acts", acts),
     ("addresses", addresses),
     ("bigsize", bigsize),
+    ("channel", channel),
     ("features", features),
     ("half_open", half_open),
     ("holder", holder),
     ("message", message),
     ("message_of", message_of),
     ("onion", onion),
+    ("opening", opening),
     ("record_stream", record_stream),
     ("seed_file", seed_file),
     ("signer_answer", signer_answer),

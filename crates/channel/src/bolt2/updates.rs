@@ -71,7 +71,8 @@ impl Channel {
         if matches!(self.state, State::Failing(_)) {
             return self.learn(contract, &end);
         }
-        if !self.can_end(contract) {
+        if self.state == State::Done || !self.can_end(contract) {
+            // What has ended on the chain stays in the ledger.
             return Err(Refusal::NoSuchHtlc { id });
         }
         if let End::Fulfilled(preimage) = &end

@@ -193,6 +193,8 @@ impl Channel {
             State::Failing(failing) => failing.is_behind |= is_behind,
             State::Funding | State::Normal | State::Shutdown(_) | State::Negotiating(_) => {
                 self.state = State::Failing(Failing { why: why.clone(), is_behind });
+                // Nothing is said of it any more, whatever the signer still answers.
+                self.link = self.link.over();
             }
         }
     }

@@ -224,4 +224,10 @@ impl Link {
         (kept.unsaid, kept.said_shutdown, kept.heard_shutdown) = (false, false, false);
         kept
     }
+
+    /// What is left when the channel ends on the chain: whoever is connected stays so, and hears no
+    /// more of it.
+    pub(crate) fn over(&self) -> Self {
+        Self { phase: self.phase, dialects: self.dialects, ..self.lost() }
+    }
 }

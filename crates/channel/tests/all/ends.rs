@@ -1,6 +1,9 @@
 //! What BOLT 5 says of an end on the chain, one by one: what is known, told, paid for and left
 //! alone. That all money comes home shows `onchain`.
 
+use std::collections::VecDeque;
+use std::sync::Arc;
+
 use bitcoin::{EcdsaSighashType, OutPoint, Transaction, TxIn};
 use channel::{Change, Channel, Dialects, Effect, End, EndedBy, Event, Now, Refusal, State, Why};
 use tx::{Form, Side};
@@ -339,4 +342,48 @@ fn a_channel_that_fails_says_that_and_hears_nothing_else() {
     let hello = ends[0].live.connected(Dialects::ALL);
     assert_eq!(first_sent(&hello), error.into());
     assert_eq!(hello.effects.len(), 1);
+}
+
+/// The chain ends a channel while our signer looks at a commitment of the peer.
+#[test]
+fn what_was_asked_before_the_end_is_not_said_after_it() {
+    let mut ends = up();
+    add(&mut ends[0], 60_000_000);
+    add(&mut ends[0], 50_000_000);
+    let commit = ends[0].live.drive();
+    ends[0].take(commit);
+    // It waits for the signature.
+    add(&mut ends[0], 40_000_000);
+    ends[0].flush(&mut VecDeque::new());
+    let spend = funding_spend(ends[0].live.funding());
+    let block = ends[0].live.block(BlockHeight(500), &[(1, Arc::new(spend))]);
+    ends[0].take(block);
+    assert!(matches!(ends[0].live.state(), State::Failing(_)));
+    let outcome = ends[0].judged().expect("it was asked").expect("it signs");
+    assert!(outcome.effects.is_empty() && outcome.changes.is_empty(), "{outcome:?}");
+}
+
+#[test]
+fn a_contract_that_has_ended_on_the_chain_is_not_ended_again() {
+    let mut town = town(Form::Anchors);
+    let id = offered(&mut town, 0, 60_000_000, 1, 20);
+    fail(&mut town, 0);
+    town.pump();
+    town.finish();
+    assert_eq!(*town.ends[1].live.state(), State::Done);
+    let (id, reason) = (id.id, wire::list::Blob(vec![1]));
+    for end in [End::Failed(reason), End::Fulfilled(preimage(1))] {
+        let no = town.ends[1].live.send_end(id, end).err();
+        assert_eq!(no, Some(Refusal::NoSuchHtlc { id }));
+    }
+}
+
+/// What takes all of the money, by no rule of the channel.
+fn funding_spend(previous_output: OutPoint) -> Transaction {
+    Transaction {
+        version: bitcoin::transaction::Version::TWO,
+        lock_time: bitcoin::absolute::LockTime::ZERO,
+        input: vec![TxIn { previous_output, ..Default::default() }],
+        output: Vec::new(),
+    }
 }
