@@ -79,7 +79,7 @@ fn main() -> io::Result<()> {
     keys()
 }
 
-/// Channels that pay, reconnect, crash, close and fail. Each act is whose it is (0 the peer's, 1 ours,
+/// Channels that pay, reconnect, crash, close and fail. Each act is whose it is (0 the peer, 1 we,
 /// 2 what happens), what it is, and what it takes.
 fn engine() -> io::Result<()> {
     const PEER_ADDS: &[u8] = &[0, 0, 0, 80, 20, 0, 1, 0];
