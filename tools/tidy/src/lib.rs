@@ -19,6 +19,7 @@ mod named;
 mod paths;
 mod places;
 mod purity;
+mod reached;
 mod size;
 pub mod tables;
 mod tree;
@@ -43,6 +44,7 @@ pub const RULES: &[(&str, Rule)] = &[
     ("named-tests", named::check),
     ("places", places::check),
     ("purity", purity::check),
+    ("reached", reached::check),
 ];
 
 /// Everything that `rule` finds in `tree`.

@@ -35,6 +35,7 @@ hold! {
     named_tests "named-tests",
     places "places",
     purity "purity",
+    reached "reached",
 }
 
 #[test]
