@@ -22,7 +22,7 @@ use super::{
     bell::{self, Answer, Bell, Calls, SaveFault, Saver},
     clock,
     office::unsigned,
-    reach::{self, At},
+    reach::{self, At, Heard},
     stop::Stop,
     treasury::TreasuryBell,
 };
@@ -227,28 +227,14 @@ impl Service {
     }
 
     fn take(&mut self, input: Input) {
-        match input {
-            Input::LinkUp { link, standing, .. } if self.signer.is(link, standing) => {
-                self.signer.link = Some(link);
-                self.channels.signer_came();
+        match self.signer.hear(input) {
+            Heard::Came => self.channels.signer_came(),
+            Heard::Went => self.channels.signer_went(),
+            Heard::Answered(token, mut answer) => {
+                let answer = signer::Answer::decode(&mut answer).ok();
+                self.channels.signer_answered(token, answer);
             }
-            Input::LinkDown { link, .. } if self.signer.link == Some(link) => {
-                self.signer.went();
-                self.channels.signer_went();
-            }
-            Input::Frame { link, mut frame } if self.signer.link == Some(link) => {
-                if let Some(token) = self.signer.asked.remove(&frame.id) {
-                    let answer = signer::Answer::decode(&mut frame.payload).ok();
-                    self.channels.signer_answered(token, answer);
-                }
-            }
-            Input::Denied { link, topic } => warn!(link = link.0, topic, "nobody may ask us"),
-            Input::LinkUp { .. }
-            | Input::LinkDown { .. }
-            | Input::Frame { .. }
-            | Input::Room { .. }
-            | Input::Ready { .. }
-            | Input::Woken => {}
+            Heard::Nothing => {}
         }
     }
 

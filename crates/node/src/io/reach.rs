@@ -7,8 +7,8 @@ use std::{
     path::PathBuf,
 };
 
-use bus::{Grant, Hub, LinkId, NotSent, Standing};
-use tracing::error;
+use bus::{Grant, Hub, Input, LinkId, NotSent, Standing};
+use tracing::{error, warn};
 use zeroize::Zeroizing;
 
 /// How to reach another service.
@@ -32,6 +32,18 @@ pub struct Service<T> {
     pub unsent: VecDeque<(T, u16, Zeroizing<Vec<u8>>)>,
 }
 
+/// What an input says of a service.
+pub enum Heard<T> {
+    /// It is there.
+    Came,
+    /// It is gone, with all that it was asked.
+    Went,
+    /// It has answered.
+    Answered(T, Zeroizing<Vec<u8>>),
+    /// Nothing.
+    Nothing,
+}
+
 impl<T: Copy> Service<T> {
     /// Reaches it, now and again whenever it is there.
     pub fn reach(hub: &mut Hub, at: At, name: &str) -> io::Result<Self> {
@@ -53,6 +65,34 @@ impl<T: Copy> Service<T> {
         self.link = None;
         self.asked.clear();
         self.unsent.clear();
+    }
+
+    /// Takes in what has happened on a link, for whoever has no other links.
+    pub fn hear(&mut self, input: Input) -> Heard<T> {
+        match input {
+            Input::LinkUp { link, standing, .. } if self.is(link, standing) => {
+                self.link = Some(link);
+                Heard::Came
+            }
+            Input::LinkDown { link, .. } if self.link == Some(link) => {
+                self.went();
+                Heard::Went
+            }
+            Input::Frame { link, frame } if self.link == Some(link) => {
+                let token = self.asked.remove(&frame.id);
+                token.map_or(Heard::Nothing, |token| Heard::Answered(token, frame.payload))
+            }
+            Input::Denied { link, topic } => {
+                warn!(link = link.0, topic, "nobody may ask us");
+                Heard::Nothing
+            }
+            Input::LinkUp { .. }
+            | Input::LinkDown { .. }
+            | Input::Frame { .. }
+            | Input::Room { .. }
+            | Input::Ready { .. }
+            | Input::Woken => Heard::Nothing,
+        }
     }
 
     /// Sends as much as the link takes. What can never be sent is given back, and why: whoever

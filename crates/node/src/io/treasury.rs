@@ -13,7 +13,7 @@ use super::{
     bitcoind::Bitcoind,
     clock,
     office::unsigned,
-    reach::{self, At},
+    reach::{self, At, Heard},
     stop::Stop,
 };
 use crate::{
@@ -170,28 +170,14 @@ impl Service {
     }
 
     fn take(&mut self, input: Input) {
-        match input {
-            Input::LinkUp { link, standing, .. } if self.signer.is(link, standing) => {
-                self.signer.link = Some(link);
-                self.treasury.signer_came();
+        match self.signer.hear(input) {
+            Heard::Came => self.treasury.signer_came(),
+            Heard::Went => self.treasury.signer_went(),
+            Heard::Answered(id, mut answer) => {
+                let answer = signer::Answer::decode(&mut answer).ok();
+                self.treasury.signer_answered(id, answer);
             }
-            Input::LinkDown { link, .. } if self.signer.link == Some(link) => {
-                self.signer.went();
-                self.treasury.signer_went();
-            }
-            Input::Frame { link, mut frame } if self.signer.link == Some(link) => {
-                if let Some(id) = self.signer.asked.remove(&frame.id) {
-                    let answer = signer::Answer::decode(&mut frame.payload).ok();
-                    self.treasury.signer_answered(id, answer);
-                }
-            }
-            Input::Denied { link, topic } => warn!(link = link.0, topic, "nobody may ask us"),
-            Input::LinkUp { .. }
-            | Input::LinkDown { .. }
-            | Input::Frame { .. }
-            | Input::Room { .. }
-            | Input::Ready { .. }
-            | Input::Woken => {}
+            Heard::Nothing => {}
         }
     }
 
