@@ -114,6 +114,9 @@ pub enum Verb {
         /// Without the peer: the money comes back later, and costs more
         #[arg(long)]
         force: bool,
+        /// Although the peer was not heard since the start: never with files of an earlier day
+        #[arg(long, requires = "force")]
+        unheard: bool,
         /// Wait until it is over, and show how far it is
         #[arg(long)]
         wait: bool,

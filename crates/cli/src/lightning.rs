@@ -26,8 +26,8 @@ pub fn talk(verb: &Verb, client: &Client, json: bool) -> Result<(), Failure> {
         Verb::Fee { id, rate } => {
             channel(&client.post(&path(id, "/fee"), &api::SetFee { sat_per_kvb: *rate })?, json);
         }
-        Verb::Close { id, force, wait } => {
-            let close = api::CloseChannel { force: *force };
+        Verb::Close { id, force, unheard, wait } => {
+            let close = api::CloseChannel { force: *force, unheard: *unheard };
             let mut line: api::Channel = client.post(&path(id, "/close"), &close)?;
             if *wait {
                 line = wait_for(line, client, |line| line.state == "closed")?;

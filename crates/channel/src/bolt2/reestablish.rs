@@ -48,6 +48,7 @@ impl Channel {
     pub fn opened_in(&self, dialects: Dialects) -> Outcome {
         let mut outcome = self.nothing();
         (outcome.link.phase, outcome.link.dialects) = (Phase::Up, dialects);
+        outcome.link.has_heard = true;
         outcome
     }
 
@@ -82,7 +83,7 @@ impl Channel {
         self.judge_secret(got, &secret, lost_revocation)?;
         let lost_commitment = self.has_lost_commitment(said.next_commitment_number)?;
         let mut outcome = self.nothing();
-        outcome.link.phase = Phase::Up;
+        (outcome.link.phase, outcome.link.has_heard) = (Phase::Up, true);
         outcome.tell(Event::Up);
         let numbers = [self.next_commitment(), said.next_commitment_number];
         self.ready_again(numbers, &mut outcome);

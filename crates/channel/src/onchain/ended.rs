@@ -1,5 +1,6 @@
 //! Which commitment has spent the funding, or which close.
 
+use std::fmt;
 use std::sync::Arc;
 
 use bitcoin::Transaction;
@@ -28,6 +29,28 @@ pub enum EndedBy {
     /// A commitment of the peer that we know nothing of: we have forgotten it. Or one of ours that
     /// is revoked, or nothing that could be.
     Unknown(CommitmentNumber),
+}
+
+impl fmt::Display for EndedBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Both => f.write_str("both have closed it"),
+            Self::Local => f.write_str("our commitment was published"),
+            Self::Remote => f.write_str("the peer has published its commitment"),
+            Self::Revoked(number) => {
+                write!(
+                    f,
+                    "the peer has published state {number}, which it had revoked: all is ours"
+                )
+            }
+            Self::Unknown(number) => {
+                write!(
+                    f,
+                    "state {number} was published, of which we know nothing: money may be lost"
+                )
+            }
+        }
+    }
 }
 
 /// The spend of the funding.

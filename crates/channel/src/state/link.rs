@@ -46,6 +46,8 @@ pub(crate) struct Link {
     pub(crate) dialects: Dialects,
     /// It is not the one in which the channel was opened.
     pub(crate) is_again: bool,
+    /// Both have said where they stand, in this connection or an earlier one of this life.
+    pub(crate) has_heard: bool,
     /// The last question to the signer: the only thing that outlives a connection.
     pub(crate) asked: AskId,
     /// Our signer is asked for a signature of the peer's newest commitment.

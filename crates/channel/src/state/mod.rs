@@ -294,6 +294,12 @@ impl Channel {
         self.link.phase == Phase::Up
     }
 
+    /// Whether the peer has said where it stands since the channel was restored. Before, nobody but
+    /// our signer can know whether this is the newest state.
+    pub const fn has_heard_peer(&self) -> bool {
+        self.link.has_heard
+    }
+
     /// Whether the peer may be heard now. While our signer looks at a revocation, what follows has
     /// to wait: what the peer signs next is built on it.
     pub const fn can_receive(&self) -> bool {

@@ -78,6 +78,10 @@ pub struct CloseChannel {
     /// Without the peer: by publishing our own commitment.
     #[serde(default)]
     pub force: bool,
+    /// Although the peer has not said where it stands since the node started: if the node's files
+    /// are those of an earlier day, all money of the channel goes to the peer.
+    #[serde(default)]
+    pub unheard: bool,
 }
 
 /// Pays a peer over a channel.

@@ -12,7 +12,7 @@ use crate::pair::Pair;
 
 fn close(pair: &mut Pair, at: usize) {
     let id = wire::Hex(&pair.lines(at)[0].channel_id.0).to_string();
-    let call = pair.ends[at].call(Command::Close { id, force: false });
+    let call = pair.ends[at].call(Command::Close { id, force: false, unheard: false });
     pair.settle();
     let reply = pair.ends[at].replies.remove(&call);
     assert!(matches!(reply, Some(Ok(Reply::Channel(_)))), "{reply:?}");
@@ -48,6 +48,38 @@ fn a_channel_is_opened_used_and_closed() {
     let [first, second] = [0, 1].map(|at| pair.ends[at].bank.confirmed());
     assert!((172_000..=175_000).contains(&first), "{first}");
     assert!((223_000..=225_001).contains(&second), "{second}");
+}
+
+/// Nobody but the peer can tell that our files are those of an earlier day, if the signer's are.
+#[test]
+fn a_node_that_was_put_back_is_not_closed_by_force_unasked() {
+    let mut pair = Pair::new(3);
+    pair.opened();
+    let id = wire::Hex(&pair.lines(0)[0].channel_id.0).to_string();
+    let close = |pair: &mut Pair, unheard: bool| {
+        let call = pair.ends[0].call(Command::Close { id: id.clone(), force: true, unheard });
+        pair.settle();
+        pair.ends[0].replies.remove(&call).expect("it is answered")
+    };
+    pair.disconnect();
+    pair.kill(0);
+    pair.settle();
+    let node = pair.ends[1].node;
+    assert_eq!(close(&mut pair, false), Err(Refusal::Unheard { node }));
+    assert_eq!(pair.stages(0), [Stage::Open]);
+    pair.connect();
+    pair.settle();
+    pair.disconnect();
+    assert!(close(&mut pair, false).is_ok(), "the peer was heard in this life");
+    assert_eq!(pair.stages(0), [Stage::Failing]);
+
+    let mut pair = Pair::new(3);
+    pair.opened();
+    pair.disconnect();
+    pair.kill(0);
+    pair.settle();
+    assert!(close(&mut pair, true).is_ok(), "it is wanted so");
+    assert_eq!(pair.stages(0), [Stage::Failing]);
 }
 
 #[test]

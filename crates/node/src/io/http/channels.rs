@@ -96,7 +96,8 @@ pub(super) async fn close(
     id: Result<Path<String>, PathRejection>,
     Given(close): Given<api::CloseChannel>,
 ) -> Answer<api::Channel> {
-    one(call(&desk, Command::Close { id: id?.0, force: close.force }).await?)
+    let api::CloseChannel { force, unheard } = close;
+    one(call(&desk, Command::Close { id: id?.0, force, unheard }).await?)
 }
 
 /// Pays a peer over a channel. One that takes long is answered as pending, and goes on.
@@ -157,6 +158,7 @@ impl From<Refusal> for No {
             Refusal::BadId { .. } => (StatusCode::BAD_REQUEST, "malformed"),
             Refusal::Channel(_) => (StatusCode::CONFLICT, "refused"),
             Refusal::NoChannel { .. } => (StatusCode::CONFLICT, "no_channel"),
+            Refusal::Unheard { .. } => (StatusCode::CONFLICT, "unheard"),
             Refusal::NameTaken { .. } => (StatusCode::CONFLICT, "name_taken"),
         };
         Self::new(status, code, refusal.to_string())

@@ -48,6 +48,8 @@ pub enum Command {
         id: String,
         /// Without the peer.
         force: bool,
+        /// Although the peer has not said where it stands since we started.
+        unheard: bool,
     },
     /// Pay a peer. Answered when that has come to its end, or takes too long.
     Pay {
@@ -238,6 +240,11 @@ pub enum Refusal {
         /// How many there are that cannot be used now.
         have: usize,
     },
+    /// Our state could be an old one, for which the peer may take everything.
+    Unheard {
+        /// Who has not said where it stands.
+        node: PublicKey,
+    },
     /// A payment of this name was made, and it was another one.
     NameTaken {
         /// The name.
@@ -265,8 +272,8 @@ impl Channels {
                 let reply = self.set_fee(&id, rate);
                 self.reply_line(call, reply);
             }
-            Command::Close { id, force } => {
-                let reply = self.close(&id, force);
+            Command::Close { id, force, unheard } => {
+                let reply = self.close(&id, force, unheard);
                 self.reply_line(call, reply);
             }
             Command::Pay { node, amount, name } => self.pay(call, node, amount, name),
@@ -292,11 +299,19 @@ impl Channels {
         Ok(self.line(&name))
     }
 
-    fn close(&mut self, id: &str, force: bool) -> Result<Option<ChannelLine>, Refusal> {
+    fn close(
+        &mut self,
+        id: &str,
+        force: bool,
+        unheard: bool,
+    ) -> Result<Option<ChannelLine>, Refusal> {
         let name = self.named(id)?;
         let held = &self.state.channels[&name];
         if held.closed {
             return Err(Refusal::Channel(ChannelNo::Closed));
+        }
+        if force && !unheard && !held.channel.has_heard_peer() {
+            return Err(Refusal::Unheard { node: name.node });
         }
         let outcome = match force {
             true => held.channel.fail(),
@@ -366,7 +381,11 @@ impl Channels {
             Phase::Normal => (Stage::Open, None),
             Phase::Shutdown(_) => (Stage::Shutdown, None),
             Phase::Negotiating(_) => (Stage::Closing, None),
-            Phase::Failing(failing) => (Stage::Failing, Some(failing.why.to_string())),
+            Phase::Failing(failing) => {
+                let ended = held.channel.ended_by();
+                let why = ended.map(|(by, height)| format!("{by}, in block {height}"));
+                (Stage::Failing, Some(why.unwrap_or_else(|| failing.why.to_string())))
+            }
             Phase::Done => (Stage::Closed, None),
         }
     }
@@ -425,6 +444,12 @@ impl fmt::Display for Refusal {
             Self::NoChannel { node, have } => {
                 write!(f, "of {have} channels with {node} none can be used now")
             }
+            Self::Unheard { node } => write!(
+                f,
+                "since its start this node has not heard from {node}: if its files are those of \
+                 an earlier day, closing by force gives all money of the channel to the peer. \
+                 Connect first, or say --unheard"
+            ),
             Self::NameTaken { name, had: (amount, node) } => {
                 write!(f, "by the name '{}' {amount} were paid to {node}", name.as_str())
             }
