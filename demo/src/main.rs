@@ -2,6 +2,7 @@
 //! survives.
 
 mod cast;
+mod cheat;
 mod lightning;
 mod money;
 mod scenes;

@@ -10,6 +10,7 @@ use node::{io::office::POST, store::Store};
 
 use crate::{
     cast::{Ear, Failed, Heard, Leyden, Service},
+    cheat::cheat,
     lightning::{Payer, lightning},
     money::money,
     stage::Stage,
@@ -66,6 +67,8 @@ pub fn play(stage: &mut Stage, stay: bool) -> Result<(), Failed> {
     let (leyden, id) = (&alice.leyden, &alice.id);
     let mut payer = Payer { leyden, id, node: &mut alice.node, words: &words };
     lightning(stage, &mut payer, &bob.leyden, &bob.id)?;
+    let chain = chain_words(&bob.leyden, &bob.node)?;
+    cheat(stage, place.path(), &alice.leyden, &bob.leyden, &chain)?;
     stage.scene("The end")?;
     stage.say("All of it on one machine; nothing of it is left.")?;
     if stay {
@@ -144,19 +147,24 @@ fn start(stage: &mut Stage, place: &Place) -> Result<(Alice, Bob), Failed> {
 
 /// Alice's node has a signer and sockets elsewhere, and takes Bob's devnet for a bitcoind.
 fn node_words(alice: &Leyden, bob: &Leyden, of_bob: &Service) -> Result<Vec<String>, Failed> {
-    let devnet = of_bob.ready["devnet"].as_str().ok_or("Bob has no devnet")?;
-    Ok(words(&[
+    let mut all = words(&[
         "--roles",
         "node",
         "--signer",
         &alice.link("keys-for-node"),
         "--sockets",
         &alice.link("sockets-for-node"),
-        "--bitcoind",
-        &format!("http://{devnet}"),
-        "--bitcoind-cookie",
-        &bob.dir.join("devnet/.cookie").display().to_string(),
-    ]))
+    ]);
+    all.extend(chain_words(bob, of_bob)?);
+    Ok(all)
+}
+
+/// Who takes Bob's devnet for a bitcoind says so.
+fn chain_words(bob: &Leyden, of_bob: &Service) -> Result<Vec<String>, Failed> {
+    let devnet = of_bob.ready["devnet"].as_str().ok_or("Bob has no devnet")?;
+    let (url, cookie) = (format!("http://{devnet}"), bob.dir.join("devnet/.cookie"));
+    let cookie = cookie.display().to_string();
+    Ok(words(&["--bitcoind", &url, "--bitcoind-cookie", &cookie]))
 }
 
 fn picture(stage: &Stage, alice: &Alice, bob: &Bob) -> Result<(), Failed> {
