@@ -160,6 +160,48 @@ fn an_opening_that_does_not_come_to_an_end_frees_its_coins() {
 }
 
 #[test]
+fn a_channel_is_ready_no_block_too_early() {
+    let mut pair = Pair::new(40);
+    pair.open(Sat(100_000), Msat(20_000_000));
+    pair.settle();
+    for blocks in 1..=3 {
+        pair.mine();
+        pair.settle();
+        let want = if blocks == 3 { Stage::Open } else { Stage::Funding };
+        let lines = [pair.lines(0), pair.lines(1)].concat();
+        for line in lines {
+            assert_eq!((line.stage, line.depth, line.depth_min), (want, blocks, 3));
+        }
+    }
+}
+
+#[test]
+fn an_opening_that_a_lost_connection_ends_can_begin_again() {
+    // Wherever it is lost, up to the funding.
+    for steps in 1..8 {
+        let mut pair = Pair::new(30 + steps);
+        let first = pair.open(Sat(100_000), Msat(20_000_000));
+        for _ in 0..steps {
+            for (at, what) in [(0, 3), (0, 0), (0, 1), (0, 3), (1, 2), (1, 3), (1, 0), (1, 3)] {
+                pair.step(at, what);
+            }
+            pair.step(0, 2);
+        }
+        pair.connect();
+        pair.settle();
+        let before = pair.ends[0].replies.remove(&first);
+        if matches!(before, Some(Ok(Reply::Opened(_)))) {
+            assert!(steps > 3, "it was quick");
+            continue;
+        }
+        assert!(matches!(before, Some(Err(Refusal::NotOpened { .. }))), "{before:?}");
+        let published = &pair.ends[0].bank.published;
+        assert!(published.is_empty(), "before the peer has signed: {published:?}");
+        pair.opened();
+    }
+}
+
+#[test]
 fn one_peer_has_so_many_openings_and_no_more() {
     let mut pair = Pair::new(4);
     pair.ends[0].signer_is_up = false;

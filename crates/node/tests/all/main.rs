@@ -14,6 +14,7 @@ mod handover;
 mod http;
 mod memory;
 mod nodes;
+mod onions;
 mod pair;
 mod party;
 #[cfg(feature = "planted")]
