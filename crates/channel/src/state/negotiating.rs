@@ -110,12 +110,23 @@ impl Channel {
         if self.link.offered.local.is_some() && range.is_some() && overlaps {
             return Err(Violation::ClosingFeeAgain { got: fee, min, max });
         }
-        if self.link.offered.local.is_some() || !overlaps {
-            return Err(Violation::ClosingFee { got: fee, min, max });
-        }
-        let close = self.signed_close(negotiating, fee.clamp(min, max), side);
+        let next = self.counter(fee, min, max).filter(|_| overlaps);
+        let next = next.ok_or(Violation::ClosingFee { got: fee, min, max })?;
+        let close = self.signed_close(negotiating, next, side);
         self.ask_close(close, Purpose::Offer, &mut outcome);
         Ok(outcome)
+    }
+
+    /// What we say to a fee that we do not take: halfway, as far as we go. Nothing if the peer does
+    /// not come nearer, or we cannot.
+    fn counter(&self, fee: Sat, min: Sat, max: Sat) -> Option<Sat> {
+        let is_between = |it: Sat, a: Sat, b: Sat| it > a.min(b) && it < a.max(b);
+        let Some(local) = self.link.offered.local else { return Some(fee.clamp(min, max)) };
+        if self.link.offered.remote.is_some_and(|before| !is_between(fee, local, before)) {
+            return None;
+        }
+        let next = Sat(u64::midpoint(local.0, fee.0)).clamp(min, max);
+        is_between(next, local, fee).then_some(next)
     }
 
     /// The fee that we find right, and what we would take.

@@ -509,12 +509,12 @@ fn who_insists_on_another_fee_fails_the_channel() {
     }
     // The acceptor's signature of a close that is too dear, as if that were its own wish.
     let dear = close_at(20_000);
-    let (no, _) = refused(&ends[0].live, dear.clone());
+    let none = fees(dear.fee_satoshis.0, dear.fee_satoshis.0);
+    let (no, _) = refused(&ends[0].live, ClosingSigned { fee_range: none, ..dear.clone() });
     let Violation::ClosingFee { got, min, max } = no else { panic!("{no}") };
     assert!(got > max && max > min);
     let rows = [
-        // No range, or one that has nothing in common with ours: it may try again.
-        (None, Violation::ClosingFee { got, min, max }, Remedy::Warning),
+        // A range that has nothing in common with ours: it may try again.
         (fees(got.0, got.0), Violation::ClosingFee { got, min, max }, Remedy::Warning),
         // It could have taken one of ours.
         (fees(max.0, got.0), Violation::ClosingFeeAgain { got, min, max }, Remedy::Error),
@@ -524,6 +524,32 @@ fn who_insists_on_another_fee_fails_the_channel() {
         let said = ClosingSigned { fee_range, ..dear.clone() };
         assert_eq!(refused(&ends[0].live, said), (want, remedy));
     }
+}
+
+/// Who says no range is met halfway, as far as we go, if it comes nearer each time.
+#[test]
+fn who_says_no_range_is_bargained_with() {
+    let rate = |calm| channel::Now { calm: FeeratePerKw(calm), ..Default::default() };
+    let mut ends = with_pushed(PUSHED, LEGACY);
+    ends[0].live.at(rate(1_000));
+    let first = closing_signed(&mut ends);
+    let max = first.fee_range.expect("it says what it takes").max_fee_satoshis;
+    let dear = close_at(20_000);
+    let (published, sent) = heard(&mut ends[0], dear.clone());
+    let [Message::ClosingSigned(answer)] = &sent[..] else { panic!("{sent:?}") };
+    assert!(published.is_empty(), "it is too dear");
+    assert!(answer.fee_satoshis > first.fee_satoshis && answer.fee_satoshis <= max);
+    // The same once more, more, or less of which we can meet nothing.
+    for said in [dear.clone(), close_at(30_000), close_at(10_000)] {
+        let got = said.fee_satoshis;
+        let (no, remedy) = refused(&ends[0].live, said);
+        assert!(matches!(no, Violation::ClosingFee { got: it, .. } if it == got), "{no}");
+        assert_eq!(remedy, Remedy::Warning);
+    }
+    let fair = close_at(2_000);
+    let (published, sent) = heard(&mut ends[0], fair.clone());
+    let [Message::ClosingSigned(answer)] = &sent[..] else { panic!("{sent:?}") };
+    assert_eq!((answer.fee_satoshis, published.len()), (fair.fee_satoshis, 1));
 }
 
 /// The acceptor signs what an opener at this rate wants.
