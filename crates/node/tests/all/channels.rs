@@ -1,7 +1,8 @@
 //! Channels of two nodes in virtual time: opened, used, closed, and what they survive.
 
-use node::services::channels::{
-    Command, OPENING_MAX, OPENINGS_OF_PEER_MAX, Progress, Refusal, Reply, Stage,
+use node::services::{
+    channels::{Command, OPENING_MAX, OPENINGS_OF_PEER_MAX, Progress, Refusal, Reply, Stage},
+    treasury,
 };
 use wire::{
     amount::{FeeratePerKw, Msat, Sat},
@@ -157,6 +158,22 @@ fn an_opening_that_does_not_come_to_an_end_frees_its_coins() {
     assert!(refused.to_string().contains("the connection is gone"), "{refused}");
     assert_eq!(pair.ends[0].bank.balance().locked.to_sat(), 0);
     assert!(pair.ends[0].bank.published.is_empty());
+}
+
+/// What replaced it would pay to the channel, and be another transaction: what both have signed
+/// would spend nothing, and the money could not be had without the peer.
+#[test]
+fn a_funding_is_not_replaced_by_one_that_pays_more() {
+    let mut pair = Pair::new(41);
+    pair.open(Sat(100_000), Msat(20_000_000));
+    pair.settle();
+    let txid = pair.lines(0)[0].funding.txid;
+    let bank = &mut pair.ends[0].bank;
+    let fee_rate = bitcoin::FeeRate::from_sat_per_vb(50).expect("it fits");
+    let (allow_high_fee, spend_reserve, draw) = (true, true, [3; 32]);
+    bank.call(treasury::Command::Bump { txid, fee_rate, allow_high_fee, spend_reserve, draw });
+    let reply = bank.replies.pop();
+    assert!(matches!(reply, Some(Err(treasury::Refusal::FundsChannel { .. }))), "{reply:?}");
 }
 
 #[test]

@@ -123,6 +123,7 @@ impl From<Refusal> for No {
             Refusal::NameBusy { .. } => (StatusCode::CONFLICT, "name_busy"),
             Refusal::NameHaunted { .. } => (StatusCode::CONFLICT, "name_haunted"),
             Refusal::TooManyNames { .. } => (StatusCode::CONFLICT, "too_many_names"),
+            Refusal::FundsChannel { .. } => (StatusCode::CONFLICT, "funds_channel"),
             Refusal::MayBeMined { .. } => (StatusCode::CONFLICT, "may_be_mined"),
         };
         Self::new(status, code, refusal.to_string())

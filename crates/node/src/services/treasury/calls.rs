@@ -314,6 +314,12 @@ pub enum Refusal {
         /// How many there may be.
         max: usize,
     },
+    /// A channel is funded by it, or by what hangs on it: what replaced it would be another
+    /// transaction, and what both have signed would spend nothing.
+    FundsChannel {
+        /// What funds it.
+        txid: Txid,
+    },
     /// Whoever has the transaction could still have it mined.
     MayBeMined {
         /// The transaction.
@@ -350,6 +356,9 @@ impl Treasury {
                 return self.send(call, &order, name, draw);
             }
             Command::Bump { txid, fee_rate, allow_high_fee, spend_reserve, draw } => {
+                if let Err(refusal) = self.may_replace(txid) {
+                    return self.reply(call, Err(refusal));
+                }
                 let reserve = self.reserve(spend_reserve);
                 let bump = wallet::Bump { txid, fee_rate, allow_high_fee, reserve };
                 return self.spend(call, None, |wallet| wallet.bump(&bump, draw));
@@ -526,6 +535,11 @@ impl fmt::Display for Refusal {
             Self::TooManyNames { have, max } => write!(
                 f,
                 "{have} names of payments, at most {max}; each is kept for {NAME_BLOCKS} blocks"
+            ),
+            Self::FundsChannel { txid } => write!(
+                f,
+                "a channel is funded by {txid}: another transaction, though it paid the same, \
+                 would fund nothing. Spend what comes back from it to make it faster"
             ),
             Self::MayBeMined { txid, frees, hang, blocks, min } => write!(
                 f,

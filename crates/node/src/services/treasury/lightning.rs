@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use bitcoin::{Amount, FeeRate, Sequence, Transaction, hashes::Hash as _};
+use bitcoin::{Amount, FeeRate, Sequence, Transaction, Txid, hashes::Hash as _};
 use chain::{BlockRef, Event as Heard, Height, Key, Package, PublicationId, Target, Wanted, Watch};
 use channel::CoinOffer;
 use signer::SpendInput;
@@ -172,6 +172,15 @@ impl Treasury {
         }
         self.purse.fundings.insert(txid);
         self.publish_as(key(&txid), package)
+    }
+
+    /// Whether no channel is lost if another transaction takes the place of this one.
+    pub(super) fn may_replace(&mut self, txid: Txid) -> Result<(), Refusal> {
+        let gone = self.wallet()?.hanging_on(txid);
+        match gone.intersection(&self.purse.fundings).next() {
+            Some(txid) => Err(Refusal::FundsChannel { txid: *txid }),
+            None => Ok(()),
+        }
     }
 
     pub(super) fn publish_for_channels(
