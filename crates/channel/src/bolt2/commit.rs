@@ -131,7 +131,8 @@ impl Channel {
             (Asked::Bid(key), Ok(ChannelAnswer::InputsSigned { signatures })) => {
                 Ok(self.bid_signed(&key, &signatures))
             }
-            (_, Ok(_)) => Err(Violation::Signer { why: "it answers something else".to_owned() }),
+            // It is about another question, or another channel.
+            (question, Ok(_)) => Ok(self.not_signed(&question, "our signer says something else")),
             (question, Err(refusal)) => self.answered_no(&question, &refusal),
         }
     }
@@ -142,34 +143,39 @@ impl Channel {
         question: &Asked,
         refusal: &ChannelRefusal,
     ) -> Result<Outcome, Violation> {
-        if is_rollback(refusal) {
-            return Err(Violation::Forgotten { why: refusal.to_string() });
-        }
-        match question {
+        let why = refusal.to_string();
+        match (question, blame(refusal)) {
+            (_, Blame::Us) => Err(Violation::Forgotten { why }),
             // What the peer has signed is none of ours: the one before stays.
-            Asked::Advance(Advance::New) => {
-                let mut outcome = self.fail_for(Why::Violation(refusal.to_string()));
+            (Asked::Advance(Advance::New), Blame::Peer) => {
+                let mut outcome = self.fail_for(Why::Violation(why));
                 outcome.link.advancing = None;
                 Ok(outcome.save(Change::Rejected))
             }
-            Asked::Bid(key) => {
-                let mut outcome = self.bid_refused(key);
-                outcome.link.is_refused = true;
-                outcome.tell(Event::Refused { why: refusal.to_string() });
-                Ok(outcome)
-            }
-            Asked::Revoke(..) => Err(Violation::Signer { why: refusal.to_string() }),
-            Asked::Advance(Advance::Again)
-            | Asked::Sign
+            (Asked::Revoke(..), Blame::Peer) => Err(Violation::Signer { why }),
+            (question, Blame::Peer | Blame::Signer) => Ok(self.not_signed(question, &why)),
+        }
+    }
+
+    /// Our signer does not do what we ask, and that is not the peer's fault: everything waits, and
+    /// people hear of it. With the next block it is asked again; what is between the peer and us
+    /// is then begun anew, with another connection.
+    fn not_signed(&self, question: &Asked, why: &str) -> Outcome {
+        let mut outcome = match question {
+            Asked::Bid(key) => self.bid_refused(key),
+            Asked::Sign
+            | Asked::Advance(_)
+            | Asked::Revoke(..)
             | Asked::Close(_)
             | Asked::Publish
-            | Asked::Check => {
-                let mut outcome = self.nothing();
-                outcome.link.is_refused = true;
-                outcome.tell(Event::Refused { why: refusal.to_string() });
-                Ok(outcome)
-            }
-        }
+            | Asked::Check => self.nothing(),
+        };
+        outcome.link.is_refused = true;
+        let is_of_connection =
+            matches!(question, Asked::Sign | Asked::Advance(_) | Asked::Revoke(..) | Asked::Check);
+        outcome.link.is_stalled |= is_of_connection;
+        outcome.tell(Event::Refused { why: why.to_owned() });
+        outcome
     }
 
     fn signed(&self, signature: Signature, htlc_signature: Vec<Signature>) -> Outcome {
@@ -221,8 +227,44 @@ impl Channel {
     }
 }
 
-/// Whether the signer remembers what we have forgotten.
-const fn is_rollback(refusal: &ChannelRefusal) -> bool {
+/// Whose fault a refusal of our signer is.
+enum Blame {
+    /// It remembers what we have forgotten.
+    Us,
+    /// What the peer has signed or shown is not right.
+    Peer,
+    /// It has forgotten what we know, or has other rules than we.
+    Signer,
+}
+
+fn blame(refusal: &ChannelRefusal) -> Blame {
     use ChannelRefusal as No;
-    matches!(refusal, No::Otherwise { .. } | No::OutOfTurn { .. } | No::Unknown | No::AlreadySetUp)
+    match refusal {
+        No::Otherwise { .. } => Blame::Us,
+        No::OutOfTurn { number, newest, .. } if newest.is_some_and(|newest| newest > *number) => {
+            Blame::Us
+        }
+        No::BadSignature { .. }
+        | No::StageCount { .. }
+        | No::WrongSecret { .. }
+        | No::Secret(_)
+        | No::Money { .. }
+        | No::Loss { .. }
+        | No::FeeRate { .. }
+        | No::Fee { .. }
+        | No::Contracts { .. } => Blame::Peer,
+        No::Unknown
+        | No::AlreadySetUp
+        | No::TooMany { .. }
+        | No::Terms { .. }
+        | No::ForeignKeys
+        | No::WrongOwner { .. }
+        | No::OutOfTurn { .. }
+        | No::WrongPoint { .. }
+        | No::Delay { .. }
+        | No::Contract(_)
+        | No::Closing
+        | No::Shut
+        | No::End(_) => Blame::Signer,
+    }
 }

@@ -84,6 +84,10 @@ pub(crate) struct Link {
     pub(crate) bids: Bids,
     /// Our signer has refused something: it is asked again with the next block.
     pub(crate) is_refused: bool,
+    /// It was something without which this connection cannot go on.
+    pub(crate) is_stalled: bool,
+    /// That was a block ago: we hang up, and both say where they stand.
+    pub(crate) hangs_up: bool,
     /// What was offered in this connection to close with.
     pub(crate) offered: Offered,
 }
@@ -224,6 +228,7 @@ impl Link {
         (kept.signing, kept.advancing, kept.revoking) = (None, None, None);
         (kept.closing, kept.checking, kept.offered) = (None, None, Offered::default());
         (kept.unsaid, kept.said_shutdown, kept.heard_shutdown) = (false, false, false);
+        (kept.is_stalled, kept.hangs_up) = (false, false);
         kept
     }
 

@@ -229,6 +229,10 @@ impl Channel {
         self.now = now;
         if is_new && self.link.is_refused {
             (self.link.is_refused, self.link.publishing, self.link.closing) = (false, None, None);
+            self.link.hangs_up = self.link.is_stalled;
+            if let State::Failing(_) = self.state {
+                self.link.advancing = None;
+            }
             self.link.bids.retain(|_, bid| !bid.is_refused);
         }
     }
@@ -247,6 +251,12 @@ impl Channel {
             return self.fail_for(why);
         }
         if let Some(outcome) = self.say_shutdown() {
+            return outcome;
+        }
+        if self.link.hangs_up {
+            let mut outcome = self.nothing();
+            (outcome.link.is_stalled, outcome.link.hangs_up) = (false, false);
+            outcome.effects.push(Effect::Hangup);
             return outcome;
         }
         match &self.state {

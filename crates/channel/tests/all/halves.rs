@@ -32,7 +32,7 @@ pub struct Half {
     /// Effects that wait for the disk.
     pub waiting: VecDeque<Effect>,
     pub signer: Keys,
-    asked: VecDeque<(AskId, ChannelAsk)>,
+    pub asked: VecDeque<(AskId, ChannelAsk)>,
     pub inbox: VecDeque<Message>,
     pub told: Vec<Event>,
     pub published: Vec<Transaction>,

@@ -14,6 +14,7 @@ mod parting;
 mod planted;
 mod reestablish;
 mod refused;
+mod signers;
 mod town;
 mod unfit;
 mod worlds;

@@ -248,6 +248,47 @@ fn a_revoked_commitment_costs_everything() {
     }
 }
 
+/// A revoked commitment of every age: from the first, when the peer had nothing to lose yet, to the
+/// last but one. What the honest side knows of them is in its log only.
+#[test]
+fn a_revoked_commitment_costs_everything_however_old() {
+    let form = Form::Anchors;
+    for at in [0, 1] {
+        // In another world each, for one of them can be published.
+        for age in 0..8 {
+            let mut town = town(form);
+            let mut kept = Vec::new();
+            for state in 0..5 {
+                kept.push(keep(&town, at, 12));
+                let by = state % 2;
+                let id = offered(&mut town, by, 20_000_000, state as u64, 200);
+                if state < 3 {
+                    kept.push(keep(&town, at, 12));
+                    learn(&mut town, id, state as u64);
+                    town.pump();
+                }
+            }
+            assert_eq!(kept.len(), 8);
+            let cheat = kept.swap_remove(age);
+            town.ends.iter_mut().for_each(|it| it.may_fail = true);
+            let taken = town.mempool.submit(&town.ledger, cheat.commitment, 0);
+            taken.unwrap_or_else(|no| panic!("{no}"));
+            town.mine();
+            town.sees[at] = false;
+            for _ in 0..110 {
+                town.mine();
+                town.pump();
+            }
+            let (honest, all) = (1 - at, CAPACITY.0);
+            let by = town.ends[honest].live.ended_by().map(|(by, _)| by);
+            assert!(matches!(by, Some(EndedBy::Revoked(_))), "{at} {age}: {by:?}");
+            assert_eq!(*town.ends[honest].live.state(), State::Done, "{:?}", town.refused);
+            let has = town.has(honest);
+            assert!(has + 40_000 > all && has < all, "{at} {age}: {has} of {all}");
+        }
+    }
+}
+
 #[test]
 fn second_stages_of_a_revoked_commitment_are_taken_back() {
     for form in FORMS {

@@ -39,7 +39,7 @@ fn answer(seed: u64, change: impl FnOnce(&mut Pair, &mut UpdateAddHtlc)) -> (Mes
     let why = match pair.ends[0].replies.remove(&call) {
         Some(Ok(node::services::channels::Reply::Payment(line))) => match line.progress {
             Progress::Failed(why) => why,
-            other => panic!("{other:?}"),
+            no @ (Progress::Pending | Progress::Paid(_)) => panic!("{no:?}"),
         },
         other => panic!("{other:?}"),
     };
@@ -62,7 +62,8 @@ fn is_end(message: &Message) -> bool {
 
 #[test]
 fn an_onion_that_cannot_be_read_is_sent_back_with_its_hash() {
-    let rows: [(fn(&mut UpdateAddHtlc), u16); 3] = [
+    type Garble = fn(&mut UpdateAddHtlc);
+    let rows: [(Garble, u16); 3] = [
         (|add| add.onion_routing_packet.0[0] = 1, 0xc004),
         (|add| add.onion_routing_packet.0[700] ^= 1, 0xc005),
         (|add| add.onion_routing_packet.0[1] = 7, 0xc006),

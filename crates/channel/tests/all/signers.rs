@@ -1,0 +1,145 @@
+//! A signer that is not as it should be: the channel waits and says so, nobody loses anything, and
+//! all goes on when the signer is right again.
+
+use channel::{Event, Now, State};
+use signer::{ChannelAnswer, ChannelRefusal};
+use tx::Form;
+use wire::amount::BlockHeight;
+use wire::dice::Dice;
+
+use crate::halves::{Half, answer, pair};
+use crate::live::{end_of_any, offer, reconnect, two};
+
+/// What a signer does to a question.
+type Does = fn(&mut Half, Result<ChannelAnswer, ChannelRefusal>) -> Asked;
+type Asked = Result<ChannelAnswer, ChannelRefusal>;
+
+/// Lets both go on for a while; the signer of one does something to its question of this number.
+/// How many it was asked.
+fn turns(ends: &mut [Half; 2], at: usize, spoils: Option<(usize, Does)>) -> usize {
+    let mut asked = 0;
+    for _ in 0..40 {
+        for which in [0, 1] {
+            let (end, peer) = two(ends, which);
+            end.flush(&mut peer.inbox);
+            if let Some((id, ask)) = end.asked.pop_front() {
+                let mut answered = answer(&mut end.signer, &ask);
+                if which == at {
+                    if let Some((_, does)) = spoils.filter(|(number, _)| *number == asked) {
+                        answered = does(end, answered);
+                    }
+                    asked += 1;
+                }
+                let outcome = end.live.answered(id, answered);
+                let outcome = outcome.unwrap_or_else(|no| panic!("{which}: {no}"));
+                end.take(outcome);
+            }
+            end.hear();
+            let drive = end.live.drive();
+            end.take(drive);
+        }
+    }
+    asked
+}
+
+/// A payment, ended again, while a signer does that to one question.
+fn pays(at: usize, number: usize, does: Does) -> (Vec<Event>, [Half; 2]) {
+    let mut ends = pair(Form::Anchors);
+    let mut dice = Dice::new(number as u64);
+    let outcome = ends[0].live.send_add(offer(&mut dice)).unwrap_or_else(|no| panic!("{no}")).1;
+    ends[0].take(outcome);
+    let first = turns(&mut ends, at, Some((number, does)));
+    if let Some(outcome) = end_of_any(&ends[1], &mut dice) {
+        ends[1].take(outcome);
+        turns(&mut ends, at, number.checked_sub(first).map(|left| (left, does)));
+    }
+    let told = ends[at].told.clone();
+    (told, ends)
+}
+
+/// A block comes, both have another connection, and the payment is over.
+fn goes_on(mut ends: [Half; 2], at: usize, what: &str) {
+    for end in &mut ends {
+        assert_eq!(*end.live.state(), State::Normal, "{what}");
+        assert!(end.published.is_empty() && !end.hung_up, "{what}");
+        end.live.at(Now { tip: BlockHeight(7), ..Default::default() });
+    }
+    turns(&mut ends, at, None);
+    assert!(ends[at].hung_up, "{what}: it begins anew");
+    for _ in 0..3 {
+        reconnect(&mut ends, None);
+        turns(&mut ends, at, None);
+        if let Some(outcome) = end_of_any(&ends[1], &mut Dice::new(1)) {
+            ends[1].take(outcome);
+            turns(&mut ends, at, None);
+        }
+    }
+    for end in &ends {
+        assert_eq!(*end.live.state(), State::Normal, "{what}");
+        assert!(end.live.contracts().is_empty(), "{what}: it is over");
+    }
+}
+
+fn is_refused(told: &[Event]) -> bool {
+    told.iter().any(|event| matches!(event, Event::Refused { .. }))
+}
+
+#[test]
+fn what_was_not_asked_is_no_answer() {
+    let mut seen = 0;
+    for at in [0, 1] {
+        for number in 0..6 {
+            let (told, ends) = pays(at, number, |_, right| match right {
+                // What is said about another channel, or to another question.
+                Ok(ChannelAnswer::Done) => Ok(ChannelAnswer::Checked { is_ours: true }),
+                Ok(_) | Err(_) => Ok(ChannelAnswer::Done),
+            });
+            if is_refused(&told) {
+                seen += 1;
+                goes_on(ends, at, &format!("{at}, question {number}"));
+            }
+        }
+    }
+    assert!(seen >= 10, "only {seen} questions were spoiled");
+}
+
+#[test]
+fn a_signer_that_has_forgotten_the_channel_is_waited_for() {
+    for refusal in [ChannelRefusal::Unknown, ChannelRefusal::Closing] {
+        for at in [0, 1] {
+            let (told, ends) = match refusal {
+                ChannelRefusal::Unknown => pays(at, 1, |_, _| Err(ChannelRefusal::Unknown)),
+                _ => pays(at, 1, |_, _| Err(ChannelRefusal::Closing)),
+            };
+            assert!(is_refused(&told), "{told:?}");
+            goes_on(ends, at, &refusal.to_string());
+        }
+    }
+}
+
+/// What it has forgotten it would sign otherwise, so nothing is asked of it that it must remember.
+#[test]
+fn a_signer_of_yesterday_is_waited_for() {
+    for at in [0, 1] {
+        let mut ends = pair(Form::Anchors);
+        let mut dice = Dice::new(4);
+        let yesterday = ends[at].signer.log.len();
+        for _ in 0..2 {
+            let outcome = ends[0].live.send_add(offer(&mut dice));
+            ends[0].take(outcome.unwrap_or_else(|no| panic!("{no}")).1);
+            turns(&mut ends, at, None);
+        }
+        let old = ends[at].signer.of_old(yesterday);
+        let right = std::mem::replace(&mut ends[at].signer, old);
+        let outcome = end_of_any(&ends[1], &mut dice).expect("there are two");
+        ends[1].take(outcome);
+        turns(&mut ends, at, None);
+        assert!(is_refused(&ends[at].told), "{:?}", ends[at].told);
+        ends[at].signer = right;
+        let outcome = end_of_any(&ends[1], &mut dice);
+        if let Some(outcome) = outcome {
+            ends[1].take(outcome);
+        }
+        goes_on(ends, at, "yesterday's");
+    }
+}
