@@ -105,14 +105,13 @@ fn what_was_not_asked_is_no_answer() {
 
 #[test]
 fn a_signer_that_has_forgotten_the_channel_is_waited_for() {
-    for refusal in [ChannelRefusal::Unknown, ChannelRefusal::Closing] {
+    let forgets: [Does; 2] =
+        [|_, _| Err(ChannelRefusal::Unknown), |_, _| Err(ChannelRefusal::Closing)];
+    for does in forgets {
         for at in [0, 1] {
-            let (told, ends) = match refusal {
-                ChannelRefusal::Unknown => pays(at, 1, |_, _| Err(ChannelRefusal::Unknown)),
-                _ => pays(at, 1, |_, _| Err(ChannelRefusal::Closing)),
-            };
+            let (told, ends) = pays(at, 1, does);
             assert!(is_refused(&told), "{told:?}");
-            goes_on(ends, at, &refusal.to_string());
+            goes_on(ends, at, "what it has forgotten");
         }
     }
 }
