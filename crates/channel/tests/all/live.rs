@@ -89,7 +89,8 @@ pub fn end_of_any(end: &Half, dice: &mut Dice) -> Option<Outcome> {
     let side = end.live.side();
     let open = end.live.contracts().iter();
     let open = open.filter(|(id, known)| id.offered_by != side && known.end.is_none());
-    let mut open: Vec<_> = open.map(|(id, it)| (*id, it.add.payment_hash)).collect();
+    let mut open: Vec<_> =
+        open.map(|(id, it)| (*id, it.htlc().expect("there are no others").payment_hash)).collect();
     while !open.is_empty() {
         let (id, hash) = open.swap_remove(dice.below(open.len()));
         let opens = (0..PREIMAGES as u64).map(preimage).find(|it| hash_of(it) == hash);
@@ -186,8 +187,10 @@ fn world(seed: u64) -> usize {
 fn assert_balances(ends: &[Half; 2], over: &BTreeMap<ContractId, bool>, seed: u64) {
     let mut amounts = BTreeMap::new();
     for change in ends.iter().flat_map(|end| &end.log) {
-        if let Change::Added { by, add } = change {
-            amounts.insert(ContractId { offered_by: *by, id: add.id }, add.amount_msat.0);
+        if let Change::Added { by, add } = change
+            && let Message::UpdateAddHtlc(add) = &**add
+        {
+            amounts.insert(ContractId::htlc(*by, add.id), add.amount_msat.0);
         }
     }
     let mut have = [CAPACITY.0 * 1_000 - PUSHED.0, PUSHED.0];

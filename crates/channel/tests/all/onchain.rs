@@ -98,6 +98,8 @@ pub fn over(town: &Town, at: usize, id: ContractId) -> Option<bool> {
         | Event::Usable
         | Event::Offered(_)
         | Event::Fulfilled(..)
+        | Event::Opened(..)
+        | Event::Asked(_)
         | Event::Refused { .. }
         | Event::Closing
         | Event::Failing(_)

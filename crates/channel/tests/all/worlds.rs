@@ -7,6 +7,7 @@
 use bitcoin::Transaction;
 use channel::{As, Change, ContractId, Dialects, Effect, End, EndedBy, Event, State};
 use tx::{Form, Side};
+use wire::Message;
 use wire::amount::BlockHeight;
 use wire::dice::Dice;
 
@@ -106,6 +107,7 @@ fn over(end: &Half) -> Vec<(ContractId, bool)> {
 fn amount_of(end: &Half, id: ContractId) -> u64 {
     let added = end.log.iter().find_map(|change| {
         let Change::Added { by, add } = change else { return None };
+        let Message::UpdateAddHtlc(add) = &**add else { return None };
         (*by == id.offered_by && add.id == id.id).then_some(add)
     });
     added.map_or(0, |it| it.amount_msat.0)

@@ -408,6 +408,7 @@ impl Good {
             Claimed::Anchor
             | Claimed::Delayed(_)
             | Claimed::RevokedDelayed(_)
+            | Claimed::OwnContract { .. }
             | Claimed::RevokedContract { .. } => false,
         });
         claims.remove(0);
@@ -525,7 +526,9 @@ fn a_contract_that_no_template_reads_is_not_claimed() {
 
 fn set_at(claim: &mut Claim, to: At) {
     match &mut claim.what {
-        Claimed::Contract { at, .. } | Claimed::RevokedContract { at, .. } => *at = to,
+        Claimed::Contract { at, .. }
+        | Claimed::OwnContract { at, .. }
+        | Claimed::RevokedContract { at, .. } => *at = to,
         Claimed::Delayed(at) | Claimed::RevokedDelayed(at) => *at = to,
         Claimed::ToRemote | Claimed::Anchor => panic!("it stands nowhere"),
     }
