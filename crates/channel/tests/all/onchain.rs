@@ -168,7 +168,7 @@ pub struct Cheat {
 /// nothing of it.
 pub fn keep(town: &Town, at: usize, lent: u32) -> Cheat {
     let end = &town.ends[at];
-    let mut old = Channel::new(end.begun.clone());
+    let mut old = Channel::with(end.begun.clone(), end.live.resolvers().clone());
     end.log.iter().for_each(|it| old.evolve(it));
     let mut signer = end.signer.of_old(end.signer.log.len());
     let fail = old.fail();
