@@ -21,8 +21,8 @@ pub use begun::{Begun, FundingOutput};
 pub use bolt2::{DUST_MSAT_MAX, Limits, Offer, Taken};
 pub use change::{Change, End};
 pub use contract::{
-    Bounds, Deadline, HtlcResolver, Met, NoResolver, RACE_BLOCKS, RESOLVERS_MAX, Resolver,
-    Resolvers, Said, Spot, Taking,
+    Bounds, Deadline, HtlcResolver, Met, NoResolver, PARKED_MAX, PARKED_SAT_MIN, ParkedOffer,
+    ParkedResolver, RACE_BLOCKS, RESOLVERS_MAX, Resolver, Resolvers, Said, Spot, Taking,
 };
 pub use fault::{Refusal, Remedy, Violation};
 pub use ledger::{As, ContractId, Entry, Gone, Ledger, Removal, Step, View};

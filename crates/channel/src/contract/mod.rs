@@ -6,6 +6,7 @@
 //! go the same ways through this crate, the HTLC ([`HtlcResolver`]) before all others.
 
 mod htlc;
+mod parked;
 mod resolver;
 mod take;
 
@@ -23,6 +24,7 @@ use crate::state::Dialects;
 
 pub(crate) use htlc::EXPIRY_END;
 pub use htlc::HtlcResolver;
+pub use parked::{PARKED_MAX, PARKED_SAT_MIN, ParkedOffer, ParkedResolver};
 pub use resolver::{Bounds, Deadline, Resolver, Said};
 pub(crate) use take::blocks_of;
 pub use take::{RACE_BLOCKS, Spot, Taking};
@@ -76,6 +78,11 @@ impl Resolvers {
     /// Those of BOLT 2: the HTLC.
     pub fn bolt2() -> Self {
         Self(Arc::new(vec![Arc::new(HtlcResolver)]))
+    }
+
+    /// All that are here: the HTLC, and the parked contract.
+    pub fn all() -> Self {
+        Self(Arc::new(vec![Arc::new(HtlcResolver), Arc::new(ParkedResolver)]))
     }
 
     /// Adds one, in the place of whatever stood there for its kind before. False if there is no

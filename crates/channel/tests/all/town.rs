@@ -16,7 +16,7 @@ use tx::Form;
 use wire::amount::{BlockHeight, FeeratePerKw};
 use wire::id::OutputIndex;
 
-use crate::halves::{CAPACITY, Half, Keys, channels, coin_place, halves_of, home, open_of};
+use crate::halves::{CAPACITY, Half, Keys, coin_place, halves_of, home, open_of};
 
 /// Coins of each wallet, and what each holds.
 const COINS: u32 = 12;
@@ -44,10 +44,6 @@ pub struct Town {
 }
 
 impl Town {
-    pub fn new(form: Form) -> Self {
-        Self::knowing(form, &Resolvers::bolt2(), [channels(1), channels(2)])
-    }
-
     /// Both channels know these contracts, and each has its signer.
     pub fn knowing(form: Form, resolvers: &Resolvers, signers: [Keys; 2]) -> Self {
         let mut ledger = Ledger::new();

@@ -1,6 +1,7 @@
 //! Contracts: one conditional output each. This is the open seam; [`Htlc`] is the first.
 
 mod htlc;
+mod parked;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,8 +13,10 @@ use wire::amount::LockTime;
 use crate::{ContractKeys, Form, Side, Terms};
 
 pub use htlc::{HTLC, Htlc, HtlcTemplate};
+pub use parked::{PARKED, PARKED_BLOCKS_MAX, Parked, ParkedTemplate};
 
-/// Names a kind of contract, in what is saved and in what the signer is asked.
+/// Names a kind of contract, in what is saved and in what the signer is asked. From 32,768 on they
+/// are free for anyone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Kind(pub u16);
 
@@ -205,6 +208,13 @@ impl Templates {
     pub fn bolt3() -> Self {
         let mut templates = Self::default();
         templates.register(Arc::new(HtlcTemplate));
+        templates
+    }
+
+    /// All that are here: the HTLC, and the parked contract.
+    pub fn all() -> Self {
+        let mut templates = Self::bolt3();
+        templates.register(Arc::new(ParkedTemplate));
         templates
     }
 

@@ -74,9 +74,9 @@ pub fn end_it(end: &mut Half, id: ContractId, how: End) {
 }
 
 pub fn over(end: &Half, id: ContractId) -> Option<&End> {
-    end.told.iter().find_map(|event| match event {
-        Event::Over { id: of, end } if *of == id => Some(end),
-        _ => None,
+    end.told.iter().find_map(|event| {
+        let Event::Over { id: of, end } = event else { return None };
+        (*of == id).then_some(end)
     })
 }
 

@@ -1,6 +1,6 @@
 //! Who does not know tolls refuses them, and changes nothing.
 
-use channel::{ContractId, Event, Refusal, Violation};
+use channel::{ContractId, Event, Refusal, Resolvers, Violation};
 use signer::{ChannelAsk, ChannelOp, ChannelRefusal};
 use toll::{TOLL, TOLL_SAT_MAX, TOLLS_MAX, Toll, TollResolver, TollTemplate};
 use tx::{Flaw, Form, Kind, Side, Template, Templates};
@@ -10,7 +10,8 @@ use wire::id::HtlcId;
 use wire::{Message, Unnamed};
 
 use crate::flow::{AMOUNT, features, offer, resolvers, toll, town, town_with};
-use crate::halves::{Half, answer};
+use crate::halves::{Half, answer, channels_of};
+use crate::town::Town;
 
 fn no(end: &Half, amount: Msat, toll: &Toll) -> Refusal {
     let offered = end.live.offer(TOLL, |to, id| TollResolver::offer(to, id, amount, toll));
@@ -43,10 +44,16 @@ fn templates_of_opener() -> [Templates; 2] {
     [Templates::bolt3(), resolvers().templates()]
 }
 
+/// A channel and signers of BOLT 2 alone.
+fn plain() -> Town {
+    let signers = [1, 2].map(|it| channels_of(it, Templates::bolt3()));
+    Town::knowing(Form::Anchors, &Resolvers::bolt2(), signers)
+}
+
 #[test]
 fn a_channel_without_the_resolver_does_not_know_the_message() {
     let town = town(Form::Anchors);
-    let plain = crate::town::Town::new(Form::Anchors);
+    let plain = plain();
     let said = TollResolver::offer(plain.ends[1].live.channel_id(), HtlcId(0), AMOUNT, &toll());
     // It knows no such message.
     let mut ends = plain.ends;
