@@ -144,7 +144,7 @@ impl Resolvers {
     }
 
     /// Whether a saved change can be taken in.
-    pub(crate) fn judge(&self, change: &Change) -> Result<(), NoResolver> {
+    pub fn judge(&self, change: &Change) -> Result<(), NoResolver> {
         let Some(message) = change.added() else { return Ok(()) };
         let message_type = message.message_type();
         match self.read(message) {
