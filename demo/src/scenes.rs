@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// The type of our messages: odd and custom, so that any peer may pass over them.
-const NOTE: &str = "33025";
+const NOTE: &str = "33281";
 
 /// Alice's node, in three processes.
 struct Alice {

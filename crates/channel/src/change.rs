@@ -2,7 +2,7 @@
 //!
 //! | record | name | value |
 //! |---|---|---|
-//! | 2 | added | side (1), `update_add_htlc` as it crossed the wire |
+//! | 2 | added | side (1), `update_add_htlc` or its like, as it crossed the wire |
 //! | 4 | ended | contract, end |
 //! | 6 | rate | sat/kw (4) |
 //! | 8 | signed | |
@@ -18,15 +18,17 @@
 //! | 28 | closed | transaction |
 //! | 30 | rejected | |
 //! | 32 | failing | why |
-//! | 34 | learned | contract, preimage (32) |
+//! | 34 | learned | contract, secret |
 //! | 36 | in block | height (4), position (4), transaction |
 //! | 38 | block gone | height (4) |
 //! | 40 | resolved | contract, end |
 //! | 42 | done | |
 //! | 44 | waits | height (4) |
 //!
-//! A contract is the side that pays (1: 0 opener, 1 acceptor) and its number (8). An end is one of
-//! 0 and the preimage (32); 1 and the reason; 2, the onion's hash (32) and the failure code (2).
+//! A contract is the side that pays (1: 0 opener, 1 acceptor) and its number (8). One that is no
+//! HTLC has its kind (2) between, and the sides 2 and 3. An end is one of 0 and the preimage (32);
+//! 1 and the reason; 2, the onion's hash (32) and the failure code (2); 3 and the secret; 4 and
+//! what was said of it.
 //! Why a channel fails: 0 wanted; 1 violation, 2 error, 4 behind, each with a text; 3 deadline,
 //! with a contract and a height (4); 5 spent; 6 unfunded; 7 unknown.
 
@@ -34,7 +36,8 @@ use std::sync::Arc;
 
 use bitcoin::Transaction;
 use bitcoin::consensus::{deserialize, serialize};
-use tx::Side;
+use tx::{HTLC, Kind, Side};
+use wire::Message;
 use wire::amount::{BlockHeight, FeeratePerKw};
 use wire::field::Field as _;
 use wire::id::{HtlcId, OnionHash, PaymentPreimage, PerCommitmentSecret, Scid};
@@ -42,7 +45,6 @@ use wire::key::{Point, Signature};
 use wire::list::{Blob, Script};
 use wire::reader::Reader;
 use wire::saved::{self, ChangeFault};
-use wire::{Message, UpdateAddHtlc};
 
 use crate::ledger::ContractId;
 use crate::state::Why;
@@ -50,6 +52,10 @@ use crate::state::Why;
 const FULFILLED: u8 = 0;
 const FAILED: u8 = 1;
 const MALFORMED: u8 = 2;
+const OPENED: u8 = 3;
+const CANCELLED: u8 = 4;
+/// What is added to the side of a contract that is no HTLC.
+const OF_A_KIND: u8 = 2;
 const SIGNATURE_BYTES: usize = 64;
 
 /// A change of a live channel.
@@ -60,7 +66,7 @@ pub enum Change {
         /// By whom.
         by: Side,
         /// As it crosses the wire.
-        add: Box<UpdateAddHtlc>,
+        add: Box<Message>,
     },
     /// The end of a contract is proposed.
     Ended {
@@ -126,7 +132,7 @@ pub enum Change {
         /// Which.
         id: ContractId,
         /// By this.
-        preimage: PaymentPreimage,
+        secret: Vec<u8>,
     },
     /// A transaction is in a block: the funding, or one that spends what is ours.
     InBlock {
@@ -172,9 +178,29 @@ pub enum End {
         /// With `BADONION`.
         failure_code: u16,
     },
+    /// A contract that is no HTLC was opened with this: it pays whoever was to be paid.
+    Opened(Vec<u8>),
+    /// A contract that is no HTLC goes back, with what its kind says beside that.
+    Cancelled(Blob),
+}
+
+impl End {
+    /// What opened the contract, if that is how it ends.
+    pub fn secret(&self) -> Option<&[u8]> {
+        match self {
+            End::Fulfilled(preimage) => Some(&preimage.0),
+            End::Opened(secret) => Some(secret),
+            End::Failed(_) | End::Malformed { .. } | End::Cancelled(_) => None,
+        }
+    }
 }
 
 impl Change {
+    /// The message that has added a contract.
+    pub(crate) fn added(&self) -> Option<&Message> {
+        if let Change::Added { add, .. } = self { Some(add) } else { None }
+    }
+
     /// The bytes that are saved.
     pub fn encode(&self) -> Vec<u8> {
         let mut to = Vec::new();
@@ -213,8 +239,7 @@ impl Change {
         match self {
             Change::Added { by, add } => {
                 to.push(*by as u8);
-                let message = wire::Body::encode(&**add);
-                to.extend(message.expect("it crossed the wire, or will"));
+                add.encode_into(to).expect("it crossed the wire, or will");
             }
             Change::Ended { id, end } => {
                 write_contract(*id, to);
@@ -253,9 +278,9 @@ impl Change {
             Change::Failing(why) => {
                 write_why(why, to);
             }
-            Change::Learned { id, preimage } => {
+            Change::Learned { id, secret } => {
                 write_contract(*id, to);
-                preimage.write(to);
+                to.extend_from_slice(secret);
             }
             Change::InBlock { height, position, transaction } => {
                 height.write(to);
@@ -301,10 +326,7 @@ impl Change {
                 28 => Self::Closed(Box::new(read_transaction(from)?)),
                 30 => Self::Rejected,
                 32 => Self::Failing(read_why(from)?),
-                34 => Self::Learned {
-                    id: read_contract(from)?,
-                    preimage: PaymentPreimage::read(from)?,
-                },
+                34 => Self::Learned { id: read_contract(from)?, secret: from.rest().to_vec() },
                 36 => Self::InBlock {
                     height: BlockHeight::read(from)?,
                     position: u32::from_be_bytes(*from.array()?),
@@ -321,7 +343,12 @@ impl Change {
 }
 
 fn write_contract(id: ContractId, to: &mut Vec<u8>) {
-    to.push(id.offered_by as u8);
+    if id.kind == HTLC {
+        to.push(id.offered_by as u8);
+    } else {
+        to.push(id.offered_by as u8 + OF_A_KIND);
+        to.extend_from_slice(&id.kind.0.to_be_bytes());
+    }
     id.id.write(to);
 }
 
@@ -340,27 +367,43 @@ fn write_end(end: &End, to: &mut Vec<u8>) {
             sha256_of_onion.write(to);
             to.extend_from_slice(&failure_code.to_be_bytes());
         }
+        End::Opened(secret) => {
+            to.push(OPENED);
+            to.extend_from_slice(secret);
+        }
+        End::Cancelled(said) => {
+            to.push(CANCELLED);
+            to.extend_from_slice(&said.0);
+        }
     }
 }
 
 fn read_side(from: &mut Reader<'_>) -> Result<Side, ChangeFault> {
-    match *from.array()? {
-        [0] => Ok(Side::Opener),
-        [1] => Ok(Side::Acceptor),
-        [got] => Err(ChangeFault::Meaningless { what: "side", got: got.to_string() }),
+    let [side] = *from.array()?;
+    side_of(side)
+}
+
+fn side_of(side: u8) -> Result<Side, ChangeFault> {
+    match side {
+        0 => Ok(Side::Opener),
+        1 => Ok(Side::Acceptor),
+        got => Err(ChangeFault::Meaningless { what: "side", got: got.to_string() }),
     }
 }
 
 fn read_contract(from: &mut Reader<'_>) -> Result<ContractId, ChangeFault> {
-    Ok(ContractId { offered_by: read_side(from)?, id: HtlcId::read(from)? })
+    let [side] = *from.array()?;
+    let (offered_by, kind) = match side {
+        ..OF_A_KIND => (side_of(side)?, HTLC),
+        OF_A_KIND.. => (side_of(side - OF_A_KIND)?, Kind(u16::from_be_bytes(*from.array()?))),
+    };
+    Ok(ContractId { offered_by, kind, id: HtlcId::read(from)? })
 }
 
-fn read_add(from: &mut Reader<'_>) -> Result<UpdateAddHtlc, ChangeFault> {
-    let none = |got: String| ChangeFault::Meaningless { what: "update_add_htlc", got };
-    let message = Message::decode(from.rest()).map_err(|fault| none(fault.to_string()))?;
-    let name = message.name();
-    let Message::UpdateAddHtlc(add) = message else { return Err(none(name.to_owned())) };
-    Ok(add)
+/// Which messages add a contract is the channel's to say: it knows the kinds.
+fn read_add(from: &mut Reader<'_>) -> Result<Message, ChangeFault> {
+    let none = |got: String| ChangeFault::Meaningless { what: "added contract", got };
+    Message::decode(from.rest()).map_err(|fault| none(fault.to_string()))
 }
 
 fn read_end(from: &mut Reader<'_>) -> Result<End, ChangeFault> {
@@ -371,6 +414,8 @@ fn read_end(from: &mut Reader<'_>) -> Result<End, ChangeFault> {
             sha256_of_onion: OnionHash::read(from)?,
             failure_code: u16::from_be_bytes(*from.array()?),
         }),
+        [OPENED] => Ok(End::Opened(from.rest().to_vec())),
+        [CANCELLED] => Ok(End::Cancelled(Blob(from.rest().to_vec()))),
         [got] => Err(ChangeFault::Meaningless { what: "end of a contract", got: got.to_string() }),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use tx::{Flaw, Kind};
 use wire::amount::{BlockHeight, FeeratePerKw, HtlcCount, Msat, Sat};
 use wire::id::{CommitmentNumber, HtlcId, Txid};
 
@@ -18,6 +19,30 @@ pub enum Refusal {
         got: Msat,
         /// `htlc_minimum_msat`.
         min: Msat,
+    },
+    /// It is more than a contract of its kind may hold.
+    TooLarge {
+        /// The amount.
+        got: Msat,
+        /// The most.
+        max: Msat,
+    },
+    /// The peer does not know this kind of contracts, or we do not.
+    NotNegotiated {
+        /// The kind.
+        kind: Kind,
+    },
+    /// Such a contract has no place in this channel.
+    Contract(Flaw),
+    /// Contracts of this kind do not end so, nor is their end asked for.
+    WrongEnd {
+        /// The kind.
+        kind: Kind,
+    },
+    /// The message that was to offer a contract does not.
+    NoOffer {
+        /// Its name.
+        message: &'static str,
     },
     /// We do not have so much beside what must stay.
     NotEnough {
@@ -108,6 +133,20 @@ pub enum Violation {
         /// The least.
         min: Msat,
     },
+    /// More than a contract of its kind may hold.
+    TooLarge {
+        /// The amount.
+        got: Msat,
+        /// The most.
+        max: Msat,
+    },
+    /// A contract of a kind that not both have offered.
+    NotNegotiated {
+        /// The kind.
+        kind: Kind,
+    },
+    /// A contract that has no place in this channel.
+    Contract(Flaw),
     /// It cannot pay that.
     NotAffordable {
         /// The amount, and what it needs besides.
@@ -255,6 +294,9 @@ impl Violation {
         match self {
             Violation::Unexpected { .. } => Remedy::Warning,
             Violation::HtlcTooSmall { .. }
+            | Violation::TooLarge { .. }
+            | Violation::NotNegotiated { .. }
+            | Violation::Contract(_)
             | Violation::NotAffordable { .. }
             | Violation::TooManyHtlcs { .. }
             | Violation::TooMuchInFlight { .. }
@@ -292,6 +334,15 @@ impl fmt::Display for Refusal {
             Refusal::NotConnected => f.write_str("the peer is not there"),
             Refusal::Zero => f.write_str("nothing cannot be sent"),
             Refusal::TooSmall { got, min } => write!(f, "{got}, the peer takes {min} and more"),
+            Refusal::TooLarge { got, max } => write!(f, "{got}, it may hold {max}"),
+            Refusal::NotNegotiated { kind } => {
+                write!(f, "contracts of kind {} are not known to both", kind.0)
+            }
+            Refusal::Contract(flaw) => write!(f, "{flaw}"),
+            Refusal::WrongEnd { kind } => {
+                write!(f, "contracts of kind {} do not end so", kind.0)
+            }
+            Refusal::NoOffer { message } => write!(f, "{message} offers no contract of that name"),
             Refusal::NotEnough { have, need } => write!(f, "{need}, we can send {have}"),
             Refusal::TooMany { max } => write!(f, "the peer takes no more than {max}"),
             Refusal::TooMuchInFlight { got, max } => {
@@ -325,6 +376,11 @@ impl fmt::Display for Violation {
         match self {
             No::Unexpected { message } => write!(f, "{message} at this time"),
             No::HtlcTooSmall { got, min } => write!(f, "an HTLC of {got}, at least {min}"),
+            No::TooLarge { got, max } => write!(f, "{got}, it may hold {max}"),
+            No::NotNegotiated { kind } => {
+                write!(f, "contracts of kind {} are not known to both", kind.0)
+            }
+            No::Contract(flaw) => write!(f, "{flaw}"),
             No::NotAffordable { got, have } => write!(f, "{got} with fees, of {have}"),
             No::TooManyHtlcs { max } => write!(f, "more than {max}"),
             No::TooMuchInFlight { got, max } => write!(f, "{got} under way, at most {max}"),

@@ -15,7 +15,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tx::{Contract, Placed, Side};
+use tx::{Contract, HTLC, Kind, Placed, Side};
 use wire::amount::{FeeratePerKw, Msat, Sat};
 use wire::id::HtlcId;
 
@@ -58,13 +58,22 @@ impl As {
     }
 }
 
-/// Names a contract in a channel: each side counts its own.
+/// Names a contract in a channel: each side counts its own of each kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ContractId {
     /// Who pays.
     pub offered_by: Side,
+    /// Of which kind.
+    pub kind: Kind,
     /// Counted up from 0.
     pub id: HtlcId,
+}
+
+impl ContractId {
+    /// The name of an HTLC.
+    pub const fn htlc(offered_by: Side, id: HtlcId) -> Self {
+        Self { offered_by, kind: HTLC, id }
+    }
 }
 
 /// A contract under way.
@@ -106,9 +115,8 @@ pub struct Ledger {
     opener: i128,
     acceptor: i128,
     entries: BTreeMap<ContractId, Entry>,
-    /// The number of the next contract of each side.
-    opener_next: HtlcId,
-    acceptor_next: HtlcId,
+    /// The number of the next contract of each side and kind, from 1 on.
+    next: BTreeMap<(Side, Kind), HtlcId>,
     /// The rate in all commitments, then those on their way.
     rate: FeeratePerKw,
     rates: Vec<(Step, FeeratePerKw)>,
@@ -155,8 +163,7 @@ impl Ledger {
             opener: capacity.0.checked_sub(pushed.0)?.into(),
             acceptor: pushed.0.into(),
             entries: BTreeMap::new(),
-            opener_next: HtlcId(0),
-            acceptor_next: HtlcId(0),
+            next: BTreeMap::new(),
             rate,
             rates: Vec::new(),
         })
@@ -167,12 +174,14 @@ impl Ledger {
         &self.entries
     }
 
-    /// The number of the next contract that this side offers.
-    pub const fn next_id(&self, side: Side) -> HtlcId {
-        match side {
-            Side::Opener => self.opener_next,
-            Side::Acceptor => self.acceptor_next,
-        }
+    /// The number of the next HTLC that this side offers.
+    pub fn next_id(&self, side: Side) -> HtlcId {
+        self.next_of(side, HTLC)
+    }
+
+    /// The number of the next contract of a kind that this side offers.
+    pub fn next_of(&self, side: Side, kind: Kind) -> HtlcId {
+        self.next.get(&(side, kind)).copied().unwrap_or_default()
     }
 
     /// What a side has beside all that it has offered, whatever becomes of that.
@@ -281,13 +290,11 @@ impl Ledger {
         if self.free(by) < amount && !has(&self.view(by.other(), As::Draft)) {
             return None;
         }
-        let (free, next) = match by {
-            Side::Opener => (&mut self.opener, &mut self.opener_next),
-            Side::Acceptor => (&mut self.acceptor, &mut self.acceptor_next),
-        };
-        let after = HtlcId(next.0.checked_add(1)?);
-        *free -= i128::from(amount.0);
-        let id = ContractId { offered_by: by, id: std::mem::replace(next, after) };
+        let kind = contract.kind();
+        let id = self.next_of(by, kind);
+        self.next.insert((by, kind), HtlcId(id.0.checked_add(1)?));
+        *self.free_mut(by) -= i128::from(amount.0);
+        let id = ContractId { offered_by: by, kind, id };
         self.entries.insert(id, Entry { amount, contract, added: Step::Proposed, removed: None });
         Some(id)
     }
@@ -346,12 +353,11 @@ impl Ledger {
             id.offered_by == by && entry.added == Step::Proposed
         };
         let new: Vec<_> = self.entries.extract_if(.., is_new).collect();
-        let (free, next) = match by {
-            Side::Opener => (&mut self.opener, &mut self.opener_next),
-            Side::Acceptor => (&mut self.acceptor, &mut self.acceptor_next),
-        };
-        next.0 -= new.len() as u64;
-        *free += new.iter().map(|(_, entry)| i128::from(entry.amount.0)).sum::<i128>();
+        for (id, entry) in new {
+            let next = self.next.get_mut(&(by, id.kind)).expect("it was counted");
+            next.0 = next.0.min(id.id.0);
+            *self.free_mut(by) += i128::from(entry.amount.0);
+        }
         for (id, entry) in &mut self.entries {
             let is_new = |it: Removal| id.offered_by != by && it.step == Step::Proposed;
             entry.removed = entry.removed.filter(|it| !is_new(*it));
@@ -365,11 +371,15 @@ impl Ledger {
     fn settle(&mut self, id: ContractId, entry: &Entry) -> Gone {
         let paid = entry.removed.is_some_and(|it| it.paid);
         let payee = if paid { id.offered_by.other() } else { id.offered_by };
-        match payee {
-            Side::Opener => self.opener += i128::from(entry.amount.0),
-            Side::Acceptor => self.acceptor += i128::from(entry.amount.0),
-        }
+        *self.free_mut(payee) += i128::from(entry.amount.0);
         Gone { id, paid }
+    }
+
+    const fn free_mut(&mut self, side: Side) -> &mut i128 {
+        match side {
+            Side::Opener => &mut self.opener,
+            Side::Acceptor => &mut self.acceptor,
+        }
     }
 
     fn pass(&mut self, step: impl Fn(Side, Step) -> Step) {

@@ -9,6 +9,7 @@
 mod begun;
 mod bolt2;
 mod change;
+mod contract;
 mod fault;
 mod ledger;
 mod onchain;
@@ -19,6 +20,10 @@ mod state;
 pub use begun::{Begun, FundingOutput};
 pub use bolt2::{DUST_MSAT_MAX, Limits, Offer, Taken};
 pub use change::{Change, End};
+pub use contract::{
+    Bounds, Deadline, HtlcResolver, Met, NoResolver, PARKED_MAX, PARKED_SAT_MIN, ParkedOffer,
+    ParkedResolver, RACE_BLOCKS, RESOLVERS_MAX, Resolver, Resolvers, Said, Spot, Taking,
+};
 pub use fault::{Refusal, Remedy, Violation};
 pub use ledger::{As, ContractId, Entry, Gone, Ledger, Removal, Step, View};
 pub use onchain::{CoinOffer, DEEP_BLOCKS, EndedBy, FINAL_BLOCKS, Wanted};

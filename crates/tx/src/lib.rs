@@ -30,8 +30,8 @@ pub use claim::{
 pub use closing::{Close, ClosingOutputs};
 pub use commitment::{Commitment, Meaning, Output, Placed, Purpose};
 pub use contract::{
-    Contract, Direction, Flaw, HTLC, Htlc, HtlcTemplate, Item, Kind, Place, Stage, Template,
-    Templates, Way, Who,
+    Contract, Direction, Flaw, HTLC, Htlc, HtlcTemplate, Item, Kind, PARKED, PARKED_BLOCKS_MAX,
+    Parked, ParkedTemplate, Place, Stage, Template, Templates, Way, Who,
 };
 pub use form::{ANCHOR_SAT, Form, OUTPUT_WEIGHT};
 pub use keys::{

@@ -21,15 +21,18 @@ pub const CUSTOM_MIN: u16 = 32_768;
 pub const CLIENT_HOST: CustomRange =
     CustomRange { first: 32_769, last: 33_023, purpose: "client and host" };
 
+/// Contracts with a relative refund, in a channel.
+pub const PARKED: CustomRange = CustomRange { first: 33_025, last: 33_279, purpose: "parked" };
+
 /// A line of text between two ends that show or test the transport.
-pub const NOTE: CustomRange = CustomRange { first: 33_025, last: 33_025, purpose: "note" };
+pub const NOTE: CustomRange = CustomRange { first: 33_281, last: 33_281, purpose: "note" };
 
 /// Proof of reserve.
 pub const RESERVE: CustomRange =
     CustomRange { first: 44_203, last: 44_209, purpose: "proof of reserve" };
 
 /// All of them, by rising number.
-pub const RANGES: &[CustomRange] = &[CLIENT_HOST, NOTE, RESERVE];
+pub const RANGES: &[CustomRange] = &[CLIENT_HOST, PARKED, NOTE, RESERVE];
 
 impl CustomRange {
     /// Whether a message of this type belongs here.

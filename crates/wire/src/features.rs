@@ -15,7 +15,7 @@ use crate::{
 macro_rules! features {
     ($( $(#[$doc:meta])* $even:literal $Name:ident $bolt:literal [$($context:ident)*]
         needs [$($needs:ident)*]; )*) => {
-        /// A feature that BOLT 9 names. Its value is its even bit.
+        /// A feature that BOLT 9 names, or one of ours. Its value is its even bit.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[repr(u16)]
         pub enum Feature { $( $(#[$doc])* $Name = $even, )* }
@@ -104,6 +104,9 @@ features! {
     60 SimpleClose "option_simple_close" [Init Node] needs [ShutdownAnysegwit];
     /// Replaces the funding transaction of a living channel.
     62 Splice "option_splice" [Init Node] needs [];
+    /// Ours, no BOLT's: contracts whose refund is relative. Bits from 256 on are custom, and no
+    /// bLIP has this one.
+    560 Parked "option_parked" [Init] needs [Anchors];
 }
 
 /// Why a set of features cannot be accepted: "MUST close the connection" (BOLT 1).
@@ -195,6 +198,11 @@ impl Features {
             || self.bit(feature as usize + 1)
     }
 
+    /// Set as one or the other bit of the pair that this one belongs to.
+    pub fn offers_pair(&self, bit: usize) -> bool {
+        self.bit(bit & !1) || self.bit(bit | 1)
+    }
+
     /// Set as the even bit. BOLT 9: if both bits are set, "treated as mandatory".
     pub fn requires(&self, feature: Feature) -> bool {
         self.bit(feature as usize)
@@ -258,7 +266,9 @@ impl Features {
         &self.be[zeros..]
     }
 
-    fn with_bit(mut self, bit: usize) -> Self {
+    /// The same set and this bit, whether anybody has named it or not.
+    #[must_use]
+    pub fn with_bit(mut self, bit: usize) -> Self {
         let len = bit / 8 + 1;
         if self.be.len() < len {
             self.be.splice(0..0, core::iter::repeat_n(0, len - self.be.len()));

@@ -358,4 +358,35 @@ messages! {
         first_timestamp: Timestamp,
         timestamp_range: Seconds,
     } then Unknown {}
+
+    // ---- Ours: parked contracts (docs/decisions/0016) ----------------------------------------
+
+    /// Offers a contract that is opened by a preimage, and whose refund waits from the block in
+    /// which a commitment is.
+    33025 AddParked "add_parked" {
+        channel_id: ChannelId,
+        id: HtlcId,
+        amount_msat: Msat,
+        payment_hash: PaymentHash,
+        refund_delay: CsvDelay,
+    } then Unknown {}
+
+    /// Claims a parked contract.
+    33027 SettleParked "settle_parked" {
+        channel_id: ChannelId,
+        id: HtlcId,
+        payment_preimage: PaymentPreimage,
+    } then Unknown {}
+
+    /// Gives a parked contract back.
+    33029 CancelParked "cancel_parked" {
+        channel_id: ChannelId,
+        id: HtlcId,
+    } then Unknown {}
+
+    /// Whoever pays wants a parked contract back: only whoever is paid can give it.
+    33031 AskParked "ask_parked" {
+        channel_id: ChannelId,
+        id: HtlcId,
+    } then Unknown {}
 }

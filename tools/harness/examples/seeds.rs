@@ -257,6 +257,7 @@ fn ends(at: At, placed: Placed, signature: Signature) -> [ChannelOp; 3] {
         claim(Claimed::ToRemote),
         claim(Claimed::Anchor),
         claim(Claimed::Contract { at, placed: placed.clone(), secret: secret.clone() }),
+        claim(Claimed::OwnContract { at, placed: placed.clone(), secret: secret.clone() }),
         claim(Claimed::RevokedDelayed(at)),
         claim(Claimed::RevokedContract { at, placed }),
     ];

@@ -1,15 +1,12 @@
 //! How much may be under way, and what must stay.
 
 use tx::{Placed, Side};
-use wire::UpdateAddHtlc;
-use wire::amount::{BlockHeight, FeeratePerKw, HtlcCount, Msat, Sat};
+use wire::amount::{FeeratePerKw, HtlcCount, Msat, Sat};
 
 use crate::fault::{Refusal, Violation};
 use crate::ledger::{As, ContractId, View};
-use crate::state::{Channel, contract_of};
+use crate::state::Channel;
 
-/// Locks from here on are times and no heights.
-pub(super) const EXPIRY_END: BlockHeight = BlockHeight(500_000_000);
 /// The rates of commitments that we agree to, as the signer has them.
 pub(super) const RATES: [FeeratePerKw; 2] =
     [signer::COMMITMENT_RATE_MIN, signer::COMMITMENT_RATE_MAX];
@@ -47,6 +44,7 @@ pub struct Limits {
 /// What would break a limit, whoever offers: the numbers of a refusal or a violation.
 pub(super) enum Excess {
     TooSmall { min: Msat },
+    TooLarge { max: Msat },
     TooMany { max: HtlcCount },
     InFlight { got: Msat, max: Msat },
     Balance { have: Msat, need: Msat },
@@ -55,17 +53,29 @@ pub(super) enum Excess {
 
 impl Channel {
     /// Whether `by` may offer one more contract.
-    pub(super) fn judge_add(&self, by: Side, add: &UpdateAddHtlc) -> Result<(), Excess> {
+    pub(super) fn judge_add(&self, add: &Placed) -> Result<(), Excess> {
+        let by = add.offered_by;
         let is_ours = by == self.setup.side;
         let taken = if is_ours { &self.limits.remote } else { &self.limits.local };
-        if add.amount_msat < taken.htlc_minimum {
-            return Err(Excess::TooSmall { min: taken.htlc_minimum });
+        let kind = add.contract.kind();
+        let bounds = self.resolvers.known(kind).bounds();
+        let min = taken.htlc_minimum.max(bounds.amount_min);
+        if add.amount < min {
+            return Err(Excess::TooSmall { min });
         }
-        let (peer, mut offered, mut count) = (by.other(), add.amount_msat, 1);
+        if add.amount > bounds.amount_max {
+            return Err(Excess::TooLarge { max: bounds.amount_max });
+        }
+        let (peer, mut offered, mut count, mut alike) = (by.other(), add.amount, 1, 1);
         let view = self.ledger.view(peer, As::Draft);
-        for (_, placed) in view.contracts.iter().filter(|(id, _)| id.offered_by == by) {
+        for (id, placed) in view.contracts.iter().filter(|(id, _)| id.offered_by == by) {
             offered.0 = offered.0.saturating_add(placed.amount.0);
             count += 1;
+            alike += usize::from(id.kind == kind);
+        }
+        if alike > bounds.count_max {
+            let max = u16::try_from(bounds.count_max).map_or(taken.htlcs_max, HtlcCount);
+            return Err(Excess::TooMany { max });
         }
         if count > usize::from(taken.htlcs_max.0) {
             return Err(Excess::TooMany { max: taken.htlcs_max });
@@ -73,14 +83,12 @@ impl Channel {
         if offered > taken.in_flight_max {
             return Err(Excess::InFlight { got: offered, max: taken.in_flight_max });
         }
-        self.judge_balance(by, is_ours, add, taken.reserve)
+        self.judge_balance(add, taken.reserve)
     }
 
     /// Whether a contract of ours would be too much of what could go to miners.
-    pub(super) fn judge_dust(&self, add: &UpdateAddHtlc) -> Result<(), Refusal> {
-        let (offered_by, amount) = (self.setup.side, add.amount_msat);
-        let placed = Placed { offered_by, amount, contract: contract_of(add) };
-        let (got, max) = (self.dust_with(&placed, |_| true), DUST_MSAT_MAX);
+    pub(super) fn judge_dust(&self, add: &Placed) -> Result<(), Refusal> {
+        let (got, max) = (self.dust_with(add, |_| true), DUST_MSAT_MAX);
         if got > max { Err(Refusal::TooMuchDust { got, max }) } else { Ok(()) }
     }
 
@@ -111,26 +119,21 @@ impl Channel {
 
     /// What is left must pay fees and stay above the reserve: of our own means in both commitments,
     /// of the peer's in ours, which is the next that it signs.
-    fn judge_balance(
-        &self,
-        by: Side,
-        is_ours: bool,
-        add: &UpdateAddHtlc,
-        reserve: Sat,
-    ) -> Result<(), Excess> {
+    fn judge_balance(&self, add: &Placed, reserve: Sat) -> Result<(), Excess> {
+        let Placed { offered_by: by, amount, .. } = *add;
+        let is_ours = by == self.setup.side;
         let reserve = Msat(reserve.0.saturating_mul(1_000));
-        let need = Msat(add.amount_msat.0.saturating_add(reserve.0));
-        let placed = Placed { offered_by: by, amount: add.amount_msat, contract: contract_of(add) };
+        let need = Msat(amount.0.saturating_add(reserve.0));
         for owner in self.owners(by) {
             let view = self.ledger.view(owner, As::Draft);
             let have = self.means(by, &view);
             if have < need {
                 let have = Msat(have.0.saturating_sub(reserve.0));
-                return Err(Excess::Balance { have, need: add.amount_msat });
+                return Err(Excess::Balance { have, need: amount });
             }
-            let costs = self.costs(owner, view.feerate, &placed, is_ours && by == Side::Opener);
+            let costs = self.costs(owner, view.feerate, add, is_ours && by == Side::Opener);
             let (opener, kept) = match by {
-                Side::Opener => (Msat(have.0 - add.amount_msat.0), reserve),
+                Side::Opener => (Msat(have.0 - amount.0), reserve),
                 Side::Acceptor => (view.to_opener, Msat(0)),
             };
             let need = Msat(costs.0.saturating_mul(1_000).saturating_add(kept.0));
@@ -195,9 +198,10 @@ impl Channel {
 }
 
 impl Excess {
-    pub(super) fn refusal(self, add: &UpdateAddHtlc) -> Refusal {
+    pub(super) fn refusal(self, got: Msat) -> Refusal {
         match self {
-            Excess::TooSmall { min } => Refusal::TooSmall { got: add.amount_msat, min },
+            Excess::TooSmall { min } => Refusal::TooSmall { got, min },
+            Excess::TooLarge { max } => Refusal::TooLarge { got, max },
             Excess::TooMany { max } => Refusal::TooMany { max },
             Excess::InFlight { got, max } => Refusal::TooMuchInFlight { got, max },
             Excess::Balance { have, need } => Refusal::NotEnough { have, need },
@@ -205,9 +209,10 @@ impl Excess {
         }
     }
 
-    pub(super) fn violation(self, add: &UpdateAddHtlc) -> Violation {
+    pub(super) fn violation(self, got: Msat) -> Violation {
         match self {
-            Excess::TooSmall { min } => Violation::HtlcTooSmall { got: add.amount_msat, min },
+            Excess::TooSmall { min } => Violation::HtlcTooSmall { got, min },
+            Excess::TooLarge { max } => Violation::TooLarge { got, max },
             Excess::TooMany { max } => Violation::TooManyHtlcs { max },
             Excess::InFlight { got, max } => Violation::TooMuchInFlight { got, max },
             Excess::Balance { have, need } | Excess::Fee { have, need } => {

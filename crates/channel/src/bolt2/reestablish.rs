@@ -3,21 +3,22 @@
 use bitcoin::secp256k1::{SECP256K1, SecretKey};
 use signer::ChannelOp;
 use tx::{SecretIndex, Side};
+use wire::ChannelReestablish;
 use wire::id::{CommitmentNumber, PerCommitmentSecret};
-use wire::{ChannelReestablish, Message};
 
 use crate::change::Change;
+use crate::contract::Met;
 use crate::fault::Violation;
 use crate::ledger::Step;
 use crate::planted;
-use crate::state::{Advance, Channel, Dialects, Effect, Event, Outcome, Phase, State, next};
+use crate::state::{Advance, Channel, Effect, Event, Outcome, Phase, State, next};
 
 const NO_SECRET: PerCommitmentSecret = PerCommitmentSecret([0; 32]);
 
 impl Channel {
     /// A connection is there: says where we stand. A channel that fails stands nowhere any more,
-    /// and says that instead.
-    pub fn connected(&self, dialects: Dialects) -> Outcome {
+    /// and says that instead. [`Resolvers::met`](crate::Resolvers::met) says what both can do.
+    pub fn connected(&self, met: impl Into<Met>) -> Outcome {
         match &self.state {
             State::Failing(failing) => return self.greet_failing(&failing.why),
             State::Done => return self.nothing(),
@@ -34,7 +35,7 @@ impl Channel {
             extension: Default::default(),
         };
         let mut outcome = self.nothing().send(said);
-        (outcome.link.phase, outcome.link.dialects) = (Phase::Greeting, dialects);
+        outcome.link.meet(Phase::Greeting, met.into());
         outcome.link.is_again = true;
         outcome
     }
@@ -45,9 +46,9 @@ impl Channel {
     }
 
     /// A connection in which the channel was opened: there is nothing to say.
-    pub fn opened_in(&self, dialects: Dialects) -> Outcome {
+    pub fn opened_in(&self, met: impl Into<Met>) -> Outcome {
         let mut outcome = self.nothing();
-        (outcome.link.phase, outcome.link.dialects) = (Phase::Up, dialects);
+        outcome.link.meet(Phase::Up, met.into());
         outcome.link.has_heard = true;
         outcome
     }
@@ -174,10 +175,10 @@ impl Channel {
         let ends = entries().filter_map(|(id, entry)| {
             let is_ours = id.offered_by != side && entry.removed.is_some_and(|it| it.step == at);
             let end = known(id).end.as_ref().filter(|_| is_ours)?;
-            Some(self.end_message(id.id, end))
+            Some(self.end_message(*id, end).expect("it was judged before"))
         });
         let adds = entries().filter(|(id, entry)| id.offered_by == side && entry.added == at);
-        let adds = adds.map(|(id, _)| Message::from((*known(id).add).clone()));
+        let adds = adds.map(|(id, _)| (*known(id).add).clone());
         let fees = self.ledger.rates_at(at).filter(|_| side == Side::Opener);
         let fees = fees.map(|rate| self.fee_message(rate).into());
         let all = ends.chain(adds).chain(fees);

@@ -1,22 +1,19 @@
 //! `update_*`: what either side proposes.
 
-use bitcoin::hashes::{Hash as _, sha256};
-use wire::amount::{BlockHeight, FeeratePerKw, Msat};
-use wire::id::{FailureCode, HtlcId, OnionPacket, PaymentHash, PaymentPreimage};
-use wire::key::Point;
-use wire::{
-    Message, UpdateAddHtlc, UpdateFailHtlc, UpdateFailMalformedHtlc, UpdateFee, UpdateFulfillHtlc,
-};
+use std::sync::Arc;
 
-use super::limits::{EXPIRY_END, RATES};
+use wire::amount::{BlockHeight, FeeratePerKw, Msat};
+use wire::id::{ChannelId, HtlcId, OnionPacket, PaymentHash};
+use wire::key::Point;
+use wire::{Message, UpdateAddHtlc, UpdateFee};
+
+use super::limits::RATES;
 use crate::change::{Change, End};
+use crate::contract::{EXPIRY_END, Met, Said};
 use crate::fault::{Refusal, Violation};
 use crate::ledger::{ContractId, Step};
-use crate::state::{Channel, Event, Outcome, State};
-use tx::Side;
-
-/// The bit of a failure code that says whose onion was bad (BOLT 4).
-const BADONION: u16 = 0x8000;
+use crate::state::{Channel, Event, Outcome, Shutdown, State};
+use tx::{Contract, HTLC, Kind, Placed, Side};
 
 /// An HTLC that we want to offer.
 #[derive(Clone, Debug)]
@@ -36,67 +33,107 @@ pub struct Offer {
 impl Channel {
     /// `update_add_htlc`.
     pub fn send_add(&self, offer: Offer) -> Result<(ContractId, Outcome), Refusal> {
-        self.must_be_up()?;
-        if self.state != State::Normal {
-            return Err(Refusal::NotUsable);
-        }
-        let side = self.setup.side;
-        let id = self.ledger.next_id(side);
-        let add = UpdateAddHtlc {
-            channel_id: self.channel_id,
-            id,
-            amount_msat: offer.amount,
-            payment_hash: offer.payment_hash,
-            cltv_expiry: offer.cltv_expiry,
-            onion_routing_packet: offer.onion,
-            path_key: offer.path_key,
-            extension: Default::default(),
-        };
-        if add.amount_msat == Msat(0) {
+        self.must_be_usable()?;
+        if offer.amount == Msat(0) {
             return Err(Refusal::Zero);
         }
-        if add.cltv_expiry >= EXPIRY_END {
-            return Err(Refusal::Expiry { got: add.cltv_expiry, end: EXPIRY_END });
+        if offer.cltv_expiry >= EXPIRY_END {
+            return Err(Refusal::Expiry { got: offer.cltv_expiry, end: EXPIRY_END });
         }
-        self.judge_add(side, &add).map_err(|excess| excess.refusal(&add))?;
-        self.judge_dust(&add)?;
-        let change = Change::Added { by: side, add: Box::new(add.clone()) };
-        Ok((ContractId { offered_by: side, id }, self.say_now(change, add.into())))
+        self.offer(HTLC, |channel_id, id| {
+            Message::from(UpdateAddHtlc {
+                channel_id,
+                id,
+                amount_msat: offer.amount,
+                payment_hash: offer.payment_hash,
+                cltv_expiry: offer.cltv_expiry,
+                onion_routing_packet: offer.onion,
+                path_key: offer.path_key,
+                extension: Default::default(),
+            })
+        })
+    }
+
+    /// Offers a contract of any kind that is known here, by the message that its resolver reads:
+    /// `write` has it, for this channel and this number.
+    pub fn offer(
+        &self,
+        kind: Kind,
+        write: impl FnOnce(ChannelId, HtlcId) -> Message,
+    ) -> Result<(ContractId, Outcome), Refusal> {
+        self.must_be_usable()?;
+        if !self.may_offer(kind) {
+            return Err(Refusal::NotNegotiated { kind });
+        }
+        let (by, next) = (self.setup.side, self.ledger.next_of(self.setup.side, kind));
+        let message = write(self.channel_id, next);
+        let no = Refusal::NoOffer { message: message.name() };
+        let Ok(Some((of, Said::Add { id, amount, contract }))) = self.resolvers.read(&message)
+        else {
+            return Err(no);
+        };
+        if (of, id) != (kind, next) {
+            return Err(no);
+        }
+        if amount == Msat(0) {
+            return Err(Refusal::Zero);
+        }
+        contract.fits(&self.setup.terms, by).map_err(Refusal::Contract)?;
+        let placed = Placed { offered_by: by, amount, contract };
+        self.judge_add(&placed).map_err(|excess| excess.refusal(amount))?;
+        self.judge_dust(&placed)?;
+        let change = Change::Added { by, add: Box::new(message.clone()) };
+        Ok((ContractId { offered_by: by, kind, id }, self.say_now(change, message)))
     }
 
     /// `update_fulfill_htlc`, `update_fail_htlc` or `update_fail_malformed_htlc`. It may be given
     /// while nobody is connected: it is said once the peer is there.
     pub fn send_end(&self, id: HtlcId, end: End) -> Result<Outcome, Refusal> {
-        let contract = ContractId { offered_by: self.setup.side.other(), id };
+        self.end(ContractId::htlc(self.setup.side.other(), id), end)
+    }
+
+    /// The same for a contract of any kind that the peer has offered.
+    pub fn end(&self, contract: ContractId, end: End) -> Result<Outcome, Refusal> {
+        let ContractId { offered_by, kind, id } = contract;
         if matches!(self.state, State::Failing(_)) {
             return self.learn(contract, &end);
         }
-        if self.state == State::Done || !self.can_end(contract) {
+        if self.state == State::Done || offered_by == self.setup.side || !self.can_end(contract) {
             // What has ended on the chain stays in the ledger.
             return Err(Refusal::NoSuchHtlc { id });
         }
-        if let End::Fulfilled(preimage) = &end
-            && !self.opens(contract, preimage)
-        {
+        if end.secret().is_some_and(|it| !self.opens(contract, it)) {
             return Err(Refusal::WrongPreimage { id });
         }
-        let message = self.end_message(id, &end);
+        let message = self.end_message(contract, &end).ok_or(Refusal::WrongEnd { kind })?;
         Ok(self.say_now(Change::Ended { id: contract, end }, message))
     }
 
-    /// On the chain a preimage is worth as much as in a message.
+    /// Asks the peer to give back a contract of ours. It need not.
+    pub fn ask_back(&self, contract: ContractId) -> Result<Outcome, Refusal> {
+        let ContractId { offered_by, kind, id } = contract;
+        self.must_be_up()?;
+        if offered_by != self.setup.side || !self.can_end(contract) {
+            return Err(Refusal::NoSuchHtlc { id });
+        }
+        let message = self.resolvers.known(kind).ask(self.channel_id, id);
+        Ok(self.nothing().send(message.ok_or(Refusal::WrongEnd { kind })?))
+    }
+
+    /// On the chain a secret is worth as much as in a message.
     fn learn(&self, id: ContractId, end: &End) -> Result<Outcome, Refusal> {
-        let End::Fulfilled(preimage) = end else { return Ok(self.nothing()) };
+        let Some(secret) = end.secret() else { return Ok(self.nothing()) };
         let is_in = self.ledger.entries().get(&id).is_some_and(|it| it.added == Step::Acked);
+        let is_in = is_in && id.offered_by != self.setup.side;
         // BOLT 5: what the peer could still do without is not taken.
         let Some(known) = self.contracts.get(&id).filter(|_| is_in) else {
             return Err(Refusal::NoSuchHtlc { id: id.id });
         };
-        if !self.opens(id, preimage) {
+        if !self.opens(id, secret) {
             return Err(Refusal::WrongPreimage { id: id.id });
         }
-        let is_new = known.preimage.is_none();
-        let change = Change::Learned { id, preimage: *preimage };
+        let is_new = known.secret.is_none();
+        let change = Change::Learned { id, secret: secret.to_vec() };
         Ok(if is_new { self.nothing().save(change) } else { self.nothing() })
     }
 
@@ -127,24 +164,63 @@ impl Channel {
         Ok(self.say_now(Change::Rate(rate), self.fee_message(rate).into()))
     }
 
-    pub(crate) fn receive_add(&self, add: &UpdateAddHtlc) -> Result<Outcome, Violation> {
-        let by = self.setup.side.other();
-        let want = self.ledger.next_id(by);
-        if self.is_repeated(ContractId { offered_by: by, id: add.id }) {
+    /// A message about a contract, or about nothing that is known here.
+    pub(crate) fn receive_contract(&self, message: &Message) -> Result<Outcome, Violation> {
+        let unexpected = Violation::Unexpected { message: message.name() };
+        let (kind, said) = self.resolvers.read(message)?.ok_or(unexpected.clone())?;
+        let name = |offered_by, id| ContractId { offered_by, kind, id };
+        match said {
+            Said::Add { id, amount, contract } => {
+                if matches!(self.state, State::Shutdown(Shutdown { remote: Some(_), .. })) {
+                    return Err(unexpected);
+                }
+                let id = name(self.setup.side.other(), id);
+                self.receive_add(id, (amount, contract), message)
+            }
+            Said::End { id, end } => self.receive_end(name(self.setup.side, id), end),
+            Said::Ask { id } => {
+                let contract = name(self.setup.side.other(), id);
+                let mut outcome = self.nothing();
+                // It may have ended in the meantime.
+                if self.can_end(contract) {
+                    outcome.tell(Event::Asked(contract));
+                }
+                Ok(outcome)
+            }
+        }
+    }
+
+    fn receive_add(
+        &self,
+        contract: ContractId,
+        (amount, terms): (Msat, Arc<dyn Contract>),
+        message: &Message,
+    ) -> Result<Outcome, Violation> {
+        let ContractId { offered_by: by, kind, id } = contract;
+        let want = self.ledger.next_of(by, kind);
+        if self.is_repeated(contract) {
             return Ok(self.nothing());
         }
-        if add.id != want {
-            return Err(Violation::HtlcId { got: add.id, want });
+        if !self.may_offer(kind) {
+            return Err(Violation::NotNegotiated { kind });
+        }
+        if id != want {
+            return Err(Violation::HtlcId { got: id, want });
         }
         let min = self.limits.local.htlc_minimum.max(Msat(1));
-        if add.amount_msat < min {
-            return Err(Violation::HtlcTooSmall { got: add.amount_msat, min });
+        if amount < min {
+            return Err(Violation::HtlcTooSmall { got: amount, min });
         }
-        if add.cltv_expiry >= EXPIRY_END {
-            return Err(Violation::Expiry { got: add.cltv_expiry, end: EXPIRY_END });
-        }
-        self.judge_add(by, add).map_err(|excess| excess.violation(add))?;
-        Ok(self.nothing().save(Change::Added { by, add: Box::new(add.clone()) }))
+        terms.fits(&self.setup.terms, by).map_err(Violation::Contract)?;
+        let placed = Placed { offered_by: by, amount, contract: terms };
+        self.judge_add(&placed).map_err(|excess| excess.violation(amount))?;
+        Ok(self.nothing().save(Change::Added { by, add: Box::new(message.clone()) }))
+    }
+
+    /// Whether contracts of a kind may be offered in this connection.
+    fn may_offer(&self, kind: Kind) -> bool {
+        let met = Met { dialects: self.link.dialects, kinds: self.link.kinds };
+        self.resolvers.is_met(kind, &met)
     }
 
     /// Whether an offer of the peer is known from a connection before: it may be said again as long
@@ -154,42 +230,19 @@ impl Channel {
         self.link.is_again && entry.is_some_and(|it| it.added < Step::Acked)
     }
 
-    pub(crate) fn receive_fulfill(&self, said: &UpdateFulfillHtlc) -> Result<Outcome, Violation> {
-        let id = ContractId { offered_by: self.setup.side, id: said.id };
+    fn receive_end(&self, id: ContractId, end: End) -> Result<Outcome, Violation> {
         if !self.can_end(id) {
-            return Err(Violation::NoSuchHtlc { id: said.id });
+            return Err(Violation::NoSuchHtlc { id: id.id });
         }
-        if !self.opens(id, &said.payment_preimage) {
-            return Err(Violation::WrongPreimage { id: said.id });
+        if end.secret().is_some_and(|it| !self.opens(id, it)) {
+            return Err(Violation::WrongPreimage { id: id.id });
         }
-        let end = End::Fulfilled(said.payment_preimage);
+        let shown = Event::shown(id, &end);
         let mut outcome = self.nothing().save(Change::Ended { id, end });
-        outcome.tell(Event::Fulfilled(id, said.payment_preimage));
+        if let Some(event) = shown {
+            outcome.tell(event);
+        }
         Ok(outcome)
-    }
-
-    pub(crate) fn receive_fail(&self, said: &UpdateFailHtlc) -> Result<Outcome, Violation> {
-        self.receive_end(said.id, End::Failed(said.reason.clone()))
-    }
-
-    pub(crate) fn receive_malformed(
-        &self,
-        said: &UpdateFailMalformedHtlc,
-    ) -> Result<Outcome, Violation> {
-        let FailureCode(failure_code) = said.failure_code;
-        if failure_code & BADONION == 0 {
-            return Err(Violation::FailureCode { got: failure_code });
-        }
-        let sha256_of_onion = said.sha256_of_onion;
-        self.receive_end(said.id, End::Malformed { sha256_of_onion, failure_code })
-    }
-
-    fn receive_end(&self, id: HtlcId, end: End) -> Result<Outcome, Violation> {
-        let contract = ContractId { offered_by: self.setup.side, id };
-        match self.can_end(contract) {
-            true => Ok(self.nothing().save(Change::Ended { id: contract, end })),
-            false => Err(Violation::NoSuchHtlc { id }),
-        }
     }
 
     pub(crate) fn receive_fee(&self, said: &UpdateFee) -> Result<Outcome, Violation> {
@@ -217,34 +270,8 @@ impl Channel {
         outcome
     }
 
-    pub(super) fn end_message(&self, id: HtlcId, end: &End) -> Message {
-        let channel_id = self.channel_id;
-        match end {
-            End::Fulfilled(preimage) => UpdateFulfillHtlc {
-                channel_id,
-                id,
-                payment_preimage: *preimage,
-                attribution_data: None,
-                extension: Default::default(),
-            }
-            .into(),
-            End::Failed(reason) => UpdateFailHtlc {
-                channel_id,
-                id,
-                reason: reason.clone(),
-                attribution_data: None,
-                extension: Default::default(),
-            }
-            .into(),
-            End::Malformed { sha256_of_onion, failure_code } => UpdateFailMalformedHtlc {
-                channel_id,
-                id,
-                sha256_of_onion: *sha256_of_onion,
-                failure_code: FailureCode(*failure_code),
-                extension: Default::default(),
-            }
-            .into(),
-        }
+    pub(super) fn end_message(&self, id: ContractId, end: &End) -> Option<Message> {
+        self.resolvers.known(id.kind).end(self.channel_id, id.id, end)
     }
 
     pub(super) fn fee_message(&self, feerate_per_kw: FeeratePerKw) -> UpdateFee {
@@ -252,12 +279,16 @@ impl Channel {
         UpdateFee { channel_id, feerate_per_kw, extension }
     }
 
-    fn opens(&self, id: ContractId, preimage: &PaymentPreimage) -> bool {
-        let hash = sha256::Hash::hash(&preimage.0).to_byte_array();
-        self.contracts.get(&id).is_some_and(|it| it.add.payment_hash.0 == hash)
+    fn opens(&self, id: ContractId, secret: &[u8]) -> bool {
+        self.ledger.entries().get(&id).is_some_and(|it| it.contract.is_opened_by(secret))
     }
 
     fn must_be_up(&self) -> Result<(), Refusal> {
         if self.is_up() { Ok(()) } else { Err(Refusal::NotConnected) }
+    }
+
+    fn must_be_usable(&self) -> Result<(), Refusal> {
+        self.must_be_up()?;
+        if self.state == State::Normal { Ok(()) } else { Err(Refusal::NotUsable) }
     }
 }

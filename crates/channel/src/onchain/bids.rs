@@ -127,7 +127,8 @@ impl Channel {
             let key = match &job.what {
                 What::Claim(_) => (job.deadline, false, 0),
                 What::Stage(_) if alone => (job.deadline, true, job.outpoint.vout),
-                What::Stage(_) => (job.deadline, true, 0),
+                // They have one lock time together.
+                What::Stage(_) => (job.deadline, true, job.ready.0),
             };
             groups.entry(key).or_default().push(job);
         }
@@ -531,8 +532,8 @@ impl Channel {
 
     /// The first lock of any contract.
     fn nearest(&self) -> Option<BlockHeight> {
-        let locks = self.ledger.entries().values().map(|it| it.contract.order());
-        locks.min().map(BlockHeight)
+        let locks = self.ledger.entries().values().filter_map(|it| self.deadline(it).height());
+        locks.min()
     }
 
     fn paid_by(&self, commitment: &Transaction) -> Sat {

@@ -2,7 +2,7 @@
 
 use wire::amount::{BlockCount, BlockHeight};
 
-use crate::change::End;
+use crate::contract::Deadline;
 use crate::ledger::{ContractId, Entry, Step};
 use crate::planted;
 use crate::state::{Channel, Why};
@@ -18,7 +18,7 @@ impl Channel {
     pub(crate) fn overdue(&self) -> Option<Why> {
         let tip = self.now.tip;
         let is_due = |(id, entry): &(&ContractId, &Entry)| {
-            let expiry = entry.contract.order();
+            let Some(BlockHeight(expiry)) = self.deadline(entry).height() else { return false };
             let is_ours = id.offered_by == self.setup.side;
             // What is in no commitment cannot be taken, and what has no output need not be.
             let is_in = entry.added > Step::Proposed && self.has_output(entry, **id);
@@ -31,20 +31,28 @@ impl Channel {
                 && (is_ours || self.is_paid_to_us(**id))
         };
         let (id, entry) = self.ledger.entries().iter().find(is_due)?;
-        Some(Why::Deadline { id: *id, expiry: BlockHeight(entry.contract.order()) })
+        Some(Why::Deadline { id: *id, expiry: self.deadline(entry).height()? })
+    }
+
+    /// When the payer of a contract can have its money back.
+    pub(crate) fn deadline(&self, entry: &Entry) -> Deadline {
+        let contract = &*entry.contract;
+        self.resolvers.known(contract.kind()).deadline(contract)
     }
 
     /// Whether a contract of the peer is so near to its lock that it should be failed: once its
     /// preimage is shown it would have to be taken to the chain at once (BOLT 2).
     pub fn is_too_late(&self, id: ContractId) -> bool {
         let entry = self.ledger.entries().get(&id);
-        let expiry = entry.map_or(u32::MAX, |it| it.contract.order());
-        self.now.tip.0 >= expiry.saturating_sub(FULFILLED_MARGIN_BLOCKS.0)
+        let expiry = entry.and_then(|it| self.deadline(it).height());
+        expiry.is_some_and(|it| self.now.tip.0 >= it.0.saturating_sub(FULFILLED_MARGIN_BLOCKS.0))
     }
 
     /// Whether we have shown what opens it.
     fn is_paid_to_us(&self, id: ContractId) -> bool {
-        self.contracts.get(&id).is_some_and(|it| matches!(it.end, Some(End::Fulfilled(_))))
+        self.contracts
+            .get(&id)
+            .is_some_and(|it| it.end.as_ref().is_some_and(|end| end.secret().is_some()))
     }
 
     fn has_output(&self, entry: &Entry, id: ContractId) -> bool {

@@ -1,16 +1,18 @@
 //! What we can take of what is on the chain: from which block on, and until when.
 
-use bitcoin::{OutPoint, Sequence, Transaction};
-use tx::{At, Claim, Claimed, Locks, Purpose, Side, Staged, revocable, to_remote};
-use wire::amount::{BlockCount, BlockHeight, Sat};
+use std::collections::BTreeMap;
+
+use bitcoin::{OutPoint, Transaction};
+use tx::{At, Claim, Claimed, Locks, Place, Purpose, Side, Staged, revocable, to_remote};
+use wire::amount::{BlockHeight, Sat};
 
 use super::ended::{Ended, EndedBy, Says};
 use crate::change::End;
-use crate::state::Channel;
+use crate::contract::{Spot, Taking, blocks_of};
+use crate::state::{Channel, Known};
 
-/// After its lock a contract of ours can still be taken by whoever learns its secret: so soon we
-/// want it.
-const RACE_BLOCKS: BlockCount = BlockCount(12);
+/// How the contracts of a commitment are taken, by their place in its meaning.
+type Takings = BTreeMap<usize, Taking>;
 
 /// Something that we can take.
 #[derive(Clone, Debug)]
@@ -36,16 +38,18 @@ pub(crate) enum What {
 impl Channel {
     /// All that can be taken, now or later, and was not.
     pub(crate) fn jobs(&self, ended: &Ended) -> Vec<Job> {
+        let none = Takings::new();
         let mut jobs = match (&ended.by, &ended.says) {
-            (EndedBy::Both, _) | (_, None) => self.of_claims(self.salvage(ended)),
-            (EndedBy::Local, Some(says)) => {
-                let mut jobs = self.of_claims(self.claims(ended, says, false));
-                jobs.extend(self.stages(says));
+            (EndedBy::Both, _) | (_, None) => self.of_claims(self.salvage(ended), None),
+            (EndedBy::Local | EndedBy::Remote, Some(says)) => {
+                let takings = self.takings(ended, says);
+                let claims = self.claims(ended, says, (&takings, false));
+                let mut jobs = self.of_claims(claims, Some((says, &takings)));
+                jobs.extend(self.stages(says, &takings));
                 jobs
             }
-            (EndedBy::Remote, Some(says)) => self.of_claims(self.claims(ended, says, false)),
             (EndedBy::Revoked(_) | EndedBy::Unknown(_), Some(says)) => {
-                self.of_claims(self.claims(ended, says, true))
+                self.of_claims(self.claims(ended, says, (&none, true)), None)
             }
         };
         jobs.retain(|job| !self.is_taken(&job.outpoint));
@@ -57,37 +61,71 @@ impl Channel {
     }
 
     /// What is not taken yet, with its locks: keys are derived once, and only for what is left.
-    fn of_claims(&self, mut claims: Vec<(Claim, BlockHeight)>) -> Vec<Job> {
+    fn of_claims(
+        &self,
+        mut claims: Vec<(Claim, BlockHeight)>,
+        contracts: Option<(&Says, &Takings)>,
+    ) -> Vec<Job> {
         claims.retain(|(claim, _)| !self.is_taken(&claim.outpoint));
         let mut locks = Locks::new(&self.setup.terms);
-        let jobs = claims.into_iter().filter_map(|(claim, at)| self.job(&mut locks, claim, at));
-        jobs.collect()
+        let job = |(claim, at): (Claim, BlockHeight)| {
+            let taking = contracts.and_then(|(says, takings)| {
+                let output = says.built.outputs.get(claim.outpoint.vout as usize)?;
+                let Purpose::Contract { index, .. } = output.purpose else { return None };
+                takings.get(&index)
+            });
+            self.job(&mut locks, (claim, taking), at)
+        };
+        claims.into_iter().filter_map(job).collect()
+    }
+
+    /// How our commitment's contracts, or the peer's, are taken: their resolvers say it.
+    fn takings(&self, ended: &Ended, says: &Says) -> Takings {
+        let Some(keys) = &says.built.contract_keys else { return Takings::new() };
+        let (owner, secrets) = (says.meaning.owner, self.known_secrets());
+        let taking = |output: &tx::Output| {
+            let Purpose::Contract { index, .. } = output.purpose else { return None };
+            let placed = &says.meaning.contracts[index];
+            let direction = placed.direction(owner);
+            let is_ours = placed.offered_by == self.setup.side;
+            let spot = Spot {
+                contract: &*placed.contract,
+                place: Place { form: self.setup.terms.form, direction, keys },
+                is_own: owner == self.setup.side,
+                parent: ended.height,
+                // What opens it is for whoever is paid.
+                secrets: if is_ours { &[] } else { &secrets },
+            };
+            let taking = self.resolvers.known(placed.contract.kind()).take(&spot)?;
+            Some((index, taking))
+        };
+        says.built.outputs.iter().filter_map(taking).collect()
     }
 
     /// What opens contracts that the peer has offered.
     fn known_secrets(&self) -> Vec<Vec<u8>> {
         let offered = |by: Side| by != self.setup.side;
         let known = self.contracts.iter().filter(|(id, _)| offered(id.offered_by));
-        let known = known.filter_map(|(_, known)| {
-            known.preimage.or(match &known.end {
-                Some(End::Fulfilled(preimage)) => Some(*preimage),
-                Some(End::Failed(_) | End::Malformed { .. }) | None => None,
-            })
-        });
+        let known = known.filter_map(|(_, known)| Known::opened_by(known));
         // What we have learned as a payer is for whoever uses the channel to pass on.
         let over = self.over.iter().filter(|(id, _)| offered(id.offered_by));
-        let over = over.filter_map(|(_, end)| match end {
-            End::Fulfilled(preimage) => Some(*preimage),
-            End::Failed(_) | End::Malformed { .. } => None,
-        });
-        known.chain(over).map(|it| it.0.to_vec()).collect()
+        let over = over.filter_map(|(_, end)| End::secret(end));
+        known.chain(over).map(<[u8]>::to_vec).collect()
     }
 
     /// What one side can take alone, second stages' outputs with it.
-    fn claims(&self, ended: &Ended, says: &Says, is_revoked: bool) -> Vec<(Claim, BlockHeight)> {
+    fn claims(
+        &self,
+        ended: &Ended,
+        says: &Says,
+        (takings, is_revoked): (&Takings, bool),
+    ) -> Vec<(Claim, BlockHeight)> {
         let (terms, side) = (&self.setup.terms, self.setup.side);
         let Says { meaning, built, .. } = says;
-        let mut claims = built.claims(terms, meaning, (side, is_revoked), &self.known_secrets());
+        let mut claims = built.claims_by(terms, meaning, (side, is_revoked), |index| {
+            let taking = takings.get(&index).filter(|it| !it.staged);
+            taking.map(|it| it.secret.clone())
+        });
         claims.retain(|it| !matches!(it.what, Claimed::Anchor));
         let claims = claims.into_iter().map(|it| (it, ended.height));
         claims.chain(self.second_outputs(says, is_revoked)).collect()
@@ -121,7 +159,12 @@ impl Channel {
         contracts.filter_map(second).collect()
     }
 
-    fn job(&self, locks: &mut Locks<'_>, claim: Claim, parent: BlockHeight) -> Option<Job> {
+    fn job(
+        &self,
+        locks: &mut Locks<'_>,
+        (claim, taking): (Claim, Option<&Taking>),
+        parent: BlockHeight,
+    ) -> Option<Job> {
         let lock = locks.of(&claim).ok()?;
         let wait = blocks_of(lock.sequence);
         let ready = (parent.0 + wait).saturating_sub(1).max(lock.lock_time.0);
@@ -132,39 +175,31 @@ impl Channel {
             Claimed::RevokedDelayed(_) | Claimed::RevokedContract { .. } => {
                 Some(BlockHeight(punished))
             }
-            Claimed::Contract { placed, secret: Some(_), .. } => {
-                Some(BlockHeight(placed.contract.order()))
-            }
-            Claimed::Contract { secret: None, .. } => Some(BlockHeight(ready + RACE_BLOCKS.0)),
+            Claimed::Contract { .. } | Claimed::OwnContract { .. } => taking.map(|it| it.deadline),
         };
         let (outpoint, value) = (claim.outpoint, claim.value);
         Some(Job { what: What::Claim(claim), outpoint, value, ready: BlockHeight(ready), deadline })
     }
 
     /// The second stages of our own commitment: those that pay us, and those whose lock is over.
-    fn stages(&self, says: &Says) -> Vec<Job> {
-        let (terms, secrets) = (&self.setup.terms, self.known_secrets());
+    fn stages(&self, says: &Says, takings: &Takings) -> Vec<Job> {
+        if says.meaning.owner != self.setup.side {
+            return Vec::new();
+        }
+        let terms = &self.setup.terms;
         let stages = says.built.second_stages(terms, &says.meaning);
         let job = |(stage, signature): (tx::SecondStage, &wire::key::Signature)| {
-            let placed = &says.meaning.contracts[stage.contract];
-            let is_ours = placed.offered_by == self.setup.side;
-            let secret = secrets.iter().find(|it| placed.contract.is_opened_by(it));
-            let secret = secret.filter(|_| !is_ours).cloned();
-            if !is_ours && secret.is_none() {
-                return None;
-            }
+            let taking = takings.get(&stage.contract).filter(|it| it.staged)?;
             let lock = stage.transaction.lock_time.to_consensus_u32();
-            let expiry = placed.contract.order();
-            let deadline = if is_ours { lock + RACE_BLOCKS.0 } else { expiry };
             Some(Job {
                 outpoint: stage.transaction.input[0].previous_output,
                 value: stage.spends,
                 ready: BlockHeight(lock),
-                deadline: Some(BlockHeight(deadline)),
+                deadline: Some(taking.deadline),
                 what: What::Stage(Staged {
                     contract: stage.contract,
                     signature: *signature,
-                    secret,
+                    secret: taking.secret.clone(),
                 }),
             })
         };
@@ -188,13 +223,5 @@ impl Channel {
             what: Claimed::ToRemote,
         };
         ours.map(claim).map(|it| (it, ended.height)).collect()
-    }
-}
-
-/// For how many blocks an input waits.
-fn blocks_of(sequence: Sequence) -> u32 {
-    match sequence.to_relative_lock_time() {
-        Some(bitcoin::relative::LockTime::Blocks(blocks)) => blocks.value().into(),
-        Some(bitcoin::relative::LockTime::Time(_)) | None => 0,
     }
 }

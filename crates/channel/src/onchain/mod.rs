@@ -35,6 +35,7 @@ use wire::id::CommitmentNumber;
 
 use crate::begun::Begun;
 use crate::change::Change;
+use crate::contract::Resolvers;
 use crate::ledger::As;
 use crate::planted;
 use crate::state::{Channel, Event, Outcome, State, Why};
@@ -100,10 +101,20 @@ impl Channel {
         changes: impl IntoIterator<Item = Change>,
         number: CommitmentNumber,
     ) -> Option<Meaning> {
-        let mut channel = Self::new(begun);
+        Self::recall_with(begun, Resolvers::bolt2(), changes, number)
+    }
+
+    /// The same, with these kinds of contracts: [`Channel::resolvers`].
+    pub fn recall_with(
+        begun: Begun,
+        resolvers: Resolvers,
+        changes: impl IntoIterator<Item = Change>,
+        number: CommitmentNumber,
+    ) -> Option<Meaning> {
+        let mut channel = Self::with(begun, resolvers);
         let mut changes = changes.into_iter();
         while channel.remote.number < number {
-            channel.evolve(&changes.next()?);
+            channel.restore(&changes.next()?).ok()?;
         }
         let (peer, point) = (channel.setup.side.other(), channel.remote.points.0);
         Some(channel.meaning(peer, As::Signed, number, point))

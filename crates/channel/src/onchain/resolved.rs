@@ -3,8 +3,6 @@
 use bitcoin::{OutPoint, Witness};
 use tx::Purpose;
 use wire::amount::BlockHeight;
-use wire::id::PaymentPreimage;
-use wire::list::Blob;
 
 use super::ended::{Ended, EndedBy, Says};
 use super::jobs::Job;
@@ -13,7 +11,7 @@ use super::{DEEP_BLOCKS, FINAL_BLOCKS};
 use crate::change::{Change, End};
 use crate::ledger::ContractId;
 use crate::planted;
-use crate::state::{Channel, Event, Outcome};
+use crate::state::{Channel, Effect, Event, Known, Outcome};
 
 impl Channel {
     /// Tells what has become of contracts: preimages at once, the rest when it is deep.
@@ -22,22 +20,25 @@ impl Channel {
         let mut ends = Vec::new();
         for (id, known) in &self.contracts {
             let spend = self.spend_of(ended, *id);
-            let shown = spend.and_then(|it| self.preimage_in(it, *id));
-            let shown = shown.or_else(|| self.preimage_of_cheat(ended, *id));
+            let shown = spend.and_then(|it| self.secret_in(it, *id));
+            let shown = shown.or_else(|| self.secret_of_cheat(ended, *id));
             let is_ours = id.offered_by == self.setup.side;
-            let is_known = known.preimage.is_some() || matches!(known.end, Some(End::Fulfilled(_)));
-            if let Some(preimage) = shown.filter(|_| is_ours && !is_known) {
-                outcome.changes.push(Change::Learned { id: *id, preimage });
-                outcome.tell(Event::Fulfilled(*id, preimage));
+            let is_known = known.opened_by().is_some();
+            if let Some(secret) = shown.filter(|_| is_ours && !is_known) {
+                outcome.changes.push(Change::Learned { id: *id, secret: secret.to_vec() });
+                let end = self.opened(*id, secret);
+                outcome.effects.extend(end.and_then(|it| Event::shown(*id, &it)).map(Effect::Tell));
             }
             let height = match (spend, self.output_of(ended, *id)) {
                 (Some(spend), _) => spend.height,
                 // It has no output, so that of the commitment counts.
                 (None, None) => ended.height,
-                (None, Some(outpoint)) => match self.given_up(jobs, outpoint, *id) {
-                    Some(height) => height,
-                    None => continue,
-                },
+                (None, Some(outpoint)) => {
+                    match self.given_up(jobs, (outpoint, ended.height), *id) {
+                        Some(height) => height,
+                        None => continue,
+                    }
+                }
             };
             if self.depth_of(height) >= DEEP_BLOCKS {
                 ends.push((*id, self.end_of(ended, *id, spend.is_some(), shown)));
@@ -52,43 +53,39 @@ impl Channel {
 
     /// From when on a contract that nobody takes counts as over: its lock, if we cannot take it, or
     /// if that would cost more than it holds.
-    fn given_up(&self, jobs: &[Job], outpoint: OutPoint, id: ContractId) -> Option<BlockHeight> {
+    fn given_up(
+        &self,
+        jobs: &[Job],
+        (outpoint, parent): (OutPoint, BlockHeight),
+        id: ContractId,
+    ) -> Option<BlockHeight> {
         let job = jobs.iter().find(|job| job.outpoint == outpoint);
-        let expiry = self.ledger.entries().get(&id)?.contract.order();
-        (!job.is_some_and(|it| self.is_worth_it(it))).then_some(BlockHeight(expiry))
+        let lapses = self.deadline(self.ledger.entries().get(&id)?).lapses(parent)?;
+        (!job.is_some_and(|it| self.is_worth_it(it))).then_some(lapses)
     }
 
     /// How a contract has ended.
-    fn end_of(
-        &self,
-        ended: &Ended,
-        id: ContractId,
-        has_spend: bool,
-        shown: Option<PaymentPreimage>,
-    ) -> End {
-        if let Some(preimage) = shown {
-            return End::Fulfilled(preimage);
+    fn end_of(&self, ended: &Ended, id: ContractId, has_spend: bool, shown: Option<&[u8]>) -> End {
+        let resolver = self.resolvers.known(id.kind);
+        if let Some(end) = shown.and_then(|it| resolver.opened(it)) {
+            return end;
         }
-        let known = self.contracts.get(&id);
-        let said = known.and_then(|it| match it.end {
-            Some(End::Fulfilled(preimage)) => Some(preimage),
-            Some(End::Failed(_) | End::Malformed { .. }) | None => None,
-        });
-        let known = said.or(known.and_then(|it| it.preimage));
+        let known = self.contracts.get(&id).and_then(Known::opened_by);
         let is_paid = ended.says.as_ref().is_some_and(|it| it.paid.contains(&id));
         let is_ours = id.offered_by == self.setup.side;
-        match known {
+        let known = known.filter(|_| is_paid || is_ours && !has_spend);
+        match known.and_then(|it| resolver.opened(it)) {
             // What was spent without its secret has come back, and what has no output is lost to
             // whoever was to be paid; but whoever has seen its secret owes it to whom it came from.
-            Some(preimage) if is_paid || is_ours && !has_spend => End::Fulfilled(preimage),
-            Some(_) | None => End::Failed(Blob(Vec::new())),
+            Some(end) => end,
+            None => resolver.returned(),
         }
     }
 
     /// Where a contract is in the commitment that is in the chain.
     fn output_of(&self, ended: &Ended, id: ContractId) -> Option<OutPoint> {
         let Says { built, ids, .. } = ended.says.as_ref()?;
-        let hash = |id: &ContractId| self.contracts.get(id).map(|it| it.add.payment_hash);
+        let hash = |id: &ContractId| self.contracts.get(id)?.htlc().map(|it| it.payment_hash);
         let is_same = |it: &ContractId| planted::knows_contracts_by_hash() && hash(it) == hash(&id);
         let at = ids.iter().position(|it| *it == id || is_same(it))?;
         let is_it =
@@ -103,18 +100,17 @@ impl Channel {
     }
 
     /// The secret with which it was taken.
-    fn preimage_in(&self, spend: &Spend, id: ContractId) -> Option<PaymentPreimage> {
+    fn secret_in<'a>(&self, spend: &'a Spend, id: ContractId) -> Option<&'a [u8]> {
         let witness: &Witness = &spend.transaction.input.get(spend.input)?.witness;
         let contract = &self.ledger.entries().get(&id)?.contract;
-        let secret = witness.iter().find(|it| contract.is_opened_by(it))?;
-        Some(PaymentPreimage(secret.try_into().ok()?))
+        witness.iter().find(|it| contract.is_opened_by(it))
     }
 
     /// Which output of a revoked commitment is which contract is not kept. But a secret is true
     /// wherever it is shown.
-    fn preimage_of_cheat(&self, ended: &Ended, id: ContractId) -> Option<PaymentPreimage> {
+    fn secret_of_cheat(&self, ended: &Ended, id: ContractId) -> Option<&[u8]> {
         let EndedBy::Revoked(_) = ended.by else { return None };
-        self.seen.spends().values().find_map(|it| self.preimage_in(it, id))
+        self.seen.spends().values().find_map(|it| self.secret_in(it, id))
     }
 
     /// Whether nothing can change any more that would concern us.

@@ -2,11 +2,12 @@
 
 use bitcoin::Transaction;
 use tx::Side;
-use wire::UpdateAddHtlc;
+use wire::Message;
 use wire::key::Point;
 
-use super::{Channel, Failing, Known, Negotiating, Outcome, Shutdown, State, Why, contract_of};
-use crate::change::{Change, End};
+use super::{Channel, Failing, Known, Negotiating, Outcome, Shutdown, State, Why};
+use crate::change::Change;
+use crate::contract::Said;
 use crate::onchain::{Ended, EndedBy};
 
 impl Channel {
@@ -25,7 +26,7 @@ impl Channel {
         match change {
             Change::Added { by, add } => self.evolve_added(*by, add),
             Change::Ended { id, end } => {
-                let paid = matches!(end, End::Fulfilled(_));
+                let paid = end.secret().is_some();
                 assert!(self.ledger.remove(*id, paid), "it was judged before");
                 self.known_mut(*id).end = Some(end.clone());
             }
@@ -66,8 +67,8 @@ impl Channel {
             }
             Change::Closed(transaction) => self.evolve_closed(transaction),
             Change::Rejected => self.local.received = None,
-            Change::Learned { id, preimage } => {
-                self.known_mut(*id).preimage = Some(*preimage);
+            Change::Learned { id, secret } => {
+                self.known_mut(*id).secret = Some(secret.clone());
             }
             Change::InBlock { height, position, transaction } => {
                 self.seen.take(self.funding(), (*height, *position), transaction);
@@ -88,10 +89,13 @@ impl Channel {
         self.evolve_empty();
     }
 
-    fn evolve_added(&mut self, by: Side, add: &UpdateAddHtlc) {
-        let id = self.ledger.add(by, add.amount_msat, contract_of(add));
-        let id = id.expect("it was judged before");
-        let known = Known { add: Box::new(add.clone()), end: None, preimage: None };
+    fn evolve_added(&mut self, by: Side, add: &Message) {
+        let said = self.resolvers.read(add).expect("it was judged before");
+        let Some((_, Said::Add { amount, contract, .. })) = said else {
+            panic!("{} adds no contract that is known here", add.name());
+        };
+        let id = self.ledger.add(by, amount, contract).expect("it was judged before");
+        let known = Known { add: Box::new(add.clone()), end: None, secret: None };
         self.contracts.insert(id, known);
     }
 

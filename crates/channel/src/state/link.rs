@@ -10,6 +10,7 @@ use wire::features::{Feature, Features};
 use wire::id::PerCommitmentSecret;
 use wire::key::{Point, Signature};
 
+use crate::contract::Met;
 use crate::onchain::{Bids, EndedBy};
 
 /// Names a question to the signer, so that a late answer is not taken for another one.
@@ -44,6 +45,8 @@ impl Dialects {
 pub(crate) struct Link {
     pub(crate) phase: Phase,
     pub(crate) dialects: Dialects,
+    /// The kinds of contracts that both offer, as [`Met`] has them.
+    pub(crate) kinds: u32,
     /// It is not the one in which the channel was opened.
     pub(crate) is_again: bool,
     /// Both have said where they stand, in this connection or an earlier one of this life.
@@ -221,10 +224,16 @@ impl Link {
         bid.map(|(key, _)| Asked::Bid(key.clone()))
     }
 
+    /// A connection begins.
+    pub(crate) fn meet(&mut self, phase: Phase, met: Met) {
+        (self.phase, self.dialects, self.kinds) = (phase, met.dialects, met.kinds);
+    }
+
     /// What is left when the connection is gone: what is asked for the chain is not
     /// about the connection.
     pub(crate) fn lost(&self) -> Self {
-        let mut kept = Self { phase: Phase::Gone, dialects: Dialects::default(), ..self.clone() };
+        let dialects = Dialects::default();
+        let mut kept = Self { phase: Phase::Gone, dialects, kinds: 0, ..self.clone() };
         (kept.signing, kept.advancing, kept.revoking) = (None, None, None);
         (kept.closing, kept.checking, kept.offered) = (None, None, Offered::default());
         (kept.unsaid, kept.said_shutdown, kept.heard_shutdown) = (false, false, false);

@@ -25,17 +25,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use signer::{ChannelAsk, ChannelOp, SetUp};
-use tx::{Contract, Htlc, Meaning, RevokedSecrets, Side};
+use tx::{Meaning, RevokedSecrets, Side};
 use wire::amount::{BlockHeight, FeeratePerKw};
-use wire::id::{
-    ChannelId, ChannelKey, CommitmentNumber, PaymentPreimage, PerCommitmentSecret, Scid,
-};
+use wire::id::{ChannelId, ChannelKey, CommitmentNumber, PerCommitmentSecret, Scid};
 use wire::key::{Point, Signature};
 use wire::{Message, UpdateAddHtlc};
 
 use crate::begun::Begun;
 use crate::bolt2::Limits;
 use crate::change::{Change, End};
+use crate::contract::{NoResolver, Resolvers};
 use crate::fault::Violation;
 use crate::ledger::{As, ContractId, Ledger, Step};
 use crate::onchain::{Ended, Seen};
@@ -56,6 +55,8 @@ pub struct Channel {
     pub(crate) channel_id: ChannelId,
     pub(crate) setup: SetUp,
     pub(crate) limits: Limits,
+    /// The kinds of contracts that it knows.
+    pub(crate) resolvers: Resolvers,
     pub(crate) state: State,
     pub(crate) ready: Ready,
     /// The acceptor's newest block when it began to wait for the funding.
@@ -100,11 +101,23 @@ pub enum State {
 #[derive(Clone, Debug)]
 pub struct Known {
     /// As it crossed the wire.
-    pub add: Box<UpdateAddHtlc>,
+    pub add: Box<Message>,
     /// How it ends, if somebody has begun with that.
     pub end: Option<End>,
     /// What opens it, if it was shown since the channel fails.
-    pub preimage: Option<PaymentPreimage>,
+    pub secret: Option<Vec<u8>>,
+}
+
+impl Known {
+    /// What opens it, as far as that was shown.
+    pub(crate) fn opened_by(&self) -> Option<&[u8]> {
+        self.end.as_ref().and_then(End::secret).or(self.secret.as_deref())
+    }
+
+    /// The HTLC, if it is one.
+    pub fn htlc(&self) -> Option<&UpdateAddHtlc> {
+        if let Message::UpdateAddHtlc(add) = &*self.add { Some(add) } else { None }
+    }
 }
 
 /// Our commitments.
@@ -149,8 +162,13 @@ pub struct Now {
 }
 
 impl Channel {
-    /// A channel with its first commitments.
+    /// A channel with its first commitments, and contracts of BOLT 2 only.
     pub fn new(begun: Begun) -> Self {
+        Self::with(begun, Resolvers::bolt2())
+    }
+
+    /// The same, with these kinds of contracts.
+    pub fn with(begun: Begun, resolvers: Resolvers) -> Self {
         let agreed = begun.agreed();
         let ledger = Ledger::new(agreed.funding, agreed.pushed, agreed.feerate);
         Self {
@@ -158,6 +176,7 @@ impl Channel {
             channel_id: begun.channel_id(),
             setup: begun.set_up(),
             limits: begun.limits(),
+            resolvers,
             state: State::Funding,
             ready: Ready::default(),
             waits_since: None,
@@ -186,6 +205,19 @@ impl Channel {
             now: Now::default(),
             begun: Arc::new(begun),
         }
+    }
+
+    /// Takes in a change that was saved; nothing has changed if it is about a contract that nobody
+    /// has registered. [`Channel::evolve`] is for what this channel has decided itself.
+    pub fn restore(&mut self, change: &Change) -> Result<(), NoResolver> {
+        self.resolvers.judge(change)?;
+        self.evolve(change);
+        Ok(())
+    }
+
+    /// The kinds of contracts that it knows.
+    pub const fn resolvers(&self) -> &Resolvers {
+        &self.resolvers
     }
 
     /// What it has begun with.
@@ -273,20 +305,16 @@ impl Channel {
         let mut owed = Vec::new();
         for (id, entry) in self.ledger.entries() {
             let Some(known) = self.contracts.get(id) else { continue };
+            let is_ours = id.offered_by == self.setup.side;
             match &known.end {
-                Some(End::Fulfilled(preimage)) if id.offered_by == self.setup.side => {
-                    owed.push(Event::Fulfilled(*id, *preimage));
-                }
-                None if id.offered_by != self.setup.side && entry.added == Step::Acked => {
-                    owed.push(Event::Offered(*id));
-                }
+                Some(end) if is_ours => owed.extend(Event::shown(*id, end)),
+                None if !is_ours && entry.added == Step::Acked => owed.push(Event::Offered(*id)),
                 Some(_) | None => {}
             }
         }
-        for (id, known) in &self.contracts {
-            if let Some(preimage) = known.preimage.filter(|_| id.offered_by == self.setup.side) {
-                owed.push(Event::Fulfilled(*id, preimage));
-            }
+        for (id, known) in self.contracts.iter().filter(|it| it.0.offered_by == self.setup.side) {
+            let end = known.secret.as_deref().and_then(|it| self.opened(*id, it));
+            owed.extend(end.and_then(|it| Event::shown(*id, &it)));
         }
         let over = self.over.iter();
         owed.extend(over.map(|(id, end)| Event::Over { id: *id, end: end.clone() }));
@@ -333,13 +361,7 @@ impl Channel {
             (Phase::Up, Message::Shutdown(said)) => self.receive_shutdown(said),
             (Phase::Up, message) => match &self.state {
                 State::Funding => Err(unexpected),
-                State::Normal => self.receive_update(message),
-                State::Shutdown(shutdown) => {
-                    if shutdown.remote.is_some() && matches!(message, Message::UpdateAddHtlc(_)) {
-                        return Err(unexpected);
-                    }
-                    self.receive_update(message)
-                }
+                State::Normal | State::Shutdown(_) => self.receive_update(message),
                 State::Negotiating(negotiating) => self.receive_closing(negotiating, message),
                 State::Failing(_) | State::Done => Ok(self.nothing()),
             },
@@ -350,15 +372,16 @@ impl Channel {
     #[allow(clippy::wildcard_enum_match_arm, reason = "each other message is as unexpected")]
     fn receive_update(&self, message: &Message) -> Result<Outcome, Violation> {
         match message {
-            Message::UpdateAddHtlc(add) => self.receive_add(add),
-            Message::UpdateFulfillHtlc(fulfill) => self.receive_fulfill(fulfill),
-            Message::UpdateFailHtlc(fail) => self.receive_fail(fail),
-            Message::UpdateFailMalformedHtlc(fail) => self.receive_malformed(fail),
             Message::UpdateFee(fee) => self.receive_fee(fee),
             Message::CommitmentSigned(signed) => self.receive_signed(signed),
             Message::RevokeAndAck(revoke) => self.receive_revoke(revoke),
-            other => Err(Violation::Unexpected { message: other.name() }),
+            other => self.receive_contract(other),
         }
+    }
+
+    /// How a contract ends that this secret has opened.
+    pub(crate) fn opened(&self, id: ContractId, secret: &[u8]) -> Option<End> {
+        self.resolvers.known(id.kind).opened(secret)
     }
 
     pub(crate) fn known_mut(&mut self, id: ContractId) -> &mut Known {
@@ -390,10 +413,7 @@ impl Channel {
         let ended = self.ledger.entries().iter().filter(|(id, entry)| {
             id.offered_by == self.setup.side && entry.removed.is_some_and(|it| it.paid)
         });
-        let secret = |(id, _)| match &self.contracts.get(id)?.end {
-            Some(End::Fulfilled(preimage)) => Some(preimage.0.to_vec()),
-            Some(End::Failed(_) | End::Malformed { .. }) | None => None,
-        };
+        let secret = |(id, _)| Some(self.contracts.get(id)?.end.as_ref()?.secret()?.to_vec());
         ended.filter_map(secret).collect()
     }
 
@@ -424,9 +444,4 @@ impl Channel {
 
 pub(crate) const fn next(number: CommitmentNumber) -> CommitmentNumber {
     CommitmentNumber(number.0.saturating_add(1))
-}
-
-/// The contract of an HTLC, as channel and signer see it.
-pub(crate) fn contract_of(add: &UpdateAddHtlc) -> Arc<dyn Contract> {
-    Arc::new(Htlc { payment_hash: add.payment_hash, cltv_expiry: add.cltv_expiry })
 }

@@ -50,8 +50,13 @@ pub enum Event {
     Usable,
     /// A contract that the peer offers is in every commitment: now it may be relied on.
     Offered(ContractId),
-    /// The peer has shown the preimage of a contract of ours.
+    /// The peer has shown the preimage of an HTLC of ours.
     Fulfilled(ContractId, PaymentPreimage),
+    /// The peer has shown the secret of a contract of ours that is no HTLC.
+    Opened(ContractId, Vec<u8>),
+    /// The peer asks for the end of a contract that it has offered. It is not saved: whoever wants
+    /// it asks again.
+    Asked(ContractId),
     /// A contract is in no commitment any more.
     Over {
         /// Which.
@@ -72,6 +77,17 @@ pub enum Event {
     NeedsCoins,
     /// Everything is deep in the chain: the channel can be forgotten.
     Done,
+}
+
+impl Event {
+    /// What is told of a contract of ours that ends so: its secret may be worth something at once.
+    pub(crate) fn shown(id: ContractId, end: &End) -> Option<Self> {
+        match end {
+            End::Fulfilled(preimage) => Some(Self::Fulfilled(id, *preimage)),
+            End::Opened(secret) => Some(Self::Opened(id, secret.clone())),
+            End::Failed(_) | End::Malformed { .. } | End::Cancelled(_) => None,
+        }
+    }
 }
 
 impl Outcome {

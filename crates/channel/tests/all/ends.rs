@@ -176,7 +176,7 @@ fn cheat(town: &mut Town, at: usize, by: usize) -> Cheat {
     let len = town.ends[at].log.len();
     if by != at {
         for (id, number) in ids.into_iter().zip([1, 2]) {
-            let learned = Change::Learned { id, preimage: preimage(number) };
+            let learned = Change::Learned { id, secret: preimage(number).0.to_vec() };
             town.ends[at].log.push(learned);
         }
     }

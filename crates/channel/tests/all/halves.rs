@@ -6,7 +6,7 @@ use bitcoin::{ScriptBuf, Transaction};
 use bitcoin::{Txid, hashes::Hash as _};
 use channel::{
     Accepting, AskId, Begun, Change, Channel, Created, Dialects, Effect, Event, Funding,
-    FundingOutput, Home, Move, Outcome, Policy, Proposed, Variation, Violation, Wanted,
+    FundingOutput, Home, Move, Outcome, Policy, Proposed, Resolvers, Variation, Violation, Wanted,
 };
 use signer::{
     Branch, ChannelAnswer, ChannelAsk, ChannelChange, ChannelOp, ChannelRefusal, Channels,
@@ -54,9 +54,14 @@ pub struct Keys {
 }
 
 pub fn channels(entropy: u8) -> Keys {
+    channels_of(entropy, Templates::bolt3())
+}
+
+/// A signer that knows these contracts.
+pub fn channels_of(entropy: u8, templates: Templates) -> Keys {
     let seed = Seed::take(&mut [entropy; 32]).expect("entropy of 32 bytes is a seed");
     let keys = seed.channel_keys(Network::Regtest, NodeIndex::FIRST);
-    let channels = Channels::new(keys, Templates::bolt3());
+    let channels = Channels::new(keys, templates);
     let wallet = seed.wallet_key(Network::Regtest);
     let policy = signer::Policy::default();
     Keys { channels, wallet, policy, log: Vec::new(), entropy }
@@ -76,7 +81,7 @@ pub fn answer(signer: &mut Keys, ask: &ChannelAsk) -> Result<ChannelAnswer, Chan
 impl Keys {
     /// The signer as it was when its log was so long.
     pub fn of_old(&self, len: usize) -> Self {
-        let mut old = channels(self.entropy);
+        let mut old = channels_of(self.entropy, self.channels.templates().clone());
         old.log = self.log[..len].to_vec();
         old.log.iter().for_each(|it| old.channels.evolve(KEY, it));
         old
@@ -167,8 +172,17 @@ pub fn open_with(
     form: Form,
     funding: impl FnOnce(&ScriptBuf) -> FundingOutput,
 ) -> ([Keys; 2], [Begun; 2]) {
+    open_of([channels(1), channels(2)], form, funding)
+}
+
+/// The same, with these signers.
+pub fn open_of(
+    signers: [Keys; 2],
+    form: Form,
+    funding: impl FnOnce(&ScriptBuf) -> FundingOutput,
+) -> ([Keys; 2], [Begun; 2]) {
     let other = Policy { dust_limit: Sat(1_000), htlc_minimum: Msat(1_000), ..policy() };
-    open_as(&wanted(form), &[policy(), other], home(2), funding)
+    open_by(signers, &wanted(form), &[policy(), other], home(2), funding)
 }
 
 /// A channel of those who want something of their own.
@@ -178,7 +192,17 @@ pub fn open_as(
     acceptor: Home,
     funding: impl FnOnce(&ScriptBuf) -> FundingOutput,
 ) -> ([Keys; 2], [Begun; 2]) {
-    let (mut first, mut second) = (channels(1), channels(2));
+    open_by([channels(1), channels(2)], wanted, policies, acceptor, funding)
+}
+
+/// The same, with these signers.
+pub fn open_by(
+    [mut first, mut second]: [Keys; 2],
+    wanted: &Funding,
+    policies: &[Policy; 2],
+    acceptor: Home,
+    funding: impl FnOnce(&ScriptBuf) -> FundingOutput,
+) -> ([Keys; 2], [Begun; 2]) {
     let keys = [shown(&mut first), shown(&mut second)];
     let proposed = Proposed::new(policies[0].clone(), keys[0], wanted);
     let (proposed, made) = proposed.unwrap_or_else(|no| panic!("{no}"));
@@ -238,11 +262,16 @@ pub fn begun_pair(form: Form) -> [Half; 2] {
 }
 
 /// Both sides of a channel.
-pub fn halves((signers, begun): ([Keys; 2], [Begun; 2])) -> [Half; 2] {
+pub fn halves(opened: ([Keys; 2], [Begun; 2])) -> [Half; 2] {
+    halves_of(opened, &Resolvers::bolt2())
+}
+
+/// Both sides of a channel, which know these contracts.
+pub fn halves_of((signers, begun): ([Keys; 2], [Begun; 2]), resolvers: &Resolvers) -> [Half; 2] {
     let mut signers = signers.into_iter();
     begun.map(|begun| {
         let begun = Begun::decode(&begun.encode()).expect("ours");
-        let mut live = Channel::new(begun.clone());
+        let mut live = Channel::with(begun.clone(), resolvers.clone());
         let up = live.opened_in(Dialects::default());
         live.take(&up);
         Half {
@@ -309,7 +338,8 @@ impl Half {
                 }
                 Effect::Recall(number) => {
                     let log = self.log.iter().cloned();
-                    let meaning = Channel::recall(self.begun.clone(), log, number);
+                    let (begun, resolvers) = (self.begun.clone(), self.live.resolvers().clone());
+                    let meaning = Channel::recall_with(begun, resolvers, log, number);
                     self.live.recalled(meaning.expect("the log has it"));
                 }
                 Effect::Borrow(wanted) => self.wanted.push(wanted),
@@ -354,11 +384,11 @@ impl Half {
         self.waiting.clear();
         self.asked.clear();
         self.wanted.clear();
-        self.live = Channel::new(self.begun.clone());
+        self.live = Channel::with(self.begun.clone(), self.live.resolvers().clone());
         for change in &self.log {
             let read = Change::decode(&change.encode()).expect("ours").expect("of this version");
             assert_eq!(read, *change);
-            self.live.evolve(&read);
+            self.live.restore(&read).expect("its contracts are known");
         }
         let lost = self.live.disconnected();
         self.take(lost);

@@ -109,7 +109,7 @@ fn what_is_too_dusty_is_told_apart() {
     }
     // A greater one has an output, and may be taken at any time.
     for end in &mut ends {
-        let id = ContractId { offered_by: whole.offered_by, id: HtlcId(0) };
+        let id = ContractId::htlc(whole.offered_by, HtlcId(0));
         assert!(!end.live.is_too_dusty(id));
     }
     let outcome = ends[1].live.send_end(HtlcId(3), End::Fulfilled(preimage(1)));
@@ -118,7 +118,7 @@ fn what_is_too_dusty_is_told_apart() {
     let large = add(&mut ends[0], 1_000_000);
     settle(&mut ends);
     assert!(ends[1].told.contains(&Event::Offered(large)) && !ends[1].live.is_too_dusty(large));
-    assert!(!ends[1].live.is_too_dusty(ContractId { offered_by: Side::Opener, id: HtlcId(99) }));
+    assert!(!ends[1].live.is_too_dusty(ContractId::htlc(Side::Opener, HtlcId(99))));
 }
 
 #[test]

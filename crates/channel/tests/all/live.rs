@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 
 use bitcoin::hashes::{Hash as _, sha256};
 use channel::{
-    As, Change, Channel, ContractId, Dialects, Effect, End, Event, Offer, Outcome, Refusal,
+    As, Change, Channel, ContractId, Dialects, Effect, End, Event, Met, Offer, Outcome, Refusal,
 };
-use tx::{Form, Side};
+use tx::{Form, HTLC, PARKED, Side};
 use wire::amount::{BlockHeight, FeeratePerKw, Msat};
 use wire::dice::Dice;
 use wire::id::{HtlcId, OnionPacket, PaymentHash, PaymentPreimage};
@@ -26,7 +26,7 @@ pub fn reconnect(ends: &mut [Half; 2], crashed: Option<usize>) {
     reconnect_as(ends, crashed, Dialects::default());
 }
 
-pub fn reconnect_as(ends: &mut [Half; 2], crashed: Option<usize>, dialects: Dialects) {
+pub fn reconnect_as(ends: &mut [Half; 2], crashed: Option<usize>, met: impl Into<Met> + Copy) {
     for (at, end) in ends.iter_mut().enumerate() {
         end.inbox.clear();
         match crashed == Some(at) {
@@ -38,7 +38,7 @@ pub fn reconnect_as(ends: &mut [Half; 2], crashed: Option<usize>, dialects: Dial
                 end.take(lost);
             }
         }
-        let hello = end.live.connected(dialects);
+        let hello = end.live.connected(met);
         end.take(hello);
     }
 }
@@ -84,20 +84,34 @@ pub fn act(end: &mut Half, dice: &mut Dice) {
     }
 }
 
+/// The name of a contract, how much is in it, and what opens it.
+pub fn said_of(by: Side, add: &Message) -> (ContractId, Msat, PaymentHash) {
+    let parked = |id| ContractId { offered_by: by, kind: PARKED, id };
+    if let Message::UpdateAddHtlc(add) = add {
+        (ContractId::htlc(by, add.id), add.amount_msat, add.payment_hash)
+    } else if let Message::AddParked(add) = add {
+        (parked(add.id), add.amount_msat, add.payment_hash)
+    } else {
+        panic!("{} adds nothing", add.name());
+    }
+}
+
 /// Ends one of the contracts that can be ended.
 pub fn end_of_any(end: &Half, dice: &mut Dice) -> Option<Outcome> {
     let side = end.live.side();
     let open = end.live.contracts().iter();
     let open = open.filter(|(id, known)| id.offered_by != side && known.end.is_none());
-    let mut open: Vec<_> = open.map(|(id, it)| (*id, it.add.payment_hash)).collect();
+    let mut open: Vec<_> = open.map(|(id, it)| (*id, said_of(id.offered_by, &it.add).2)).collect();
     while !open.is_empty() {
         let (id, hash) = open.swap_remove(dice.below(open.len()));
         let opens = (0..PREIMAGES as u64).map(preimage).find(|it| hash_of(it) == hash);
-        let how = match dice.below(3) {
-            0 => End::Failed(Blob(vec![1, 2, 3])),
-            _ => End::Fulfilled(opens.expect("all are known here")),
+        let how = match (dice.below(3), id.kind) {
+            (0, HTLC) => End::Failed(Blob(vec![1, 2, 3])),
+            (0, _) => End::Cancelled(Blob(Vec::new())),
+            (_, HTLC) => End::Fulfilled(opens.expect("all are known here")),
+            (_, _) => End::Opened(opens.expect("all are known here").0.to_vec()),
         };
-        if let Ok(outcome) = end.live.send_end(id.id, how) {
+        if let Ok(outcome) = end.live.end(id, how) {
             return Some(outcome);
         }
     }
@@ -187,7 +201,8 @@ fn assert_balances(ends: &[Half; 2], over: &BTreeMap<ContractId, bool>, seed: u6
     let mut amounts = BTreeMap::new();
     for change in ends.iter().flat_map(|end| &end.log) {
         if let Change::Added { by, add } = change {
-            amounts.insert(ContractId { offered_by: *by, id: add.id }, add.amount_msat.0);
+            let (id, amount, _) = said_of(*by, add);
+            amounts.insert(id, amount.0);
         }
     }
     let mut have = [CAPACITY.0 * 1_000 - PUSHED.0, PUSHED.0];

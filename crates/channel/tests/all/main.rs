@@ -9,6 +9,7 @@ mod limits;
 mod live;
 mod onchain;
 mod opening;
+mod parked;
 mod parting;
 #[cfg(feature = "planted")]
 mod planted;

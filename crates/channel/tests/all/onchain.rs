@@ -4,12 +4,14 @@
 use std::sync::Arc;
 
 use bitcoin::Transaction;
-use channel::{Channel, CoinOffer, ContractId, Effect, End, EndedBy, Event, Now, Offer, State};
+use channel::{
+    Channel, CoinOffer, ContractId, Effect, End, EndedBy, Event, Now, Offer, Resolvers, State,
+};
 use tx::{Form, Side};
 use wire::amount::{BlockHeight, Msat};
 use wire::dice::Dice;
 
-use crate::halves::{CAPACITY, PUSHED, answer, coin_place};
+use crate::halves::{CAPACITY, PUSHED, answer, channels_of, coin_place};
 use crate::live::{hash_of, offer, preimage};
 use crate::town::Town;
 
@@ -17,7 +19,13 @@ const FORMS: [Form; 2] = [Form::Anchors, Form::StaticRemoteKey];
 
 /// A channel that can be used.
 pub fn town(form: Form) -> Town {
-    let mut town = Town::new(form);
+    town_of(form, &Resolvers::bolt2())
+}
+
+/// The same, with these kinds of contracts.
+pub fn town_of(form: Form, resolvers: &Resolvers) -> Town {
+    let signers = [1, 2].map(|it| channels_of(it, resolvers.templates()));
+    let mut town = Town::knowing(form, resolvers, signers);
     for at in [0, 1] {
         let deep = town.ends[at].live.deep(None);
         town.ends[at].take(deep);
@@ -98,6 +106,8 @@ pub fn over(town: &Town, at: usize, id: ContractId) -> Option<bool> {
         | Event::Usable
         | Event::Offered(_)
         | Event::Fulfilled(..)
+        | Event::Opened(..)
+        | Event::Asked(_)
         | Event::Refused { .. }
         | Event::Closing
         | Event::Failing(_)
@@ -166,7 +176,7 @@ pub struct Cheat {
 /// nothing of it.
 pub fn keep(town: &Town, at: usize, lent: u32) -> Cheat {
     let end = &town.ends[at];
-    let mut old = Channel::new(end.begun.clone());
+    let mut old = Channel::with(end.begun.clone(), end.live.resolvers().clone());
     end.log.iter().for_each(|it| old.evolve(it));
     let mut signer = end.signer.of_old(end.signer.log.len());
     let fail = old.fail();

@@ -8,7 +8,7 @@ use bitcoin::opcodes::OP_TRUE;
 use bitcoin::transaction::Version;
 use bitcoin::{Amount, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Witness};
 use chain::Watch;
-use channel::{CoinOffer, FundingOutput, Now, State};
+use channel::{CoinOffer, FundingOutput, Now, Resolvers, State};
 use devnet::ledger::{Ledger, Step};
 use devnet::mempool::{Mempool, Policy, Room};
 use signer::SpendInput;
@@ -16,7 +16,7 @@ use tx::Form;
 use wire::amount::{BlockHeight, FeeratePerKw};
 use wire::id::OutputIndex;
 
-use crate::halves::{CAPACITY, Half, coin_place, halves, home, open_with};
+use crate::halves::{CAPACITY, Half, Keys, coin_place, halves_of, home, open_of};
 
 /// Coins of each wallet, and what each holds.
 const COINS: u32 = 12;
@@ -44,7 +44,8 @@ pub struct Town {
 }
 
 impl Town {
-    pub fn new(form: Form) -> Self {
+    /// Both channels know these contracts, and each has its signer.
+    pub fn knowing(form: Form, resolvers: &Resolvers, signers: [Keys; 2]) -> Self {
         let mut ledger = Ledger::new();
         let mut extra = 0;
         for _ in 0..103 {
@@ -65,7 +66,7 @@ impl Town {
         let coins = spend(coinbase(&ledger, 1), output);
         let held = OutPoint { txid: coins.compute_txid(), vout: 0 };
         let mut funding = None;
-        let opened = open_with(form, |script| {
+        let opened = open_of(signers, form, |script| {
             let value = Amount::from_sat(CAPACITY.0);
             let output = vec![TxOut { value, script_pubkey: script.clone() }];
             let transaction = spend(coinbase(&ledger, 2), output);
@@ -73,7 +74,7 @@ impl Town {
             funding = Some(transaction);
             FundingOutput { txid, output: OutputIndex(0) }
         });
-        let ends = halves(opened);
+        let ends = halves_of(opened, resolvers);
         let mempool = Mempool::new(Policy::default());
         let mut town = Self {
             ledger,

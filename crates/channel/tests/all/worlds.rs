@@ -5,13 +5,16 @@
 //! state says, less fees, and no money came from nowhere.
 
 use bitcoin::Transaction;
-use channel::{As, Change, ContractId, Dialects, Effect, End, EndedBy, Event, State};
+use channel::{
+    As, Change, ContractId, Effect, EndedBy, Event, Met, Offer, ParkedOffer, Resolvers, State,
+};
 use tx::{Form, Side};
-use wire::amount::BlockHeight;
+use wire::amount::{BlockHeight, CsvDelay};
 use wire::dice::Dice;
+use wire::features::{Feature, Features};
 
 use crate::halves::{CAPACITY, Half};
-use crate::live::{act, end_of_any, offer, reconnect_as, two};
+use crate::live::{act, end_of_any, offer, reconnect_as, said_of, two};
 use crate::onchain::keep;
 use crate::town::Town;
 
@@ -19,10 +22,15 @@ use crate::town::Town;
 const FEES_SAT_MAX: u64 = 90_000;
 /// Contracts below this may have no output in these worlds.
 const DUST_MSAT_MAX: u64 = 5_000_000;
-const DIALECTS: [Dialects; 2] = [
-    Dialects { any_segwit: true, simple_close: false },
-    Dialects { any_segwit: true, simple_close: true },
-];
+
+/// What both can do: at first, and in the end.
+fn met(is_parked: bool, at_the_end: bool) -> Met {
+    let mut features = Features::optional(&[Feature::ShutdownAnysegwit]);
+    for (feature, has) in [(Feature::Parked, is_parked), (Feature::SimpleClose, at_the_end)] {
+        features = if has { features.with_bit(feature as usize + 1) } else { features };
+    }
+    Resolvers::all().met(&features, &features)
+}
 
 /// How a world ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,12 +53,13 @@ fn any_ending(dice: &mut Dice) -> Ending {
 }
 
 /// Some things happen between the two, one at a time.
-fn live(town: &mut Town, dice: &mut Dice, steps: usize) {
+fn live(town: &mut Town, dice: &mut Dice, is_parked: bool, steps: usize) {
     for _ in 0..steps {
         let at = dice.below(2);
         let height = town.height();
         let (end, peer) = two(&mut town.ends, at);
         match dice.below(15) {
+            0..=2 if is_parked && dice.one_in(2) => park(end, dice),
             0..=2 => pay(end, dice, height),
             3..=6 => end.flush(&mut peer.inbox),
             7..=9 => end.answer(),
@@ -61,7 +70,7 @@ fn live(town: &mut Town, dice: &mut Dice, steps: usize) {
             }
             _ if dice.one_in(4) => {
                 let crashed = dice.one_in(2).then_some(at);
-                reconnect_as(&mut town.ends, crashed, DIALECTS[0]);
+                reconnect_as(&mut town.ends, crashed, met(is_parked, false));
                 for at in [0, 1] {
                     town.tell_now(at);
                 }
@@ -84,6 +93,15 @@ fn pay(end: &mut Half, dice: &mut Dice, height: u32) {
     }
 }
 
+/// Parks something, as long as there is room for it.
+fn park(end: &mut Half, dice: &mut Dice) {
+    let Offer { amount, payment_hash, .. } = offer(dice);
+    let refund_delay = CsvDelay(144 + dice.below(3) as u16);
+    if let Ok((_, outcome)) = end.live.park(ParkedOffer { amount, payment_hash, refund_delay }) {
+        end.take(outcome);
+    }
+}
+
 /// The least that a side has of all commitments that there are or will be, contracts of its own
 /// offering not counted: what it must have in the end.
 fn floor_of(end: &Half) -> u64 {
@@ -98,7 +116,7 @@ fn floor_of(end: &Half) -> u64 {
 fn over(end: &Half) -> Vec<(ContractId, bool)> {
     let over = |event: &Event| {
         let Event::Over { id, end } = event else { return None };
-        Some((*id, matches!(end, End::Fulfilled(_))))
+        Some((*id, end.secret().is_some()))
     };
     end.told.iter().filter_map(over).collect()
 }
@@ -106,9 +124,10 @@ fn over(end: &Half) -> Vec<(ContractId, bool)> {
 fn amount_of(end: &Half, id: ContractId) -> u64 {
     let added = end.log.iter().find_map(|change| {
         let Change::Added { by, add } = change else { return None };
-        (*by == id.offered_by && add.id == id.id).then_some(add)
+        let (name, amount, _) = said_of(*by, add);
+        (name == id).then_some(amount.0)
     });
-    added.map_or(0, |it| it.amount_msat.0)
+    added.unwrap_or(0)
 }
 
 fn end_it(town: &mut Town, ending: Ending, cheat: Option<Transaction>) {
@@ -146,7 +165,7 @@ fn end_it(town: &mut Town, ending: Ending, cheat: Option<Transaction>) {
 }
 
 /// Blocks come and go until nothing is left to do.
-fn wait(town: &mut Town, dice: &mut Dice, ending: Ending) {
+fn wait(town: &mut Town, dice: &mut Dice, is_parked: bool, ending: Ending) {
     for round in 0..900 {
         // Whoever is paid shows what opens it, as long as that helps.
         if round < 3 {
@@ -163,7 +182,7 @@ fn wait(town: &mut Town, dice: &mut Dice, ending: Ending) {
             let at = dice.below(2);
             town.ends[at].crash();
             if ending != Ending::Silence {
-                reconnect_as(&mut town.ends, None, DIALECTS[1]);
+                reconnect_as(&mut town.ends, None, met(is_parked, true));
             }
             for at in [0, 1] {
                 town.tell_now(at);
@@ -189,12 +208,16 @@ fn wait(town: &mut Town, dice: &mut Dice, ending: Ending) {
     panic!("{ending:?} has no end: {states:?} {:?}", town.refused);
 }
 
-fn world(seed: u64) -> EndedBy {
+fn world(seed: u64, is_parked: bool) -> EndedBy {
     let mut dice = Dice::new(seed);
-    let form = if dice.one_in(3) { Form::StaticRemoteKey } else { Form::Anchors };
-    let mut town = crate::onchain::town(form);
-    reconnect_as(&mut town.ends, None, DIALECTS[0]);
-    live(&mut town, &mut dice, 150);
+    let is_old = dice.one_in(3) && !is_parked;
+    let form = if is_old { Form::StaticRemoteKey } else { Form::Anchors };
+    let mut town = match is_parked {
+        true => crate::onchain::town_of(form, &Resolvers::all()),
+        false => crate::onchain::town(form),
+    };
+    reconnect_as(&mut town.ends, None, met(is_parked, false));
+    live(&mut town, &mut dice, is_parked, 150);
     let ending = any_ending(&mut dice);
     let cheat = match ending {
         Ending::Cheat(at) => {
@@ -203,7 +226,7 @@ fn world(seed: u64) -> EndedBy {
         }
         Ending::Together | Ending::Force(_) | Ending::Both | Ending::Silence => None,
     };
-    live(&mut town, &mut dice, 150);
+    live(&mut town, &mut dice, is_parked, 150);
     if let Ending::Cheat(_) = ending {
         // Both are honest so far, and quiet.
         town.pump();
@@ -212,7 +235,7 @@ fn world(seed: u64) -> EndedBy {
     let floors = town.ends.each_ref().map(floor_of);
     let is_revoked = ending_is_cheat(&town, ending, cheat.as_ref());
     end_it(&mut town, ending, cheat);
-    wait(&mut town, &mut dice, ending);
+    wait(&mut town, &mut dice, is_parked, ending);
     let has = [town.has(0), town.has(1)];
     let sum = has[0] + has[1];
     assert!(sum <= CAPACITY.0, "{seed} {ending:?}: {has:?}");
@@ -255,9 +278,18 @@ fn ending_is_cheat(town: &Town, ending: Ending, cheat: Option<&Transaction>) -> 
 
 #[test]
 fn everybody_has_what_is_theirs_however_it_ends() {
+    every_end(&SEEDS, false);
+}
+
+#[test]
+fn everybody_has_what_is_theirs_with_parked_contracts_too() {
+    every_end(&PARKED_SEEDS, true);
+}
+
+fn every_end(seeds: &[u64], is_parked: bool) {
     let mut seen = std::collections::BTreeMap::new();
-    for seed in SEEDS {
-        let by = match world(seed) {
+    for seed in seeds {
+        let by = match world(*seed, is_parked) {
             EndedBy::Both => "both",
             EndedBy::Local => "local",
             EndedBy::Remote => "remote",
@@ -275,6 +307,7 @@ fn everybody_has_what_is_theirs_however_it_ends() {
 
 /// A few that show every end; `many_worlds` has the rest.
 const SEEDS: [u64; 9] = [0, 4, 7, 9, 20, 26, 29, 31, 33];
+const PARKED_SEEDS: [u64; 9] = [0, 1, 2, 3, 4, 5, 6, 7, 8];
 
 #[test]
 #[ignore = "minutes: LEYDEN_WORLDS says how many, from LEYDEN_FROM on"]
@@ -282,6 +315,8 @@ fn many_worlds() {
     let number = |name: &str| std::env::var(name).ok().and_then(|it| it.parse().ok());
     let from = number("LEYDEN_FROM").unwrap_or(0);
     for seed in from..from + number("LEYDEN_WORLDS").unwrap_or(200) {
-        println!("{seed} {:?}", world(seed));
+        for is_parked in [false, true] {
+            println!("{seed} {is_parked} {:?}", world(seed, is_parked));
+        }
     }
 }

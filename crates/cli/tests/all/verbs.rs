@@ -112,7 +112,7 @@ fn three_processes_are_one_node_and_survive_each_others_end() {
     suite.signer.as_mut().expect("it runs").kill();
     suite.until("the signer is away", |info| info["signer"] == false);
     assert!(suite.ask(&["ping", &id]).is_ok(), "a connection needs no signer");
-    suite.ask(&["message", &id, "33025", "00"]).expect("nor does a message");
+    suite.ask(&["message", &id, "33281", "00"]).expect("nor does a message");
     assert_eq!(suite.ask(&["sign", "hello"]).expect_err("nobody signs")["code"], "unavailable");
     suite.start_signer();
     suite.until("the signer is back", |info| info["signer"] == true);

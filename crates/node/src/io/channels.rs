@@ -13,7 +13,7 @@ use std::{
 };
 
 use bus::{Hub, Input, Waker};
-use channel::Channel;
+use channel::{Channel, NoResolver};
 use tracing::{info, warn};
 use wire::{id::CommitmentNumber, tick::Tick};
 use zeroize::Zeroizing;
@@ -67,6 +67,8 @@ pub enum ChannelsFault {
     Store(Arc<StoreFault>),
     /// What it holds cannot be read.
     Saved(ChangeFault),
+    /// It holds a contract that nobody here knows.
+    Contract(NoResolver),
     /// Nothing can be saved.
     Log(LogFault),
 }
@@ -117,6 +119,7 @@ pub fn restore(saved: &Restored) -> Result<State, ChannelsFault> {
     let mut state = State::default();
     for (_, bytes) in &saved.changes {
         if let Some(change) = Change::decode(bytes).map_err(ChannelsFault::Saved)? {
+            state.judge(&change).map_err(ChannelsFault::Contract)?;
             state.evolve(&change);
         }
     }
@@ -392,6 +395,7 @@ impl fmt::Display for ChannelsFault {
             Self::Io(fault) => fault.fmt(f),
             Self::Store(fault) => fault.fmt(f),
             Self::Saved(fault) => fault.fmt(f),
+            Self::Contract(fault) => fault.fmt(f),
             Self::Log(fault) => fault.fmt(f),
         }
     }

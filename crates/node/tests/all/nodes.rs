@@ -2,7 +2,7 @@ use node::services::post::{Command, Event, Refusal, Reply};
 
 use crate::party::Party;
 
-const NOTE: u16 = 33_025;
+const NOTE: u16 = 33_281;
 
 fn note(text: &str) -> Vec<u8> {
     [&NOTE.to_be_bytes()[..], text.as_bytes()].concat()

@@ -72,6 +72,10 @@ impl Memory {
                 return Err(No::Contracts { got: of, max });
             }
         }
+        for placed in &meaning.contracts {
+            let fits = placed.contract.fits(&self.setup.terms, placed.offered_by);
+            fits.map_err(No::Contract)?;
+        }
         conserved(meaning, &self.setup.terms)?;
         self.no_loss(meaning, secrets)
     }

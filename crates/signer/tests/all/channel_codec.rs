@@ -161,6 +161,8 @@ pub fn refusals() -> Vec<No> {
         No::Contract(Flaw::UnknownKind { kind: Kind(0xfffe) }),
         No::Contract(Flaw::Length { got: 35, want: 36 }),
         No::Contract(Flaw::Value { field: "cltv_expiry", got: 500_000_000, max: 499_999_999 }),
+        No::Contract(Flaw::Least { field: "refund_delay", got: 10, min: 144 }),
+        No::Contract(Flaw::Form { kind: Kind(1) }),
         No::BadSignature { number: at(1), stage: None },
         No::BadSignature { number: at(1), stage: Some(0) },
         No::StageCount { got: 2, want: 3 },

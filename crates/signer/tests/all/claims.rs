@@ -408,6 +408,7 @@ impl Good {
             Claimed::Anchor
             | Claimed::Delayed(_)
             | Claimed::RevokedDelayed(_)
+            | Claimed::OwnContract { .. }
             | Claimed::RevokedContract { .. } => false,
         });
         claims.remove(0);
@@ -525,7 +526,9 @@ fn a_contract_that_no_template_reads_is_not_claimed() {
 
 fn set_at(claim: &mut Claim, to: At) {
     match &mut claim.what {
-        Claimed::Contract { at, .. } | Claimed::RevokedContract { at, .. } => *at = to,
+        Claimed::Contract { at, .. }
+        | Claimed::OwnContract { at, .. }
+        | Claimed::RevokedContract { at, .. } => *at = to,
         Claimed::Delayed(at) | Claimed::RevokedDelayed(at) => *at = to,
         Claimed::ToRemote | Claimed::Anchor => panic!("it stands nowhere"),
     }
@@ -542,10 +545,21 @@ fn what_was_not_signed_for_publication_is_not_taken() {
     let side = Side::Opener;
     let not_closing = Some(No::End(EndFlaw::NotClosing));
     let unsigned = world.publish_unseen(side);
-    for claim in world.claims(side, side, false) {
+    let (meaning, _) = world.commitment(side);
+    let (number, point, placed) = (meaning.number, meaning.point, meaning.contracts[0].clone());
+    let own = |number| {
+        let what =
+            Claimed::OwnContract { at: At { number, point }, placed: placed.clone(), secret: None };
+        let outpoint = OutPoint { txid: unsigned.compute_txid(), vout: 0 };
+        Claim { outpoint, value: Sat(1), claimer: side, what }
+    };
+    for claim in world.claims(side, side, false).into_iter().chain([own(number)]) {
         let ask = asked(&[claim], std::slice::from_ref(&unsigned), &[coin(0, 5_000)]);
         assert_eq!(world.ask_claims(side, ask).err(), not_closing);
     }
+    let old = asked(&[own(CommitmentNumber(number.0 - 1))], &[], &[]);
+    let no = world.ask_claims(side, old).err();
+    assert!(matches!(no, Some(No::OutOfTurn { .. })), "{no:?}");
     let stages = || {
         let stages = Vec::new();
         let ask = SignStages { stages, coins: vec![coin(0, 90_000)], change: None, fee: Sat(0) };
@@ -553,6 +567,10 @@ fn what_was_not_signed_for_publication_is_not_taken() {
     };
     assert_eq!(ask_with(&mut world.pair, side, stages()).err(), not_closing);
     world.publish(side);
+    // An HTLC has no way but its second stage.
+    let no = world.ask_claims(side, asked(&[own(number)], &[], &[])).err();
+    let no_way = ClaimFault::NoWay { kind: tx::HTLC, has_secret: false };
+    assert_eq!(no, Some(No::End(EndFlaw::Claim(no_way))));
     let none = ClaimFault::Inputs { got: 0, min: 1, max: 970 };
     let no = ask_with(&mut world.pair, side, stages()).err();
     assert_eq!(no, Some(No::End(EndFlaw::Claim(none))));

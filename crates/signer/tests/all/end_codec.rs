@@ -92,13 +92,15 @@ fn close(dice: &mut Dice) -> SignClose {
 
 fn claim(dice: &mut Dice, which: usize) -> Claim {
     let at = At { number: CommitmentNumber(dice.number()), point: Point::generate(dice) };
-    let what = match which % 7 {
+    let what = match which % 9 {
         0 => Claimed::Delayed(at),
         1 => Claimed::ToRemote,
         2 => Claimed::Anchor,
         3 => Claimed::Contract { at, placed: placed(dice), secret: None },
         4 => Claimed::Contract { at, placed: placed(dice), secret: Some(dice.bytes(40)) },
         5 => Claimed::RevokedDelayed(at),
+        6 => Claimed::OwnContract { at, placed: placed(dice), secret: None },
+        7 => Claimed::OwnContract { at, placed: placed(dice), secret: Some(dice.bytes(16)) },
         _ => Claimed::RevokedContract { at, placed: placed(dice) },
     };
     let (outpoint, value) = (outpoint(dice), Sat(dice.number()));
@@ -420,8 +422,8 @@ fn a_refusal_with_more_than_it_says_is_none() {
             Malformed::Record { kind: 34, record: 2, flaw: choice(34, 33) },
         ),
         (
-            format!("011b 0201 19 0418 {nothing}"),
-            Malformed::Record { kind: 27, record: 2, flaw: choice(25, 24) },
+            format!("011b 0201 1b 0418 {nothing}"),
+            Malformed::Record { kind: 27, record: 2, flaw: choice(27, 26) },
         ),
     ];
     for (hex, want) in cases {

@@ -69,6 +69,15 @@ pub enum Claimed {
         /// What opens it. Nothing: the claimer waits for the lock time.
         secret: Option<Vec<u8>>,
     },
+    /// Of the claimer's own commitment: a contract that it takes without a second stage.
+    OwnContract {
+        /// The commitment.
+        at: At,
+        /// The contract.
+        placed: Placed,
+        /// What opens it. Nothing: the claimer waits for the lock time.
+        secret: Option<Vec<u8>>,
+    },
     /// Of a revoked commitment of the other: `to_local`, or what a second stage of it pays.
     RevokedDelayed(At),
     /// Of a revoked commitment of the other: a contract.
@@ -115,6 +124,9 @@ impl Claim {
             }
             Claimed::Contract { at, placed, secret } => {
                 self.contract(derived, (at, placed), Who::Other, secret.as_deref())?
+            }
+            Claimed::OwnContract { at, placed, secret } => {
+                self.contract(derived, (at, placed), Who::Owner, secret.as_deref())?
             }
             Claimed::RevokedContract { at, placed } => {
                 self.contract(derived, (at, placed), Who::Punisher, None)?
@@ -163,16 +175,16 @@ impl Claim {
         who: Who,
         secret: Option<&[u8]>,
     ) -> Result<Lock, ClaimFault> {
-        let (owner, form) = (self.claimer.other(), derived.terms.form);
+        let form = derived.terms.form;
+        let owner = if who == Who::Owner { self.claimer } else { self.claimer.other() };
         let keys = derived.of_contracts(owner, at);
         let place = Place { form, direction: placed.direction(owner), keys: &keys };
         let (item, key) = match who {
             Who::Punisher => {
                 (Item::RevocationSignature, (SigningKey::Revocation(*at), keys.revocation))
             }
-            Who::Other | Who::Owner => {
-                (Item::OtherSignature, (SigningKey::Contract(*at), keys.other))
-            }
+            Who::Other => (Item::OtherSignature, (SigningKey::Contract(*at), keys.other)),
+            Who::Owner => (Item::OwnerSignature, (SigningKey::Contract(*at), keys.owner)),
         };
         let ways = placed.contract.ways(&place).into_iter();
         let mut ways = ways.filter(|it| it.who == who && !it.staged);
@@ -236,9 +248,8 @@ fn pubkey_hash(key: &Point) -> bitcoin::PubkeyHash {
 
 /// What opens a way for whoever signs for `ours`; nothing if it takes more, or another secret.
 fn opening(way: &Way, ours: &Item, placed: &Placed, secret: Option<&[u8]>) -> Option<Vec<Opening>> {
-    let wants_secret = way.witness.iter().any(|it| matches!(it, Item::Secret(_)));
     let secret = secret.filter(|it| placed.contract.is_opened_by(it));
-    if wants_secret != secret.is_some() {
+    if way.wants_secret() != secret.is_some() {
         return None;
     }
     let one = |item: &Item| match item {
@@ -252,15 +263,32 @@ fn opening(way: &Way, ours: &Item, placed: &Placed, secret: Option<&[u8]>) -> Op
 }
 
 impl Commitment {
-    /// All that `claimer` can take of it alone, in the order of its outputs. Of contracts of the
-    /// other's commitment those are left out that need a secret which is not among `secrets`;
-    /// `is_revoked` takes them by punishment. Second stages are apart.
+    /// All that `claimer` can take of it alone, in the order of its outputs. Contracts are left out
+    /// that need a secret which is not among `secrets`; `is_revoked` takes them by punishment.
+    /// Second stages are apart.
     pub fn claims(
         &self,
         terms: &Terms,
         meaning: &Meaning,
-        (claimer, is_revoked): (Side, bool),
+        who: (Side, bool),
         secrets: &[Vec<u8>],
+    ) -> Vec<Claim> {
+        // A secret that is known does not open our own payment to us.
+        self.claims_by(terms, meaning, who, |index| {
+            let is_opened = |it: &&Vec<u8>| meaning.contracts[index].contract.is_opened_by(it);
+            let secret = secrets.iter().find(is_opened).cloned();
+            secret.map(Some).into_iter().chain([None])
+        })
+    }
+
+    /// The same, with `secrets` that say of each contract, by its place in [`Meaning::contracts`],
+    /// with which secret it is taken, or with none. The first that opens it is taken.
+    pub fn claims_by<I: IntoIterator<Item = Option<Vec<u8>>>>(
+        &self,
+        terms: &Terms,
+        meaning: &Meaning,
+        (claimer, is_revoked): (Side, bool),
+        mut secrets: impl FnMut(usize) -> I,
     ) -> Vec<Claim> {
         let txid = self.transaction.compute_txid();
         let at = At { number: meaning.number, point: meaning.point };
@@ -277,20 +305,16 @@ impl Commitment {
                     let placed = meaning.contracts[index].clone();
                     Claimed::RevokedContract { at, placed }
                 }
-                Purpose::Contract { index, .. } if !is_owner => {
-                    let placed = &meaning.contracts[index];
-                    let is_opened = |it: &&Vec<u8>| placed.contract.is_opened_by(it);
-                    let secret = secrets.iter().find(is_opened).cloned();
-                    // A secret that is known does not open our own payment to us.
-                    let ways = secret.map(Some).into_iter().chain([None]);
-                    let with =
-                        |secret| of(Claimed::Contract { at, placed: placed.clone(), secret });
-                    return ways.map(with).find(|it| it.lock_with(&mut derived).is_ok());
+                Purpose::Contract { index, .. } => {
+                    let placed = meaning.contracts[index].clone();
+                    let with = |secret| match is_owner {
+                        true => Claimed::OwnContract { at, placed: placed.clone(), secret },
+                        false => Claimed::Contract { at, placed: placed.clone(), secret },
+                    };
+                    let mut ways = secrets(index).into_iter().map(|secret| of(with(secret)));
+                    return ways.find(|it| it.lock_with(&mut derived).is_ok());
                 }
-                Purpose::ToLocal
-                | Purpose::ToRemote
-                | Purpose::Anchor(_)
-                | Purpose::Contract { .. } => return None,
+                Purpose::ToLocal | Purpose::ToRemote | Purpose::Anchor(_) => return None,
             };
             let claim = of(what);
             claim.lock_with(&mut derived).is_ok().then_some(claim)

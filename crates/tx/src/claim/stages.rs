@@ -114,10 +114,8 @@ impl Staged {
         let place = Place { form: terms.form, direction, keys };
         let secret = self.secret.as_deref().filter(|it| placed.contract.is_opened_by(it));
         let mut ways = placed.contract.ways(&place).into_iter();
-        let way = ways.find(|it| {
-            let wants = it.witness.iter().any(|item| matches!(item, Item::Secret(_)));
-            it.who == Who::Owner && it.staged && wants == secret.is_some()
-        });
+        let way = ways
+            .find(|it| it.who == Who::Owner && it.staged && it.wants_secret() == secret.is_some());
         let (kind, has_secret) = (placed.contract.kind(), self.secret.is_some());
         let no_way = ClaimFault::NoWay { kind, has_secret };
         let way = way.ok_or(no_way)?;

@@ -165,7 +165,7 @@ fn received(begun: Builder, owner: [u8; 33], hash: [u8; 20], expiry: BlockHeight
 }
 
 /// The second stage: two of two, the other's key being on the stack.
-fn both(begun: Builder, owner: [u8; 33]) -> Builder {
+pub(super) fn both(begun: Builder, owner: [u8; 33]) -> Builder {
     begun
         .push_int(2)
         .push_opcode(OP_SWAP)

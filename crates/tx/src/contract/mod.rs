@@ -1,6 +1,7 @@
 //! Contracts: one conditional output each. This is the open seam; [`Htlc`] is the first.
 
 mod htlc;
+mod parked;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,11 +10,13 @@ use std::sync::Arc;
 use bitcoin::{ScriptBuf, Sequence};
 use wire::amount::LockTime;
 
-use crate::{ContractKeys, Form};
+use crate::{ContractKeys, Form, Side, Terms};
 
 pub use htlc::{HTLC, Htlc, HtlcTemplate};
+pub use parked::{PARKED, PARKED_BLOCKS_MAX, Parked, ParkedTemplate};
 
-/// Names a kind of contract, in what is saved and in what the signer is asked.
+/// Names a kind of contract, in what is saved and in what the signer is asked. From 32,768 on they
+/// are free for anyone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Kind(pub u16);
 
@@ -41,6 +44,12 @@ pub trait Contract: fmt::Debug + Send + Sync {
     fn ways(&self, place: &Place<'_>) -> Vec<Way>;
     /// Whether this is the secret that [`Item::Secret`] stands for.
     fn is_opened_by(&self, secret: &[u8]) -> bool;
+    /// Whether it may stand in a channel of these terms, paid by this side. Channel and signer ask
+    /// each for itself before it is in a commitment. A way of the owner that is not staged must
+    /// wait for the owner's delay at least: else nobody has the time to punish it.
+    fn fits(&self, _terms: &Terms, _offered_by: Side) -> Result<(), Flaw> {
+        Ok(())
+    }
 }
 
 /// Contracts are the same if their kinds and terms are: of those a template makes one contract.
@@ -99,6 +108,13 @@ pub struct Way {
     pub witness: Vec<Item>,
 }
 
+impl Way {
+    /// Whether it takes what opens the contract.
+    pub fn wants_secret(&self) -> bool {
+        self.witness.iter().any(|it| matches!(it, Item::Secret(_)))
+    }
+}
+
 /// Who may spend an output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Who {
@@ -149,6 +165,20 @@ pub enum Flaw {
         /// The most it may say.
         max: u64,
     },
+    /// It says less than it must in this channel.
+    Least {
+        /// What it is about.
+        field: &'static str,
+        /// What it says.
+        got: u64,
+        /// The least it may say.
+        min: u64,
+    },
+    /// There are none of its kind in channels of this form.
+    Form {
+        /// The kind.
+        kind: Kind,
+    },
 }
 
 impl std::error::Error for Flaw {}
@@ -161,6 +191,10 @@ impl fmt::Display for Flaw {
             }
             Flaw::Length { got, want } => write!(f, "terms of {got} bytes, {want} are wanted"),
             Flaw::Value { field, got, max } => write!(f, "{field} is {got}, at most {max}"),
+            Flaw::Least { field, got, min } => write!(f, "{field} is {got}, at least {min}"),
+            Flaw::Form { kind: Kind(kind) } => {
+                write!(f, "contracts of kind {kind} are not for channels of this form")
+            }
         }
     }
 }
@@ -174,6 +208,13 @@ impl Templates {
     pub fn bolt3() -> Self {
         let mut templates = Self::default();
         templates.register(Arc::new(HtlcTemplate));
+        templates
+    }
+
+    /// All that are here: the HTLC, and the parked contract.
+    pub fn all() -> Self {
+        let mut templates = Self::bolt3();
+        templates.register(Arc::new(ParkedTemplate));
         templates
     }
 

@@ -380,6 +380,7 @@ fn as_many_contracts_as_there_may_be_are_punished_at_once() {
             | Claimed::ToRemote
             | Claimed::Anchor
             | Claimed::Contract { .. }
+            | Claimed::OwnContract { .. }
             | Claimed::RevokedDelayed(_) => false,
         };
         let heavy = claims.iter().find(is_heavy).expect("there are many");

@@ -3,5 +3,6 @@
 mod claims;
 mod closes;
 mod keys;
+mod parked;
 mod secrets;
 mod vectors;

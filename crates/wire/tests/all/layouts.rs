@@ -72,6 +72,10 @@ const LAYOUTS: &str = "
  | 1 zero:zero timestamp_node_id_1:u32 timestamp_node_id_2:u32 \
  | 3 checksum_node_id_1:u32 checksum_node_id_2:u32
 265 gossip_timestamp_filter chain_hash:32 first_timestamp:u32 timestamp_range:u32
+33025 add_parked channel_id:32 id:u64 amount_msat:u64 payment_hash:32 refund_delay:u16
+33027 settle_parked channel_id:32 id:u64 payment_preimage:secret
+33029 cancel_parked channel_id:32 id:u64
+33031 ask_parked channel_id:32 id:u64
 ";
 
 /// A value that stands nowhere else in the message: its bytes, and what the message must show.

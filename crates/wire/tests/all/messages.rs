@@ -78,7 +78,7 @@ fn types_are_listed_once_and_named_as_the_bolts_do() {
 
 #[test]
 fn unknown_odd_messages_are_kept() {
-    let bytes = hex("8101 68656c6c6f");
+    let bytes = hex("8201 68656c6c6f");
     let message = Message::decode(&bytes).expect("odd");
     let Message::Unknown(note) = &message else { panic!("{message:?} is not in the table") };
     assert!(custom::NOTE.holds(note.message_type()));

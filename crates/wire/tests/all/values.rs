@@ -83,6 +83,7 @@ fn host_names() {
 fn custom_ranges_hold_odd_numbers_only() {
     assert!(custom::CLIENT_HOST.holds(32_769) && custom::CLIENT_HOST.holds(33_023));
     assert!(!custom::CLIENT_HOST.holds(32_770) && !custom::CLIENT_HOST.holds(33_025));
+    assert!(custom::PARKED.holds(33_025) && !custom::PARKED.holds(custom::NOTE.first));
     assert!(custom::RESERVE.holds(44_203) && !custom::RESERVE.holds(44_201));
 }
 
@@ -115,6 +116,8 @@ fn features_are_as_bolt_9_lists_them() {
         (F::Zeroconf, 50, "option_zeroconf", &[Init, Node, ChannelType], &[F::ScidAlias]),
         (F::SimpleClose, 60, "option_simple_close", &[Init, Node], &[F::ShutdownAnysegwit]),
         (F::Splice, 62, "option_splice", &[Init, Node], &[]),
+        // Ours: BOLT 9 has nothing from 256 on.
+        (F::Parked, 560, "option_parked", &[Init], &[F::Anchors]),
     ];
     assert_eq!(table.len(), F::ALL.len());
     for ((feature, bit, name, contexts, needs), listed) in table.iter().zip(F::ALL) {

@@ -330,10 +330,12 @@ impl Traffic {
             | Event::Closing
             | Event::Failing(_)
             | Event::NeedsCoins
+            | Event::Opened(..)
+            | Event::Asked(_)
             | Event::Done => panic!("{event:?}"),
             Event::Offered(id) => {
                 let known = &self.world.ours.channel().contracts()[&id];
-                let hash = PaymentHash(known.add.payment_hash.0);
+                let hash = PaymentHash(known.htlc().expect("it is one").payment_hash.0);
                 self.offered.insert(id, hash);
             }
             Event::Fulfilled(id, _) => {
@@ -355,6 +357,7 @@ impl Traffic {
                     End::Fulfilled(_) => 0,
                     End::Failed(_) => 1,
                     End::Malformed { .. } => 2,
+                    End::Opened(_) | End::Cancelled(_) => panic!("{end:?} of an HTLC"),
                 };
                 self.score.ours[kind] += 1;
             }

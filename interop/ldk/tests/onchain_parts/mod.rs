@@ -8,7 +8,7 @@ mod worlds;
 use std::collections::{BTreeMap, BTreeSet};
 
 use bitcoin::hashes::{Hash as _, sha256};
-use channel::{ContractId, End, Event, Offer};
+use channel::{ContractId, End, Event, Known, Offer};
 use interop_ldk::channel::{BOTH, CAPACITY, Deal, Happened, PUSHED, Who, World, policy};
 use lightning::types::payment::{PaymentHash, PaymentPreimage};
 use tx::Form;
@@ -90,7 +90,8 @@ impl Scene {
                 assert!(self.world.theirs.pay(amount, hash), "it has means");
                 self.rest();
                 let contracts = self.world.ours.channel().contracts();
-                let known = contracts.iter().find(|(_, it)| it.add.payment_hash.0 == hash.0);
+                let is_it = |it: &Known| it.htlc().is_some_and(|it| it.payment_hash.0 == hash.0);
+                let known = contracts.iter().find(|(_, it)| is_it(it));
                 let id = *known.expect("it has come").0;
                 Contract { by, amount, hash, id, preimage: PaymentPreimage(preimage) }
             }
@@ -166,6 +167,7 @@ impl Scene {
                 Event::Done => self.is_done = true,
                 Event::Refused { why } => panic!("our signer refuses: {why}"),
                 Event::NeedsCoins => panic!("there are coins enough"),
+                Event::Opened(..) | Event::Asked(_) => panic!("LDK has nothing but HTLCs"),
                 Event::Offered(id) => _ = self.offered.insert(id),
                 Event::Up | Event::Usable | Event::Closing | Event::Failing(_) => {}
             }

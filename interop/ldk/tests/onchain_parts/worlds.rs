@@ -127,7 +127,7 @@ impl Life {
         let contracts = self.scene.world.ours.channel().contracts();
         for id in &self.scene.offered {
             let Some(known) = contracts.get(id) else { continue };
-            let hash = PaymentHash(known.add.payment_hash.0);
+            let hash = PaymentHash(known.htlc().expect("it is one").payment_hash.0);
             let payment = self.payments.get_mut(&hash).expect("LDK has made it");
             payment.id = Some(*id);
         }

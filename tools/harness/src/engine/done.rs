@@ -65,14 +65,16 @@ impl World {
         let side = [self.side(), self.side().other()][tape.below(2)];
         let most = self.live.ledger().next_id(side).0 as usize;
         let id = wire::id::HtlcId(tape.below(most) as u64);
-        Some(ContractId { offered_by: side, id })
+        Some(ContractId::htlc(side, id))
     }
 
     /// Ends a contract of the peer.
     fn end(&self, tape: &mut Tape<'_>) -> Option<channel::Outcome> {
         let peer = self.side().other();
         let theirs = self.live.contracts().iter().filter(|(id, _)| id.offered_by == peer);
-        let theirs: Vec<_> = theirs.map(|(id, it)| (*id, opens(it.add.payment_hash))).collect();
+        let theirs: Vec<_> = theirs
+            .map(|(id, it)| (*id, it.htlc().and_then(|htlc| opens(htlc.payment_hash))))
+            .collect();
         let found = theirs.get(tape.below(theirs.len())).copied();
         let (id, opened) = match found {
             Some(found) => found,

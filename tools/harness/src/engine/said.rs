@@ -187,7 +187,7 @@ impl World {
             0..=4 => UpdateFulfillHtlc {
                 channel_id,
                 id,
-                payment_preimage: opens(known.add.payment_hash)?,
+                payment_preimage: opens(known.htlc()?.payment_hash)?,
                 attribution_data: None,
                 extension: Default::default(),
             }

@@ -153,6 +153,8 @@ impl Channels {
                 self.act(Effect::Tell(Event::Refused { channel_id, why }));
             }
             Told::Done => self.over(&name),
+            // Contracts of other kinds are none of ours yet.
+            Told::Opened(..) | Told::Asked(_) => {}
             Told::Up | Told::Usable | Told::Closing | Told::Failing(_) => self.tell_channel(&name),
         }
     }

@@ -176,6 +176,8 @@ impl Channels {
                 let why = format!("the peer could not read the onion (code {failure_code:#06x})");
                 self.payment_failed(payment, why);
             }
+            // No HTLC ends so.
+            End::Opened(_) | End::Cancelled(_) => {}
         }
     }
 
@@ -227,7 +229,7 @@ impl Channels {
 
     fn added(&self, name: &ChannelName, id: ContractId) -> Option<&UpdateAddHtlc> {
         let known = self.state.channels.get(name)?.channel.contracts().get(&id)?;
-        known.end.is_none().then_some(&*known.add)
+        known.htlc().filter(|_| known.end.is_none())
     }
 
     /// The signer has taken our layer off.

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt};
 
 use bitcoin::Transaction;
 use chain::BlockRef;
-use channel::Channel;
+use channel::{Channel, NoResolver};
 use noise::PublicKey;
 use signer::UnixTime;
 use sphinx::RETURN_KEYS_BYTES;
@@ -119,6 +119,13 @@ pub enum Progress {
 }
 
 impl State {
+    /// Whether a saved change can be taken in: its channel must know the kind of each contract.
+    pub fn judge(&self, change: &Change) -> Result<(), NoResolver> {
+        let Change::Live { name, change } = change else { return Ok(()) };
+        let held = self.channels.get(name);
+        held.map_or(Ok(()), |held| held.channel.resolvers().judge(change))
+    }
+
     /// Takes a change in. A channel that runs has taken its own before: it does not come here.
     pub fn evolve(&mut self, change: &Change) {
         match change {

@@ -82,6 +82,10 @@ impl Channels {
                 let (at, placed) = (*at, self.read_placed(placed)?);
                 Claimed::Contract { at, placed, secret: secret.clone() }
             }
+            Claimed::OwnContract { at, placed, secret } => {
+                let (at, placed) = (*at, self.read_placed(placed)?);
+                Claimed::OwnContract { at, placed, secret: secret.clone() }
+            }
             Claimed::RevokedContract { at, placed } => {
                 Claimed::RevokedContract { at: *at, placed: self.read_placed(placed)? }
             }
@@ -106,7 +110,7 @@ impl Channels {
                 let is_out = memory.closing || local != Some(claim.outpoint.txid);
                 is_out.then_some(()).ok_or(No::End(EndFlaw::NotClosing))
             }
-            Claimed::Delayed(at) => {
+            Claimed::Delayed(at) | Claimed::OwnContract { at, .. } => {
                 let newest = memory.local.as_ref().map(|it| it.meaning.number);
                 let (number, unrevoked) = (at.number, newest.unwrap_or_default());
                 if newest != Some(number) {
@@ -209,6 +213,7 @@ impl Memory {
                 Claimed::Anchor if claims.len() == 1 => (self.stake(claim), CLAIM_FEE_PERCENT_MAX),
                 Claimed::Anchor => (claim.value, CLAIM_FEE_PERCENT_MAX),
                 Claimed::Contract { .. }
+                | Claimed::OwnContract { .. }
                 | Claimed::RevokedDelayed(_)
                 | Claimed::RevokedContract { .. } => (claim.value, RACED_FEE_PERCENT_MAX),
             };

@@ -77,6 +77,11 @@ pub(super) fn write_claim(claim: &Claim, to: &mut Vec<u8>) {
             write_at(5, at, to);
             write_placed(placed, to);
         }
+        Claimed::OwnContract { at, placed, secret } => {
+            write_at(6, at, to);
+            write_placed(placed, to);
+            write_secret(secret.as_deref(), to);
+        }
     }
 }
 
@@ -99,7 +104,11 @@ pub(super) fn read_claim(
             let at = read_at(from)?;
             Claimed::RevokedContract { at, placed: read_placed(from, templates)? }
         }
-        got => return Err(RecordFlaw::Choice { got, min: 0, max: 5 }),
+        6 => {
+            let (at, placed) = (read_at(from)?, read_placed(from, templates)?);
+            Claimed::OwnContract { at, placed, secret: read_secret(from)? }
+        }
+        got => return Err(RecordFlaw::Choice { got, min: 0, max: 6 }),
     };
     Ok(Claim { outpoint, value, claimer, what })
 }

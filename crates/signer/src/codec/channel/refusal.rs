@@ -18,7 +18,7 @@ use crate::channel::ChannelRefusal as No;
 /// What refusals call terms of a channel.
 const TERMS: [&str; 4] = ["a term", "funding_satoshis", "push_msat", "dust_limit_satoshis"];
 /// What flaws call fields of a contract.
-const FIELDS: [&str; 2] = ["a field", "cltv_expiry"];
+const FIELDS: [&str; 3] = ["a field", "cltv_expiry", "refund_delay"];
 
 /// The kinds of answers.
 const REFUSED: u64 = 27;
@@ -53,6 +53,8 @@ fn parts(no: &No) -> Parts {
         No::Contract(Flaw::UnknownKind { kind }) => (15, [kind.0.into(), 0, 0]),
         No::Contract(Flaw::Length { got, want }) => (16, [n(got), n(want), 0]),
         No::Contract(Flaw::Value { field, got, max }) => (17, [name(&FIELDS, field), got, max]),
+        No::Contract(Flaw::Least { field, got, min }) => (25, [name(&FIELDS, field), got, min]),
+        No::Contract(Flaw::Form { kind }) => (26, [kind.0.into(), 0, 0]),
         No::BadSignature { number, stage } => (18, [number.0, plus(stage.map(n)), 0]),
         No::StageCount { got, want } => (19, [n(got), n(want), 0]),
         No::WrongSecret { number } => (20, [number.0, 0, 0]),
@@ -149,7 +151,9 @@ fn read_no(number: u8, numbers: &Numbers<'_>) -> Result<No, Malformed> {
         22 => No::Secret(SecretFault::OutOfTurn { number: commitment(0), next: commitment(1) }),
         23 => No::Closing,
         24 => No::Shut,
-        got => return Err(numbers.no_choice(got, 24)),
+        25 => No::Contract(Flaw::Least { field: numbers.listed(&FIELDS)?, got: n(1), min: n(2) }),
+        26 => No::Contract(Flaw::Form { kind: Kind(numbers.fit(0)?) }),
+        got => return Err(numbers.no_choice(got, 26)),
     })
 }
 
