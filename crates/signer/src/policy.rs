@@ -1,7 +1,7 @@
 //! What may be signed of the wallet's money: a spend is judged each time that it is asked for, by
 //! nothing but itself and these rules.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use bitcoin::absolute::{LOCK_TIME_THRESHOLD, LockTime};
@@ -199,6 +199,12 @@ pub enum SpendFlaw {
         /// The greatest: so far behind the furthest coin that is spent.
         max: u32,
     },
+    /// An output funds a channel whose first commitment the peer has not signed for us: what is in
+    /// it could not be had without the peer.
+    Uncommitted {
+        /// Which one.
+        output: usize,
+    },
     /// An output pays to a stranger.
     Destination {
         /// Which one.
@@ -209,13 +215,30 @@ pub enum SpendFlaw {
 }
 
 impl Policy {
-    /// Judges a spend of this account, and says what it costs.
+    /// Judges a spend of this account that funds no channel, and says what it costs.
     pub fn judge(&self, account: &Account, spend: &Spend) -> Result<Amount, SpendFlaw> {
+        self.judge_with(account, spend, &BTreeMap::new())
+    }
+
+    /// The same of any spend. `fundings` are its outputs that are channels of ours, and whether the
+    /// peer has signed the first commitment for us: a channel is no stranger.
+    pub(crate) fn judge_with(
+        &self,
+        account: &Account,
+        spend: &Spend,
+        fundings: &BTreeMap<usize, bool>,
+    ) -> Result<Amount, SpendFlaw> {
         form(spend)?;
+        if let Some((output, _)) = fundings.iter().find(|(_, is_signed)| !**is_signed) {
+            return Err(SpendFlaw::Uncommitted { output: *output });
+        }
         let spent = sum(spend.inputs.iter().map(|input| input.amount))?;
         let paid = sum(spend.outputs.iter().map(|output| output.amount))?;
         for output in 0..spend.outputs.len() {
             self.judge_output(account, spend, output)?;
+            if !fundings.contains_key(&output) {
+                self.judge_destination(spend, output)?;
+            }
         }
         let short = SpendFlaw::Short { inputs: spent, outputs: paid };
         let fee = spent.checked_sub(paid).ok_or(short)?;
@@ -253,6 +276,10 @@ impl Policy {
                 return Err(SpendFlaw::Place { output, got, max });
             }
         }
+        Ok(())
+    }
+
+    fn judge_destination(&self, spend: &Spend, output: usize) -> Result<(), SpendFlaw> {
         match (&self.destinations, &spend.outputs[output].to) {
             (Destinations::Any, _) | (_, Payee::Ours(_)) => Ok(()),
             (Destinations::Listed(listed), Payee::Script(script)) => {
@@ -386,6 +413,9 @@ impl fmt::Display for SpendFlaw {
             }
             SpendFlaw::Place { output, got, max } => {
                 write!(f, "output {output} is at our place {got}, {max} at most")
+            }
+            SpendFlaw::Uncommitted { output } => {
+                write!(f, "output {output} funds a channel that its peer has not signed for us")
             }
             SpendFlaw::Destination { output, listed } => {
                 write!(f, "output {output} pays to none of the {listed} who may be paid")

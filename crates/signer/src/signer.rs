@@ -158,7 +158,9 @@ impl Signer {
             }
             Ask::WalletAccount => Answer::WalletAccount { account: *self.wallet.account() },
             Ask::SignSpend { spend } => {
-                let judged = self.policy.judge(self.wallet.account(), &spend);
+                let account = self.wallet.account();
+                let fundings = self.channels.funded_by(&spend.transaction(account));
+                let judged = self.policy.judge_with(account, &spend, &fundings);
                 judged.map_err(Refusal::Spend)?;
                 Answer::SpendSigned { signatures: self.wallet.sign(&spend) }
             }

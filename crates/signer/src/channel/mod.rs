@@ -19,6 +19,7 @@ pub(crate) mod topic;
 
 use std::collections::BTreeMap;
 
+use bitcoin::{Amount, Transaction, TxOut};
 use secp256k1::{Message, SECP256K1, SecretKey};
 use tx::{
     Commitment, CommitmentKeys, CommitmentSeed, ContractKeys, Meaning, Placed, SecretIndex,
@@ -136,6 +137,25 @@ impl Channels {
                 memory.expect("a channel begins with its terms").evolve(change);
             }
         }
+    }
+
+    /// The outputs of a transaction that fund channels of ours, and whether the peer has signed the
+    /// first commitment for us.
+    pub(crate) fn funded_by(&self, transaction: &Transaction) -> BTreeMap<usize, bool> {
+        let txid = transaction.compute_txid();
+        let is_it = |it: &&Memory| it.setup.terms.funding.outpoint.txid == txid;
+        let mut fundings = BTreeMap::new();
+        for memory in self.memory.values().filter(is_it) {
+            let terms = &memory.setup.terms;
+            let output = usize::try_from(terms.funding.outpoint.vout).unwrap_or(usize::MAX);
+            let want = TxOut {
+                value: Amount::from_sat(terms.funding.value.0),
+                script_pubkey: tx::funding(terms).to_p2wsh(),
+            };
+            let is_paid = transaction.output.get(output) == Some(&want);
+            fundings.insert(output, is_paid && memory.local.is_some());
+        }
+        fundings
     }
 
     fn shown(&self, channel: &ChannelKey) -> ChannelAnswer {

@@ -177,6 +177,7 @@ fn flaw_parts(flaw: &SpendFlaw) -> (u8, [u64; 3], Option<OutPoint>) {
             (14, [fee.to_sat(), max.to_sat(), moved.to_sat()])
         }
         SpendFlaw::Place { output, got, max } => (15, [n(output), got.into(), max.into()]),
+        SpendFlaw::Uncommitted { output } => (16, [n(output), 0, 0]),
     };
     (number, numbers, None)
 }
@@ -223,6 +224,7 @@ pub(super) fn read_flaw(from: &Read<'_>) -> Result<SpendFlaw, Malformed> {
         13 => SpendFlaw::Destination { output: n(0), listed: n(1) },
         14 => SpendFlaw::ConsolidationFee { fee: sat(0), max: sat(1), moved: sat(2) },
         15 => SpendFlaw::Place { output: n(0), got: small(1), max: small(2) },
-        got => return Err(from.flaw(2, RecordFlaw::Choice { got, min: 0, max: 15 })),
+        16 => SpendFlaw::Uncommitted { output: n(0) },
+        got => return Err(from.flaw(2, RecordFlaw::Choice { got, min: 0, max: 16 })),
     })
 }

@@ -15,6 +15,7 @@ mod codec;
 mod derivation;
 mod end_codec;
 mod files;
+mod fundings;
 mod handshakes;
 mod journals;
 mod memory;

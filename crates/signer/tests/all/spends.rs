@@ -102,6 +102,7 @@ pub fn flaws() -> impl Iterator<Item = SpendFlaw> {
         SpendFlaw::Destination { output: 1, listed: 2 },
         SpendFlaw::ConsolidationFee { fee: one, max: two, moved: three },
         SpendFlaw::Place { output: 1, got: 2, max: 3 },
+        SpendFlaw::Uncommitted { output: 3 },
     ];
     flaws.into_iter()
 }

@@ -148,6 +148,8 @@ enum Wanted {
     Home(OpeningId),
     /// A funding transaction.
     Funding(OpeningId),
+    /// Its signatures.
+    Signatures(OpeningId),
     /// Coins that pay for what a channel has to publish.
     Coins(ChannelName, AskId),
     /// What needs no answer.
@@ -362,6 +364,7 @@ impl Channels {
             Some(Wanted::Follow) => self.following(answer),
             Some(Wanted::Home(opening)) => self.has_home(opening, answer),
             Some(Wanted::Funding(opening)) => self.has_funding(opening, answer),
+            Some(Wanted::Signatures(opening)) => self.has_signatures(opening, answer),
             Some(Wanted::Coins(name, asked)) => self.lent(name, asked, answer),
             Some(Wanted::Nothing) | None => {}
         }

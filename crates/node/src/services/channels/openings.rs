@@ -64,8 +64,10 @@ enum Stage {
     Proposed(Box<Proposed>),
     /// The treasury makes a funding transaction.
     Funding(Box<(Proposed, Agreed)>),
-    /// It is there, signed, and nobody has it.
+    /// It is there, and nobody has signed it.
     Created(Box<(Created, Paid)>),
+    /// The peer has signed what spends it; now our signer signs it.
+    Paying(Box<(Begun, Paid)>),
     /// `accept_channel` is sent.
     Accepting(Box<Accepting>),
     /// Our signer looks at the peer's first signature.
@@ -319,7 +321,7 @@ impl Channels {
         }
     }
 
-    /// The treasury has a funding transaction, which nobody else has.
+    /// The treasury has a funding transaction, which nobody has signed.
     pub(super) fn has_funding(
         &mut self,
         id: OpeningId,
@@ -404,27 +406,35 @@ impl Channels {
             Stage::Created(created) => {
                 let (created, paid) = *created;
                 match created.clone().advanced(answer) {
-                    Ok(begun) => Ok((begun, Some(paid), None)),
+                    Ok(begun) => {
+                        let draft = paid.draft;
+                        let stage = Stage::Paying(Box::new((begun, paid)));
+                        let paying =
+                            Opening { connection, node, temporary, ours, stage, until, key };
+                        self.openings.insert(id, paying);
+                        let sign = treasury::Command::SignFunding { draft };
+                        return self.want(Wanted::Signatures(id), sign);
+                    }
                     Err(violation) => {
                         Err((Stage::Created(Box::new((created, paid))), violation.to_string()))
                     }
                 }
             }
             Stage::Answering(answering) => match (*answering).clone().advanced(answer) {
-                Ok((begun, made)) => Ok((begun, None, Some(made))),
+                Ok((begun, made)) => Ok((begun, made)),
                 Err(violation) => Err((Stage::Answering(answering), violation.to_string())),
             },
             stage @ (Stage::Preparing { .. }
             | Stage::Proposed(_)
             | Stage::Funding(_)
+            | Stage::Paying(_)
             | Stage::Accepting(_)) => Err((stage, "the signer is too early".to_owned())),
         };
         match begun {
-            Ok((begun, paid, made)) => {
-                let call = ours.map(|(call, _)| call);
-                self.begun(name, connection, begun, paid);
-                self.make(id, connection, made.into_iter().collect());
-                self.opened(name, call);
+            Ok((begun, made)) => {
+                self.begun(name, connection, begun, None);
+                self.make(id, connection, vec![made]);
+                self.tell_channel(&name);
             }
             Err((stage, why)) => {
                 let opening = Opening { connection, node, temporary, ours, stage, until, key };
@@ -432,6 +442,30 @@ impl Channels {
                 self.blame(id, &why);
             }
         }
+    }
+
+    /// Our signer has signed what funds it: the channel begins.
+    pub(super) fn has_signatures(
+        &mut self,
+        id: OpeningId,
+        answer: Result<treasury::Reply, treasury::Refusal>,
+    ) {
+        let signed = match answer {
+            Ok(treasury::Reply::FundingSigned(signed)) => *signed,
+            Ok(_) => return self.give_up(id, "the treasury answers something else"),
+            Err(refusal) => return self.give_up(id, &refusal.to_string()),
+        };
+        // Whoever has given it up meanwhile has freed its coins, too: it is not published.
+        let Some(opening) = self.openings.remove(&id) else { return };
+        let Opening { connection, node, ours, stage: Stage::Paying(paying), key, .. } = opening
+        else {
+            self.openings.insert(id, opening);
+            return;
+        };
+        let (begun, paid) = *paying;
+        let name = ChannelName { node, key };
+        self.begun(name, connection, begun, Some(Paid { transaction: signed, ..paid }));
+        self.opened(name, ours.map(|(call, _)| call));
     }
 
     /// From here on it is a channel: it is saved, and then its funding is published.
@@ -497,14 +531,24 @@ impl Channels {
             Stage::Proposed(_)
             | Stage::Funding(_)
             | Stage::Created(_)
+            | Stage::Paying(_)
             | Stage::Accepting(_)
             | Stage::Answering(_) => true,
         };
+        let (names, draft) = match &stage {
+            Stage::Created(created) => (ChannelId(temporary.0), Some(created.1.draft)),
+            // For the peer it is a channel by now.
+            Stage::Paying(paying) => (paying.1.channel_id, Some(paying.1.draft)),
+            Stage::Preparing { .. }
+            | Stage::Proposed(_)
+            | Stage::Funding(_)
+            | Stage::Accepting(_)
+            | Stage::Answering(_) => (ChannelId(temporary.0), None),
+        };
         if is_said {
-            self.say(connection, &Error::new(ChannelId(temporary.0), to_peer).into());
+            self.say(connection, &Error::new(names, to_peer).into());
         }
-        if let Stage::Created(created) = stage {
-            let draft = created.1.draft;
+        if let Some(draft) = draft {
             self.want(Wanted::Nothing, treasury::Command::Unfund { draft });
         }
         if let Some((call, _)) = ours {

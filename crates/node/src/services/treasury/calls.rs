@@ -90,7 +90,7 @@ pub enum Command {
     Progress,
     /// A place for what a channel will return.
     Home,
-    /// A signed transaction that funds a channel. It is not published, and its coins are kept.
+    /// Draft a transaction that funds a channel. Its coins are kept; nobody has signed it.
     Fund {
         /// Who is paid.
         script: ScriptBuf,
@@ -100,6 +100,11 @@ pub enum Command {
         fee_rate: FeeRate,
         /// Drawn with randomness.
         draw: [u8; 32],
+    },
+    /// Have that one signed, now that the peer has signed what spends it.
+    SignFunding {
+        /// Which.
+        draft: DraftId,
     },
     /// That one is not needed: its coins are free.
     Unfund {
@@ -172,9 +177,11 @@ pub enum Reply {
     Funding {
         /// Names it.
         draft: DraftId,
-        /// Signed, and known to nobody else.
+        /// Without signatures.
         transaction: Box<Transaction>,
     },
+    /// To [`Command::SignFunding`]: signed, and known to nobody else.
+    FundingSigned(Box<Transaction>),
     /// To [`Command::Lend`]: nothing if there is not so much.
     Lent(Vec<channel::CoinOffer>),
     /// To [`Command::Follow`].
@@ -371,8 +378,9 @@ impl Treasury {
                     is_fixed: true,
                     ..Order::new(Recipient::Script(script), Wanted::Exactly(amount), fee_rate)
                 };
-                return self.fund(call, &order, draw);
+                self.fund(&order, draw)
             }
+            Command::SignFunding { draft } => return self.sign_funding(call, draft),
             Command::Unfund { draft } => self.unfund(draft),
             Command::PublishFunding { draft, transaction } => {
                 self.publish_funding(draft, *transaction)

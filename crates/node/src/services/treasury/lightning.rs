@@ -106,23 +106,32 @@ impl Treasury {
         home.map(|(place, script)| Reply::Home(channel::Home { place, script }))
     }
 
-    /// Drafts a funding transaction, and asks the signer for it.
-    pub(super) fn fund(&mut self, call: CallId, order: &Order, draw: [u8; 32]) {
+    /// Drafts a funding transaction.
+    pub(super) fn fund(&mut self, order: &Order, draw: [u8; 32]) -> Result<Reply, Refusal> {
         if !self.purse.has_signer() {
-            return self.reply(call, Err(Refusal::NoSigner));
+            return Err(Refusal::NoSigner);
         }
         let wrong = |refusal| Refusal::Wallet(Box::new(refusal));
-        let drafted = self.wallet().and_then(|wallet| wallet.send(order, draw).map_err(wrong));
+        let drafted = self.wallet()?.send(order, draw).map_err(wrong)?;
         // That its coins are kept is saved before anybody hears of it.
         self.hear();
-        match drafted {
-            Ok(draft) => {
-                let (ask, until) = (draft.ask(), self.now + SIGN_MAX);
-                let funding = Box::new(Funding { until, call, draft });
-                self.ask_signer(ask, Waiting::Funding(funding));
-            }
-            Err(refusal) => self.reply(call, Err(refusal)),
+        let (draft, transaction) = (drafted.id(), Box::new(drafted.transaction()));
+        self.purse.unsigned.insert(draft, drafted);
+        Ok(Reply::Funding { draft, transaction })
+    }
+
+    /// The peer has signed what spends it: our signer looks at both.
+    pub(super) fn sign_funding(&mut self, call: CallId, draft: DraftId) {
+        let Some(draft) = self.purse.unsigned.remove(&draft) else {
+            let refusal = wallet::Refusal::UnknownDraft { draft };
+            return self.reply(call, Err(Refusal::Wallet(Box::new(refusal))));
+        };
+        let (ask, until) = (draft.ask(), self.now + SIGN_MAX);
+        let funding = Funding { until, call, draft };
+        if !self.purse.has_signer() {
+            return self.not_funded(&funding, Refusal::NoSigner);
         }
+        self.ask_signer(ask, Waiting::Funding(Box::new(funding)));
     }
 
     pub(super) fn fund_signed(&mut self, funding: Funding, answer: Option<signer::Answer>) {
@@ -130,8 +139,7 @@ impl Treasury {
             Some(signer::Answer::SpendSigned { signatures }) => {
                 match funding.draft.finish(&signatures) {
                     Ok(transaction) => {
-                        let (draft, transaction) = (funding.draft.id(), Box::new(transaction));
-                        let reply = Reply::Funding { draft, transaction };
+                        let reply = Reply::FundingSigned(Box::new(transaction));
                         return self.reply(funding.call, Ok(reply));
                     }
                     Err(fault) => fault.to_string(),
@@ -150,6 +158,7 @@ impl Treasury {
     }
 
     pub(super) fn unfund(&mut self, draft: DraftId) -> Result<Reply, Refusal> {
+        self.purse.unsigned.remove(&draft);
         // One that is not known any more was given up before.
         self.wallet()?.give_up(draft).ok();
         Ok(Reply::Done)

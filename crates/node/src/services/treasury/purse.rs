@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bitcoin::{Amount, Txid, hashes::Hash as _};
 use chain::{Chain, Cure, Height, Key, Package, PublicationId, PublishEvent, Wanted};
-use wallet::{Draft, Order, Wallet, Wish};
+use wallet::{Draft, DraftId, Order, Wallet, Wish};
 use wire::tick::{Millis, Tick};
 
 use super::{
@@ -55,6 +55,8 @@ pub(super) struct Purse {
     owed: Vec<bitcoin::Transaction>,
     /// Fundings of channels: whatever a source says, they stay.
     pub(super) fundings: BTreeSet<Txid>,
+    /// Fundings that nobody has signed yet.
+    pub(super) unsigned: BTreeMap<DraftId, Draft>,
     signer: bool,
     asked: SignId,
     pub(super) signing: BTreeMap<SignId, Waiting>,
