@@ -57,11 +57,12 @@ fn signer(spend: &Spend, vout: u32, steps: usize, policy: &Policy) -> Signer {
 
 fn answer(mut signer: Signer, spend: &Spend) -> Result<(), SpendFlaw> {
     let ask = Ask::SignSpend { spend: spend.clone() };
-    match ask_over_bytes(&mut signer, LinkId(1), &ask, 0, 1) {
-        Answer::SpendSigned { .. } => Ok(()),
-        Answer::Refused(Refusal::Spend(flaw)) => Err(flaw),
-        other => panic!("{}", other.name()),
+    let answer = ask_over_bytes(&mut signer, LinkId(1), &ask, 0, 1);
+    if let Answer::Refused(Refusal::Spend(flaw)) = answer {
+        return Err(flaw);
     }
+    assert!(matches!(answer, Answer::SpendSigned { .. }), "{}", answer.name());
+    Ok(())
 }
 
 #[test]
