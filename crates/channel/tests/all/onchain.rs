@@ -452,3 +452,26 @@ fn contracts_with_one_hash_end_each_for_itself() {
         }
     }
 }
+
+#[test]
+fn second_stages_of_one_deadline_and_two_locks_are_taken_apart() {
+    let mut town = town(Form::Anchors);
+    // One comes back from a height on, the other must be taken 12 blocks after that: at that
+    // height both are wanted as soon.
+    let back = offered(&mut town, 0, 60_000_000, 1, 30);
+    let height = town.height() + 30;
+    let paid = offered(&mut town, 1, 70_000_000, 2, 42);
+    fail(&mut town, 0);
+    town.pump();
+    while town.height() < height - 1 {
+        town.mine_many(1);
+    }
+    town.mine();
+    learn(&mut town, paid, 2);
+    town.pump();
+    town.mine_many(8);
+    assert_eq!((over(&town, 0, back), over(&town, 0, paid)), (Some(false), Some(true)));
+    let refused = |it: &Event| matches!(it, Event::Refused { .. });
+    assert!(!town.ends[0].told.iter().any(refused), "{:?}", town.ends[0].told);
+    town.finish();
+}

@@ -162,7 +162,9 @@ fn a_commitment_with_it_pays_by_the_preimage_or_comes_back() {
                     town.mine_many(1);
                 }
                 // Nobody has it back before its time.
-                assert_eq!(ended(&town.ends[payer], id).is_some(), is_paid);
+                for end in &town.ends {
+                    assert_eq!(ended(end, id).is_some(), is_paid);
+                }
                 town.finish();
                 for at in [0, 1] {
                     let how = ended(&town.ends[at], id).map(|it| it.secret().is_some());
@@ -210,9 +212,13 @@ fn punished(mut town: Town, cheat: usize, commitment: Transaction, stages: Vec<T
         town.mine_with(stages);
     }
     let honest = 1 - cheat;
-    for _ in 0..400 {
+    for round in 0..400 {
         town.pump();
         town.mine();
+        // Long before the cheat could take any of it.
+        if round == 12 {
+            assert!(town.has(honest) + FEES_SAT_MAX > CAPACITY.0, "{}", town.has(honest));
+        }
         if *town.ends[honest].live.state() == State::Done {
             break;
         }
