@@ -7,7 +7,7 @@ use std::{
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
-use sim::{Broken, Outcome, Table, blocks};
+use sim::{Broken, Outcome, Table, blocks, town};
 
 const USAGE: &str =
     "usage: leyden-sim COUNT [--from SEED] | leyden-sim --seed SEED | leyden-sim --blocks SEED";
@@ -19,6 +19,8 @@ fn main() -> ExitCode {
     let done = match words[..] {
         ["--seed", seed] => number(seed).map(replay),
         ["--blocks", seed] => number(seed).map(replay_blocks),
+        ["--town", seed] => number(seed).map(replay_town),
+        ["--peace", seed] => number(seed).map(replay_peace),
         [count] => number(count).and_then(|count| many(count, fresh())),
         [count, "--from", seed] => {
             number(count).zip(number(seed)).and_then(|(count, seed)| many(count, seed))
@@ -45,6 +47,16 @@ fn replay(seed: u64) -> ExitCode {
 fn replay_blocks(seed: u64) -> ExitCode {
     let blocks::Outcome { trace, broken, found, paid, .. } = blocks::run(seed, true);
     tell(seed, &trace, broken, &format!("{found} things were found, {paid} payments confirmed"))
+}
+
+fn replay_town(seed: u64) -> ExitCode {
+    let town::Outcome { trace, broken, sums, .. } = town::run(seed, true);
+    tell(seed, &trace, broken, &format!("{sums:?}"))
+}
+
+fn replay_peace(seed: u64) -> ExitCode {
+    let town::Outcome { trace, broken, sums, .. } = town::run_in_peace(seed, true);
+    tell(seed, &trace, broken, &format!("{sums:?}"))
 }
 
 fn tell(seed: u64, trace: &[String], broken: Option<Broken>, well: &str) -> ExitCode {
