@@ -19,6 +19,8 @@ const ANCHOR: Amount = Amount::from_sat(330);
 const FEE_MAX: Amount = Amount::from_sat(60_000);
 /// Below this, and the fee of a second stage at most, a contract may have no output.
 const DUST_MSAT_MAX: u64 = 5_000_000;
+/// A source is asked for its tip once a second.
+const LAG_BLOCKS: u32 = 4;
 /// Balances are in thousandths, coins are not.
 const ROUNDING_SAT: u64 = 1;
 
@@ -45,9 +47,9 @@ impl World {
             if !office.calls.is_empty() {
                 return format!("house {at} owes replies: {:?}", office.calls);
             }
-            let heard = office.channels.state().cursor.map(|cursor| cursor.height.0);
-            if heard != Some(self.chain.height()) && heard != Some(self.chain.height() - 1) {
-                return format!("house {at} has heard up to {heard:?}");
+            let heard = office.channels.state().cursor.map_or(0, |cursor| cursor.height.0);
+            if heard + LAG_BLOCKS < self.chain.height() {
+                return format!("house {at} has heard up to {heard}");
             }
             for (id, payment) in &house.durable.payments {
                 if payment.progress == Progress::Pending {
@@ -57,7 +59,13 @@ impl World {
             for (name, held) in &house.durable.channels {
                 if !self.is_over_for(held) {
                     let (state, ended) = (held.channel.state(), held.channel.ended_by());
-                    return format!("{name} of house {at} is {state:?}, ended by {ended:?}");
+                    let (funding, ready) = (held.channel.funding(), held.channel.ready());
+                    let is_there = self.chain.transaction(&funding.txid).is_some();
+                    return format!(
+                        "{name} of house {at} is {state:?}, ended by {ended:?}, {ready:?}, \
+                         funded by {funding}: {is_there}, up {}",
+                        office.channels.state().channels[name].channel.is_up()
+                    );
                 }
             }
         }
