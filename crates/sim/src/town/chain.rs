@@ -206,19 +206,21 @@ impl TownChain {
     }
 
     /// Another branch becomes the best. What was in the old one waits again, or is forgotten with
-    /// all that waits.
-    pub(crate) fn fork(&mut self, dice: &mut Dice) -> Result<(), Broken> {
+    /// all that waits, which is told.
+    pub(crate) fn fork(&mut self, dice: &mut Dice) -> Result<bool, Broken> {
         let most = REORG_MAX.min((self.height() - PRELUDE_BLOCKS) as usize);
         if most == 0 {
-            return Ok(());
+            return Ok(false);
         }
         let depth = 1 + dice.below(most) as u32;
         let base = self.ledger.at(self.height() - depth).expect("the prelude is longer");
         let step = self.ledger.follow(base).map_err(|fault| format!("no way back: {fault}"))?;
-        match dice.one_in(3) {
+        let forgets = dice.one_in(3);
+        match forgets {
             true => self.memory = Mempool::new(Policy::default()),
             false => self.memory.follow(&self.ledger, &step, 0),
         }
-        (0..=depth).try_for_each(|_| self.mine(false, dice))
+        (0..=depth).try_for_each(|_| self.mine(false, dice))?;
+        Ok(forgets)
     }
 }

@@ -13,8 +13,8 @@ use super::{
     keys,
 };
 
-/// What an anchor holds. It may be left behind.
-const ANCHOR: Amount = Amount::from_sat(330);
+/// Anchors, and what costs more to take than it holds, may be left behind.
+const WORTHLESS_MAX: Amount = Amount::from_sat(1_500);
 /// No transaction of these worlds pays more to miners.
 const FEE_MAX: Amount = Amount::from_sat(60_000);
 /// Below this, and the fee of a second stage at most, a contract may have no output.
@@ -149,9 +149,9 @@ impl World {
             };
             let is_home = self.of_script(&output.script_pubkey).is_some();
             if !is_home && self.chain.is_unspent(&outpoint) {
-                if output.value == ANCHOR {
+                if output.value <= WORTHLESS_MAX {
                     for house in &its {
-                        *story.costs.entry(*house).or_default() += ANCHOR;
+                        *story.costs.entry(*house).or_default() += output.value;
                     }
                 } else {
                     story.lying.push(outpoint);

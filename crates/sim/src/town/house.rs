@@ -7,7 +7,7 @@ use node::services::{
     channels::{self, CallId, Change, Channels, Command, Effect, State, Token},
     gate::{Barrier, Next, Ticket},
     saved,
-    treasury::{self, Followed, Save, Saved, SavedWallet, Treasury},
+    treasury::{self, Followed, Save, Saved, SavedWallet, SourceFault, Treasury},
 };
 use signer::{Ask, ChannelOp};
 use wire::{
@@ -15,7 +15,7 @@ use wire::{
     tick::{Millis, Tick},
 };
 
-use super::{Broken, Happening, Keys, UNIX, World, faults::Point, keys::Who, truth::conserved};
+use super::{Broken, Happening, Keys, Sourced, UNIX, World, faults::Point, keys::Who, truth::conserved};
 
 /// After so many changes their sum is saved instead.
 const SNAPSHOT_EVERY: u64 = 120;
@@ -432,15 +432,7 @@ impl World {
         let next = self.agenda.now + Millis(1);
         match effect {
             Does::AskSource(id, ask) => {
-                if let treasury::Ask::Publish { package, .. } = &ask {
-                    self.note(|| format!("{house}: spreads {}", ids(package)));
-                    self.truth.spreads(house, package)?;
-                }
-                let height = self.height_for(house);
-                let answer = Box::new(self.chain.answer(&ask, height));
-                if let treasury::Answer::Published(said) = &*answer {
-                    self.note(|| format!("{house}: is told {said:?}"));
-                }
+                let answer = Box::new(self.source_says(house, &ask)?);
                 let at = self.soon(40);
                 self.at(at, Happening::Source { house, life, id, answer });
             }
@@ -456,6 +448,22 @@ impl World {
             Does::Fail(failure) => return Err(format!("the treasury gives up: {failure}")),
         }
         Ok(())
+    }
+
+    fn source_says(&mut self, house: usize, ask: &treasury::Ask) -> Result<Sourced, Broken> {
+        if self.no_source > self.agenda.now {
+            return Ok(Err(SourceFault::Unreachable { why: "it starts again".to_owned() }));
+        }
+        if let treasury::Ask::Publish { package, .. } = ask {
+            self.note(|| format!("{house}: spreads {}", ids(package)));
+            self.truth.spreads(house, package)?;
+        }
+        let height = self.height_for(house);
+        let answer = self.chain.answer(ask, height);
+        if let treasury::Answer::Published(said) = &answer {
+            self.note(|| format!("{house}: is told {said:?}"));
+        }
+        Ok(Ok(answer))
     }
 
     /// The newest block that a house can see.

@@ -22,7 +22,7 @@ use bitcoin::{Block, BlockHash};
 use node::services::{
     channels::Token,
     gate::Ticket,
-    treasury::{self, Answer, AskId, Followed},
+    treasury::{self, Answer, AskId, Followed, SourceFault},
 };
 use signer::UnixTime;
 use wire::{
@@ -122,7 +122,7 @@ enum Happening {
     Bank { house: usize, life: u64, token: Token, command: Box<treasury::Command> },
     Banked { house: usize, life: u64, token: Token, reply: Box<Banked> },
     Followed { house: usize, life: u64, followed: Box<Followed> },
-    Source { house: usize, life: u64, id: AskId, answer: Box<Answer> },
+    Source { house: usize, life: u64, id: AskId, answer: Box<Sourced> },
     Join { pair: usize },
     Came { id: ConnectionId, end: usize },
     Deliver { id: ConnectionId, to: usize },
@@ -132,6 +132,9 @@ enum Happening {
     Calm,
     Close,
 }
+
+/// What a source has answered.
+type Sourced = Result<Answer, SourceFault>;
 
 /// What a treasury has answered.
 type Banked = Result<treasury::Reply, treasury::Refusal>;
@@ -151,6 +154,8 @@ struct World {
     forceful: bool,
     /// Payments with a name, by payer.
     named: Vec<Vec<(noise::PublicKey, Msat)>>,
+    /// No house can ask for blocks until then.
+    no_source: Tick,
     is_over: bool,
 }
 
@@ -188,6 +193,7 @@ impl World {
             truth: Truth::default(),
             sums: Sums::default(),
             named: vec![Vec::new(); houses.len()],
+            no_source: Tick(0),
             is_over: false,
             houses,
             dice,
@@ -322,7 +328,7 @@ impl World {
             Happening::Source { house, life, id, answer } if self.is_life(house, life) => {
                 let now = self.agenda.now;
                 if let Some(office) = &mut self.houses[house].office {
-                    office.treasury.answered(id, Ok(*answer), now);
+                    office.treasury.answered(id, *answer, now);
                 }
             }
             // They belong to another life.
@@ -428,7 +434,10 @@ impl World {
                 self.at(until, Happening::Unlink { house, link });
             }
             Fault::Reorg => {
-                self.chain.fork(&mut self.dice)?;
+                if self.chain.fork(&mut self.dice)? {
+                    // A source that forgets what waits has been away.
+                    self.no_source = self.agenda.now + Millis(3_000);
+                }
                 self.note(|| "another branch is the best".to_owned());
             }
             Fault::BlocksLate => {
