@@ -20,7 +20,9 @@ fn main() -> ExitCode {
         ["--seed", seed] => number(seed).map(replay),
         ["--blocks", seed] => number(seed).map(replay_blocks),
         ["--town", seed] => number(seed).map(replay_town),
-        ["--peace", seed] => number(seed).map(replay_peace),
+        ["--towns", count, "--from", seed] => {
+            number(count).zip(number(seed)).map(|(count, seed)| towns(count, seed))
+        }
         [count] => number(count).and_then(|count| many(count, fresh())),
         [count, "--from", seed] => {
             number(count).zip(number(seed)).and_then(|(count, seed)| many(count, seed))
@@ -54,9 +56,32 @@ fn replay_town(seed: u64) -> ExitCode {
     tell(seed, &trace, broken, &format!("{sums:?}"))
 }
 
-fn replay_peace(seed: u64) -> ExitCode {
-    let town::Outcome { trace, broken, sums, .. } = town::run_in_peace(seed, true);
-    tell(seed, &trace, broken, &format!("{sums:?}"))
+/// Towns alone.
+fn towns(count: u64, from: u64) -> ExitCode {
+    let (begin, mut table, mut failed) = (Instant::now(), Table::default(), 0);
+    let mut slowest = (0, 0);
+    for seed in from..from.saturating_add(count) {
+        let one = Instant::now();
+        let town = town::run(seed, false);
+        slowest = slowest.max((one.elapsed().as_millis(), seed));
+        table.add(&town.table);
+        if let Some(broken) = town.broken {
+            failed += 1;
+            println!("BROKEN {broken}\n       replay: ./dev sim --town {seed}");
+        }
+    }
+    println!("{table}");
+    let empty = table.empty();
+    empty.iter().for_each(|cell| println!("NEVER {cell}"));
+    println!(
+        "{count} towns in {} ms, {failed} broken, slowest {slowest:?}, {} cells never hit",
+        begin.elapsed().as_millis(),
+        empty.len()
+    );
+    match failed == 0 && empty.is_empty() {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    }
 }
 
 fn tell(seed: u64, trace: &[String], broken: Option<Broken>, well: &str) -> ExitCode {

@@ -11,7 +11,7 @@ use bitcoin::{
 };
 use chain::{Height, Package, PublishAnswer, Rates, Target};
 use devnet::{
-    ledger::{Ledger, plain},
+    ledger::{Ledger, Step, plain},
     mempool::{Mempool, Policy, Refusal, Room},
 };
 use node::services::treasury::{Answer, Ask, From, NetworkName, Tip};
@@ -196,13 +196,17 @@ impl TownChain {
     }
 
     fn append(&mut self, contents: Vec<Transaction>) -> Result<(), Broken> {
+        let step = self.connect(contents)?;
+        self.memory.follow(&self.ledger, &step, 0);
+        Ok(())
+    }
+
+    fn connect(&mut self, contents: Vec<Transaction>) -> Result<Step, Broken> {
         self.salt += 1;
         let time = self.header(self.height()).time + SPACING_SECONDS;
         let block = self.ledger.next_block(&plain::anyone(), time, self.salt, contents);
         let step = block.and_then(|block| self.ledger.offer(block, None));
-        let step = step.map_err(|fault| format!("no block can be made: {fault}"))?;
-        self.memory.follow(&self.ledger, &step, 0);
-        Ok(())
+        step.map_err(|fault| format!("no block can be made: {fault}"))
     }
 
     /// Another branch becomes the best. What was in the old one waits again, or is forgotten with
@@ -214,13 +218,16 @@ impl TownChain {
         }
         let depth = 1 + dice.below(most) as u32;
         let base = self.ledger.at(self.height() - depth).expect("the prelude is longer");
-        let step = self.ledger.follow(base).map_err(|fault| format!("no way back: {fault}"))?;
+        let mut step = self.ledger.follow(base).map_err(|fault| format!("no way back: {fault}"))?;
+        for _ in 0..=depth {
+            step.come.extend(self.connect(Vec::new())?.come);
+        }
+        // What waits is looked at when the new branch is there: a lock that was over stays so.
         let forgets = dice.one_in(3);
         match forgets {
             true => self.memory = Mempool::new(Policy::default()),
             false => self.memory.follow(&self.ledger, &step, 0),
         }
-        (0..=depth).try_for_each(|_| self.mine(false, dice))?;
         Ok(forgets)
     }
 }

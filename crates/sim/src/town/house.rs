@@ -15,7 +15,9 @@ use wire::{
     tick::{Millis, Tick},
 };
 
-use super::{Broken, Happening, Keys, Sourced, UNIX, World, faults::Point, keys::Who, truth::conserved};
+use super::{
+    Broken, Happening, Keys, Sourced, UNIX, World, faults::Point, keys::Who, truth::conserved,
+};
 
 /// After so many changes their sum is saved instead.
 const SNAPSHOT_EVERY: u64 = 120;
