@@ -230,6 +230,9 @@ impl Channel {
         let (Work::Coins(jobs), Some(ended)) = (&bid.work, &self.ended) else {
             if let Work::Child(claim, parent) = &bid.work {
                 self.bid_child(key, (claim, parent), coins, &mut outcome);
+            } else {
+                // A reorg has taken out what it was for: if that comes back, it is begun anew.
+                outcome.link.bids.remove(key);
             }
             return outcome;
         };
@@ -391,8 +394,12 @@ impl Channel {
             (work, Some(ended)) => self.unsigned(ended, work, bid),
             (_, None) => None,
         };
-        let signed = unsigned.and_then(|it| it.signed(signatures).ok());
-        let Some(transaction) = signed else {
+        let Some(unsigned) = unsigned else {
+            // A reorg has taken out what it was for: if that comes back, it is begun anew.
+            outcome.link.bids.remove(key);
+            return outcome;
+        };
+        let Ok(transaction) = unsigned.signed(signatures) else {
             outcome.tell(Event::Refused { why: "the signer's signatures do not fit".to_owned() });
             return outcome;
         };
