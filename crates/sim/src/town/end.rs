@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bitcoin::{Amount, OutPoint, ScriptBuf, Transaction};
-use channel::State as Phase;
+use channel::{EndedBy, State as Phase};
 use node::services::channels::{Held, Payment, Progress};
 use tx::Side;
 
@@ -233,14 +233,14 @@ impl World {
     /// What has no output on the chain goes to miners if the channel ends so: the payee has it,
     /// and nobody pays for it.
     fn is_lost(&self, payment: &Payment) -> bool {
-        payment.amount.0 < DUST_MSAT_MAX
-            && payment.attempt.as_ref().is_some_and(|attempt| {
-                self.truth.forced.iter().any(|funding| {
-                    let all = self.houses.iter().flat_map(|it| &it.durable.channels);
-                    let mut mine = all.filter(|(name, _)| **name == attempt.channel);
-                    mine.any(|(_, held)| held.channel.funding() == *funding)
-                })
-            })
+        let all = self.houses.iter().flat_map(|it| &it.durable.channels);
+        let its = |name| payment.attempt.as_ref().is_some_and(|attempt| attempt.channel == name);
+        let mut mine = all.filter(|(name, _)| its(**name));
+        let alone = |held: &Held| {
+            let by = held.channel.ended_by();
+            matches!(by, Some((EndedBy::Local | EndedBy::Remote, _)))
+        };
+        payment.amount.0 < DUST_MSAT_MAX && mine.any(|(_, held)| alone(held))
     }
 
     /// A house has what it had, what it was paid and what it did not pay, less fees.

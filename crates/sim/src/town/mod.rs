@@ -345,7 +345,7 @@ impl World {
             Happening::Mine => self.mine()?,
             Happening::People => {
                 self.people();
-                let pause = Millis(50 + self.dice.below(500) as u64);
+                let pause = Millis(100 + self.dice.below(700) as u64);
                 if !self.calm() {
                     self.at(self.agenda.now + pause, Happening::People);
                 }
