@@ -25,7 +25,7 @@ pub enum Fault {
     SignerRefuses,
     /// Its next answer comes twice.
     SignerTwice,
-    /// Its next answer never comes, and after some time the link breaks.
+    /// From now on no answer comes, and after some time the link breaks.
     SignerNever,
     /// Blocks are replaced by others.
     Reorg,

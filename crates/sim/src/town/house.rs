@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use chain::{PublishChange, PublishState};
 use node::services::{
-    channels::{self, CallId, Change, Channels, Command, Effect, State, Token},
+    channels::{self, CallId, Change, Channels, Command, Effect, Event, State, Token},
     gate::{Barrier, Next, Ticket},
     saved,
     treasury::{self, Followed, Save, Saved, SavedWallet, SourceFault, Treasury},
 };
 use signer::{Ask, ChannelOp};
 use wire::{
-    Message, Network,
+    Hex, Message, Network,
     tick::{Millis, Tick},
 };
 
@@ -494,6 +494,14 @@ fn text_of(house: usize, effect: &Effect) -> String {
             Ok(message) => format!("says {}", message.name()),
             Err(fault) => format!("says nonsense: {fault}"),
         },
+        Effect::Tell(Event::Payment(line)) => {
+            let (id, amount, hash) = (line.id, line.amount, Hex(&line.hash.0[..4]));
+            format!("payment {id:?} of {amount}, {hash}: {:?}", line.progress)
+        }
+        Effect::Tell(Event::Channel(line)) => {
+            let (id, stage) = (Hex(&line.channel_id.0[..4]), line.stage.word());
+            format!("channel {id} is {stage}, {:?}, connected {}", line.why, line.connected)
+        }
         other => format!("{other:?}"),
     };
     let text: String = text.chars().take(230).collect();

@@ -36,6 +36,7 @@ pub(crate) enum Mood {
     Well,
     Late(Millis),
     Twice,
+    /// Until the link breaks: on a link answers come in their order.
     Never,
     /// So often.
     Refuses(u32),
@@ -249,7 +250,7 @@ impl World {
             Mood::Twice => times = 2,
             Mood::Never => times = 0,
         }
-        if !matches!(keys.mood, Mood::Refuses(_)) {
+        if matches!(keys.mood, Mood::Late(_) | Mood::Twice) {
             keys.mood = Mood::Well;
         }
         for nth in 0..times {
@@ -297,6 +298,7 @@ impl World {
     pub(super) fn unlink(&mut self, house: usize) {
         let house = &mut self.houses[house];
         house.keys.link += 1;
+        house.keys.mood = Mood::Well;
         if std::mem::take(&mut house.keys.linked)
             && let Some(office) = &mut house.office
         {
