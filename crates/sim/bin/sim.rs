@@ -1,28 +1,36 @@
 //! Runs worlds: `leyden-sim COUNT [--from SEED]`, or `leyden-sim --seed SEED` for one with a trace,
-//! `leyden-sim --blocks SEED` for one of blocks.
+//! `leyden-sim --blocks SEED` for one of blocks, `leyden-sim --town SEED` for a town; towns alone by
+//! `leyden-sim --towns COUNT [--from SEED]`.
 
 use std::{
     io::Write as _,
     process::ExitCode,
-    time::{Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use sim::{Broken, Outcome, Table, blocks};
+use sim::{Broken, Outcome, Table, blocks, town};
 
-const USAGE: &str =
-    "usage: leyden-sim COUNT [--from SEED] | leyden-sim --seed SEED | leyden-sim --blocks SEED";
+const USAGE: &str = "usage: leyden-sim COUNT [--from SEED] | leyden-sim --towns COUNT [--from SEED]
+       leyden-sim --seed SEED | leyden-sim --blocks SEED | leyden-sim --town SEED";
+/// How often a run says how far it is.
+const TELL_SECONDS: u64 = 5;
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let number = |word: &str| word.parse::<u64>().ok();
+    let many = |kinds, count: &str, from: Option<&str>| {
+        let from = from.map_or_else(|| Some(fresh()), number)?;
+        run_many(kinds, number(count)?, from)
+    };
     let done = match words[..] {
         ["--seed", seed] => number(seed).map(replay),
         ["--blocks", seed] => number(seed).map(replay_blocks),
-        [count] => number(count).and_then(|count| many(count, fresh())),
-        [count, "--from", seed] => {
-            number(count).zip(number(seed)).and_then(|(count, seed)| many(count, seed))
-        }
+        ["--town", seed] => number(seed).map(replay_town),
+        ["--towns", count] => many(&[TOWNS], count, None),
+        ["--towns", count, "--from", seed] => many(&[TOWNS], count, Some(seed)),
+        [count] => many(&[NODES, BLOCKS, TOWNS], count, None),
+        [count, "--from", seed] => many(&[NODES, BLOCKS, TOWNS], count, Some(seed)),
         _ => None,
     };
     done.unwrap_or_else(|| {
@@ -47,6 +55,11 @@ fn replay_blocks(seed: u64) -> ExitCode {
     tell(seed, &trace, broken, &format!("{found} things were found, {paid} payments confirmed"))
 }
 
+fn replay_town(seed: u64) -> ExitCode {
+    let town::Outcome { trace, broken, sums, .. } = town::run(seed, true);
+    tell(seed, &trace, broken, &format!("{sums:?}"))
+}
+
 fn tell(seed: u64, trace: &[String], broken: Option<Broken>, well: &str) -> ExitCode {
     let mut out = std::io::stdout().lock();
     for line in trace {
@@ -67,46 +80,123 @@ fn tell(seed: u64, trace: &[String], broken: Option<Broken>, well: &str) -> Exit
     }
 }
 
-/// Nothing, if there are no such worlds. Each seed is two worlds: of nodes, and of blocks.
-fn many(count: u64, from: u64) -> Option<ExitCode> {
+/// How the world of a seed went.
+struct Went {
+    table: Table,
+    broken: Option<Broken>,
+    /// What it has to show.
+    sums: Vec<(&'static str, u64)>,
+}
+
+/// A kind of worlds.
+#[derive(Clone, Copy)]
+struct Kind {
+    name: &'static str,
+    /// Runs one again.
+    word: &'static str,
+    run: fn(u64) -> Went,
+}
+
+const NODES: Kind = Kind {
+    name: "worlds of nodes",
+    word: "--seed",
+    run: |seed| {
+        let Outcome { table, broken, received, .. } = sim::run(seed, false);
+        Went { table, broken, sums: vec![("notes received", received)] }
+    },
+};
+
+const BLOCKS: Kind = Kind {
+    name: "worlds of blocks",
+    word: "--blocks",
+    run: |seed| {
+        let blocks::Outcome { table, broken, found, paid, .. } = blocks::run(seed, false);
+        Went { table, broken, sums: vec![("things found", found), ("payments confirmed", paid)] }
+    },
+};
+
+const TOWNS: Kind = Kind {
+    name: "towns",
+    word: "--town",
+    run: |seed| {
+        let town::Outcome { table, broken, sums, .. } = town::run(seed, false);
+        let town::Sums { opened, paid, failed, forced } = sums;
+        let sums = vec![
+            ("channels opened", opened),
+            ("payments made", paid),
+            ("that came to nothing", failed),
+            ("ends by force", forced),
+        ];
+        Went { table, broken, sums }
+    },
+};
+
+/// What all worlds of a kind have shown.
+#[derive(Default)]
+struct Sum {
+    table: Table,
+    failed: u64,
+    sums: Vec<(&'static str, u64)>,
+    /// How long they took.
+    time: Duration,
+}
+
+impl Sum {
+    fn add(&mut self, kind: Kind, seed: u64) {
+        let begin = Instant::now();
+        let went = (kind.run)(seed);
+        self.time += begin.elapsed();
+        self.table.add(&went.table);
+        match self.sums.is_empty() {
+            true => self.sums = went.sums,
+            false => {
+                let both = self.sums.iter_mut().zip(went.sums);
+                both.for_each(|((_, sum), (_, more))| *sum += more);
+            }
+        }
+        if let Some(broken) = went.broken {
+            self.failed += 1;
+            println!("BROKEN {broken}\n       replay: ./dev sim {} {seed}", kind.word);
+        }
+    }
+
+    fn show(&self, kind: Kind, count: u64) {
+        println!("{}", self.table);
+        self.table.empty().iter().for_each(|cell| println!("NEVER {cell}"));
+        let (faults, seconds, failed) = (self.table.sum(), self.time.as_secs(), self.failed);
+        let sums = self.sums.iter().map(|(what, sum)| format!(", {sum} {what}"));
+        let sums: String = sums.collect();
+        let never = self.table.empty().len();
+        let name = kind.name;
+        println!(
+            "{count} {name} in {seconds} s: {failed} broken, {faults} faults{sums}, \
+             {never} cells never hit\n"
+        );
+    }
+}
+
+/// Nothing, if there are no such worlds. Each seed is a world of each kind.
+fn run_many(kinds: &[Kind], count: u64, from: u64) -> Option<ExitCode> {
     let seeds = from..from.checked_add(count)?;
     if seeds.is_empty() {
         return None;
     }
-    println!("{count} worlds of nodes and as many of blocks from seed {from}");
-    let (begin, mut told) = (Instant::now(), Instant::now());
-    let (mut of_nodes, mut of_blocks, mut failed) = (Table::default(), Table::default(), 0);
-    let (mut received, mut found, mut paid) = (0, 0, 0);
+    let names: Vec<_> = kinds.iter().map(|kind| kind.name).collect();
+    println!("{count} each of {} from seed {from}", names.join(", "));
+    let mut told = Instant::now();
+    let mut sums: Vec<Sum> = kinds.iter().map(|_| Sum::default()).collect();
     for seed in seeds {
-        let nodes = sim::run(seed, false);
-        of_nodes.add(&nodes.table);
-        received += nodes.received;
-        let blocks = blocks::run(seed, false);
-        of_blocks.add(&blocks.table);
-        (found, paid) = (found + blocks.found, paid + blocks.paid);
-        for (broken, word) in [(nodes.broken, "--seed"), (blocks.broken, "--blocks")] {
-            if let Some(broken) = broken {
-                failed += 1;
-                println!("BROKEN {broken}\n       replay: ./dev sim {word} {seed}");
-            }
-        }
-        if told.elapsed().as_secs() >= 5 {
+        kinds.iter().zip(&mut sums).for_each(|(kind, sum)| sum.add(*kind, seed));
+        if told.elapsed().as_secs() >= TELL_SECONDS {
             told = Instant::now();
+            let failed: u64 = sums.iter().map(|sum| sum.failed).sum();
             println!("… {} of {count}, {failed} broken", seed - from + 1);
         }
     }
-    println!("\nfault × effect: how often each fault struck at each effect\n\n{of_nodes}");
-    println!("{of_blocks}");
-    let mut empty = of_nodes.empty();
-    empty.extend(of_blocks.empty());
-    empty.iter().for_each(|cell| println!("NEVER {cell}"));
-    let (seconds, faults) = (begin.elapsed().as_secs(), of_nodes.sum() + of_blocks.sum());
-    println!(
-        "{count} worlds twice in {seconds} s: {failed} broken, {faults} faults, {received} notes \
-         received, {found} things found, {paid} payments confirmed, {} cells never hit",
-        empty.len()
-    );
-    Some(match failed == 0 && empty.is_empty() {
+    println!("\nfault × effect: how often each fault struck at each effect\n");
+    kinds.iter().zip(&sums).for_each(|(kind, sum)| sum.show(*kind, count));
+    let is_well = |sum: &Sum| sum.failed == 0 && sum.table.empty().is_empty();
+    Some(match sums.iter().all(is_well) {
         true => ExitCode::SUCCESS,
         false => ExitCode::FAILURE,
     })

@@ -20,6 +20,7 @@ mod node;
 mod plan;
 mod sockets;
 mod table;
+pub mod town;
 mod truth;
 mod wires;
 mod world;

@@ -359,6 +359,10 @@ impl Publisher {
                 if !self.state.publications.is_empty() {
                     self.spent(PublishChange::Disconnected { cursor: *cursor }, now);
                 }
+                // What waited for the depth of another one is dropped by sources with its block.
+                let all = self.state.publications.iter();
+                let pending = all.filter(|(_, publication)| publication.pending().is_some());
+                self.waiting.extend(pending.map(|(key, _)| *key));
             }
             Event::Found { block, found } => {
                 let spends = self.recognise(found);

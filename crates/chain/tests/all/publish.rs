@@ -236,6 +236,20 @@ fn refusals_are_told_once_and_tried_again() {
 }
 
 #[test]
+fn a_reorg_is_another_chance_for_what_it_may_have_taken_from_sources() {
+    let mut story = Story::new();
+    story.publish(1, &single(&spends(&[1], 1)));
+    assert_eq!(story.answer(&PublishAnswer::Accepted).len(), 1);
+    story.mine(&[]);
+    story.unmine();
+    assert_eq!(story.answer(&PublishAnswer::Accepted).len(), 0, "the other branch is not there");
+    story.mine(&[]);
+    assert_eq!(story.answer(&PublishAnswer::Known).len(), 1);
+    story.mine(&[]);
+    assert_eq!(story.answer(&PublishAnswer::Known).len(), 0);
+}
+
+#[test]
 fn silence_lateness_and_doubles() {
     let mut story = Story::new();
     story.publish(1, &single(&spends(&[1], 1)));

@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 
 use bitcoin::{OutPoint, Transaction, TxOut};
 use signer::{
-    CLAIM_FEE_PERCENT_MAX, ChannelOp, Payee, RACED_FEE_PERCENT_MAX, SignClaims, SignStages,
-    SpendInput,
+    CLAIM_FEE_PERCENT_MAX, ChannelOp, END_FEE_FLOOR_SAT, Payee, RACED_FEE_PERCENT_MAX, SignClaims,
+    SignStages, SpendInput,
 };
 use tx::{Claim, Coin, InputSignature, Staged, Stages, Sweep, Unsigned};
 use wire::amount::{BlockHeight, FeeratePerKw, LockTime, Sat};
@@ -17,6 +17,7 @@ use wire::list::Script;
 
 use super::ended::{Ended, Says};
 use super::jobs::{Job, What};
+use crate::ledger::As;
 use crate::state::{AskId, Channel, Effect, Event, Outcome};
 
 /// The least rate that is relayed.
@@ -231,6 +232,9 @@ impl Channel {
         let (Work::Coins(jobs), Some(ended)) = (&bid.work, &self.ended) else {
             if let Work::Child(claim, parent) = &bid.work {
                 self.bid_child(key, (claim, parent), coins, &mut outcome);
+            } else {
+                // A reorg has taken out what it was for: if that comes back, it is begun anew.
+                outcome.link.bids.remove(key);
             }
             return outcome;
         };
@@ -392,8 +396,12 @@ impl Channel {
             (work, Some(ended)) => self.unsigned(ended, work, bid),
             (_, None) => None,
         };
-        let signed = unsigned.and_then(|it| it.signed(signatures).ok());
-        let Some(transaction) = signed else {
+        let Some(unsigned) = unsigned else {
+            // A reorg has taken out what it was for: if that comes back, it is begun anew.
+            outcome.link.bids.remove(key);
+            return outcome;
+        };
+        let Ok(transaction) = unsigned.signed(signatures) else {
             outcome.tell(Event::Refused { why: "the signer's signatures do not fit".to_owned() });
             return outcome;
         };
@@ -491,6 +499,7 @@ impl Channel {
         let lent: u64 = coins.iter().map(|it| it.input.amount.to_sat()).sum();
         let dust = self.begun.agreed().home.script.minimal_non_dust().to_sat();
         let most = (lent + claim.value.0).saturating_sub(dust);
+        let most = most.min(self.child_fee_max().0);
         let fee = Sat(wanted.0.saturating_sub(self.paid_by(parent).0).min(most));
         let before = self.link.bids.get(key).map_or(Sat(0), |it| it.fee);
         let least = before.0 + (before.0 / 4).max(u64::from(STEP_RATE.0) * child / 1_000 + 1);
@@ -524,10 +533,19 @@ impl Channel {
         Some(Claim { outpoint, value, claimer: self.setup.side, what: tx::Claimed::Anchor })
     }
 
-    /// What we would lose if our commitment were not mined in time.
+    /// What we would lose if our commitment were not mined in time: as the signer counts it, which
+    /// knows of nothing that is not in there.
     fn stake(&self) -> Sat {
-        let contracts: u64 = self.ledger.entries().values().map(|it| it.amount.0).sum();
-        Sat((contracts + self.ledger.free(self.setup.side).0) / 1_000)
+        let side = self.setup.side;
+        let view = self.ledger.view(side, As::Settled);
+        let contracts: u64 = view.contracts.iter().map(|(_, placed)| placed.amount.0).sum();
+        Sat((contracts + view.balance(side).0) / 1_000)
+    }
+
+    /// The signer lets a child cost no more.
+    fn child_fee_max(&self) -> Sat {
+        let part = self.stake().0.saturating_mul(CLAIM_FEE_PERCENT_MAX) / 100;
+        Sat(part.max(END_FEE_FLOOR_SAT.0))
     }
 
     /// The first lock of any contract.

@@ -1,6 +1,6 @@
 //! Some worlds on each run; `./dev sim` runs many.
 
-use sim::{Outcome, Table, blocks};
+use sim::{Outcome, Table, blocks, town};
 
 #[test]
 fn worlds_keep_the_rules() {
@@ -40,4 +40,16 @@ fn a_seed_is_a_world_of_blocks() {
     let (one, other) = (blocks::run(7, true), blocks::run(7, true));
     assert_eq!(one.trace, other.trace);
     assert_eq!((one.table, one.found, one.paid), (other.table, other.found, other.paid));
+}
+
+#[test]
+fn towns_in_peace_keep_the_rules() {
+    let mut paid = 0;
+    for seed in 0..4 {
+        let outcome = town::run_in_peace(seed, false);
+        assert_eq!(outcome.broken, None);
+        assert!(outcome.sums.opened > 0, "{:?}", outcome.sums);
+        paid += outcome.sums.paid;
+    }
+    assert!(paid > 40, "{paid}");
 }

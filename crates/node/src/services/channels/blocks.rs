@@ -44,19 +44,20 @@ impl Channels {
         }
     }
 
-    /// The chain tells something.
+    /// The chain tells something. That it was heard is saved behind all that follows from it: if the
+    /// process ends in between, it is told again, and what was saved before changes nothing more.
     pub fn block(&mut self, event: Heard, urgent: FeeratePerKw, calm: FeeratePerKw) {
         match event {
             Heard::Connected { block, found } => {
-                self.save(Change::Heard { block });
                 self.at(block, urgent, calm);
                 self.found(block, &found);
                 self.look_at_depths();
+                self.save(Change::Heard { block });
             }
             Heard::Disconnected { block, cursor } => {
-                self.save(Change::Unheard { cursor });
                 self.take_back(block, cursor);
                 self.at(cursor, urgent, calm);
+                self.save(Change::Unheard { cursor });
             }
             Heard::Found { block, found } => {
                 self.found(block, &found);

@@ -7,7 +7,9 @@ use channel::{AskId, Change as Step1, Effect as Wish, Event as Told, Outcome};
 use signer::{Answer, ChannelRefusal, Refusal};
 use wire::{Message, id::ConnectionId};
 
-use super::{Asked, Change, ChannelName, Channels, Effect, Event, HELD_MESSAGES_MAX, Held, Step};
+use super::{
+    Asked, Change, ChannelName, Channels, Effect, Event, HELD_MESSAGES_MAX, Held, Step, Token,
+};
 
 /// Turns that one channel may take before others do.
 const TURNS_MAX: usize = 16;
@@ -21,6 +23,8 @@ pub(super) struct Lane {
     pub(super) inbox: VecDeque<Message>,
     /// What is looked for in blocks.
     pub(super) watched: Vec<Watch>,
+    /// What it has asked the signer and not heard of, in its order.
+    pub(super) asked: VecDeque<Token>,
 }
 
 impl Channels {

@@ -170,6 +170,8 @@ pub struct Channels {
     asked: BTreeMap<Token, (Asked, Box<signer::Ask>)>,
     /// Asked again then.
     again: BTreeMap<Token, Tick>,
+    /// Answers whose channel has asked something else before, and waits for that.
+    early: BTreeMap<Token, Option<signer::Answer>>,
     wanted: BTreeMap<Token, Wanted>,
     last_token: Token,
     /// Not before the treasury has said where the chain is.
@@ -240,6 +242,7 @@ impl Channels {
             signer: false,
             asked: BTreeMap::new(),
             again: BTreeMap::new(),
+            early: BTreeMap::new(),
             wanted: BTreeMap::new(),
             last_token: Token(0),
             now: None,
@@ -322,8 +325,8 @@ impl Channels {
     pub fn signer_came(&mut self) {
         self.signer = true;
         self.again.clear();
-        let asks: Vec<_> =
-            self.asked.iter().map(|(token, (_, ask))| (*token, ask.clone())).collect();
+        let open = self.asked.iter().filter(|(token, _)| !self.early.contains_key(token));
+        let asks: Vec<_> = open.map(|(token, (_, ask))| (*token, ask.clone())).collect();
         for (token, ask) in asks {
             self.act(Effect::AskSigner(token, ask));
         }
@@ -343,14 +346,30 @@ impl Channels {
         let Some((asked, _)) = self.asked.get(&token) else { return };
         let asked = *asked;
         if not_now && !matches!(asked, Asked::Opening(..)) {
+            if self.early.contains_key(&token) {
+                return;
+            }
             self.again.insert(token, self.clock + ASK_AGAIN);
             return;
         }
-        self.asked.remove(&token);
-        match asked {
-            Asked::Channel(name, id) => self.channel_answered(name, id, answer),
-            Asked::Opening(id, wants) => self.opening_answered(id, wants, answer),
-            Asked::Peel(name, contract) => self.peeled(name, contract, answer),
+        let Asked::Channel(name, _) = asked else { return self.hear_signer(token, answer) };
+        self.early.insert(token, answer);
+        // What a channel says follows from its questions, so it hears answers in their order, even
+        // if one of them had to be asked again.
+        while let Some(next) = self.lane(&name).asked.front().copied()
+            && let Some(answer) = self.early.remove(&next)
+        {
+            self.lane(&name).asked.pop_front();
+            self.hear_signer(next, answer);
+        }
+    }
+
+    fn hear_signer(&mut self, token: Token, answer: Option<signer::Answer>) {
+        match self.asked.remove(&token).map(|(asked, _)| asked) {
+            Some(Asked::Channel(name, id)) => self.channel_answered(name, id, answer),
+            Some(Asked::Opening(id, wants)) => self.opening_answered(id, wants, answer),
+            Some(Asked::Peel(name, contract)) => self.peeled(name, contract, answer),
+            None => {}
         }
     }
 
@@ -373,6 +392,9 @@ impl Channels {
     fn ask(&mut self, asked: Asked, ask: signer::Ask) {
         let (token, ask) = (self.next_token(), Box::new(ask));
         self.asked.insert(token, (asked, ask.clone()));
+        if let Asked::Channel(name, _) = asked {
+            self.lane(&name).asked.push_back(token);
+        }
         if self.signer {
             self.act(Effect::AskSigner(token, ask));
         }
