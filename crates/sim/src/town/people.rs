@@ -101,7 +101,7 @@ impl World {
             let held = &self.houses[house].durable.channels[&name];
             self.truth.forced.insert(held.channel.funding());
         }
-        self.call(house, Command::Close { id: hex(id), force });
+        self.call(house, Command::Close { id: hex(id), force, unheard: force });
     }
 
     /// In the end all channels are closed together.
@@ -115,7 +115,7 @@ impl World {
             });
             let ids: Vec<_> = open.map(|held| held.channel.channel_id()).collect();
             for id in ids {
-                self.call(house, Command::Close { id: hex(id), force: false });
+                self.call(house, Command::Close { id: hex(id), force: false, unheard: false });
             }
         }
     }
@@ -174,7 +174,10 @@ fn may_refuse(house: usize, refusal: &Refusal) -> Result<(), Broken> {
         | Refusal::Channel(_)
         | Refusal::NameTaken { .. }
         | Refusal::TooMany { .. } => false,
-        Refusal::NoRandomness | Refusal::ManyChannels { .. } | Refusal::BadId { .. } => true,
+        Refusal::NoRandomness
+        | Refusal::ManyChannels { .. }
+        | Refusal::BadId { .. }
+        | Refusal::Unheard { .. } => true,
     };
     match wrong {
         true => Err(format!("house {house} refuses: {refusal}")),
