@@ -3,7 +3,7 @@
 use bitcoin::absolute::LockTime;
 use bitcoin::transaction::Version;
 use bitcoin::{Amount, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Txid, Witness};
-use channel::{CoinOffer, ContractId, End, Offer, ParkedOffer, Resolvers};
+use channel::{CoinOffer, ContractId, End, Met, Offer, ParkedOffer, Resolvers};
 use signer::{ChannelRefusal, SpendInput};
 use tx::PARKED;
 use wire::Message;
@@ -22,6 +22,17 @@ fn park(offer: &Offer) -> ParkedOffer {
     let Offer { amount, payment_hash, cltv_expiry, .. } = *offer;
     let refund_delay = CsvDelay((cltv_expiry.0 % 512) as u16);
     ParkedOffer { amount, payment_hash, refund_delay }
+}
+
+/// What both can do, a bit each.
+pub(super) fn met(bits: u8) -> Met {
+    let mut features = Features::NONE;
+    let all = [Feature::ShutdownAnysegwit, Feature::SimpleClose, Feature::Parked];
+    for (at, feature) in all.into_iter().enumerate() {
+        let has = bits >> at & 1 == 1;
+        features = if has { features.with_bit(feature as usize + 1) } else { features };
+    }
+    Resolvers::all().met(&features, &features)
 }
 
 /// What opens a contract, if it is known here.
@@ -202,17 +213,9 @@ impl World {
 
     fn connect(&mut self, tape: &mut Tape<'_>) {
         let bits = tape.byte();
-        let mut features = Features::NONE;
-        let all = [Feature::ShutdownAnysegwit, Feature::SimpleClose, Feature::Parked];
-        for (at, feature) in all.into_iter().enumerate() {
-            let has = bits >> at & 1 == 1;
-            features = if has { features.with_bit(feature as usize + 1) } else { features };
-        }
-        self.parks = features.offers(Feature::Parked);
-        let met = Resolvers::all().met(&features, &features);
         if !self.is_connected {
-            self.is_connected = true;
-            let hello = self.live.connected(met);
+            (self.is_connected, self.parks) = (true, bits & 4 == 4);
+            let hello = self.live.connected(met(bits));
             self.take(hello);
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bitcoin::Transaction;
 use channel::{
-    As, AskId, Begun, Change, Channel, Dialects, Effect, Now, Outcome, Resolvers, Violation, Wanted,
+    As, AskId, Begun, Change, Channel, Effect, Now, Outcome, Resolvers, Violation, Wanted,
 };
 use signer::{ChannelAnswer, ChannelAsk, ChannelOp, ChannelRefusal, Channels, Money, WalletKey};
 use tx::{Meaning, Side};
@@ -13,6 +13,7 @@ use wire::Message;
 use wire::amount::{BlockHeight, FeeratePerKw};
 use wire::id::PerCommitmentSecret;
 
+use super::done::met;
 use super::open::KEY;
 use super::peer::Peer;
 use super::tape::Tape;
@@ -98,12 +99,13 @@ pub(super) struct World {
 }
 
 impl World {
-    pub(super) fn new(signer: Keys, begun: Begun, peer: Peer) -> Self {
+    pub(super) fn new(signer: Keys, begun: Begun, peer: Peer, parks: bool) -> Self {
         let mut live = Channel::with(begun.clone(), Resolvers::all());
         let now =
             Now { tip: BlockHeight(HEIGHT), urgent: FeeratePerKw(3_000), calm: FeeratePerKw(500) };
         live.at(now);
-        live.take(&live.opened_in(Dialects::default()));
+        let met = met(if parks { 4 } else { 0 });
+        live.take(&live.opened_in(met));
         Self {
             begun,
             live,
@@ -118,7 +120,7 @@ impl World {
             sent: VecDeque::new(),
             published: Vec::new(),
             is_connected: true,
-            parks: false,
+            parks,
             is_slow: false,
             now,
             script: bitcoin::ScriptBuf::new(),
