@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use channel::{Bounds, Deadline, End, Resolver, Said, Violation};
 use tx::{Contract, Flaw, Kind, Template};
-use wire::amount::{BlockCount, Msat, Sat};
+use wire::amount::{BlockCount, HtlcCount, Msat, Sat};
 use wire::custom::CustomRange;
 use wire::id::{ChannelId, HtlcId};
 use wire::list::Blob;
@@ -21,7 +21,7 @@ pub const TOLL_SAT_MIN: Sat = Sat(1_000);
 /// The most that a toll holds.
 pub const TOLL_SAT_MAX: Sat = Sat(200_000);
 /// Tolls that one side has offered at a time.
-pub const TOLLS_MAX: usize = 3;
+pub const TOLLS_MAX: HtlcCount = HtlcCount(3);
 
 const OFFER: u16 = MESSAGES.first;
 const END: u16 = MESSAGES.last;

@@ -73,9 +73,8 @@ impl Channel {
             count += 1;
             alike += usize::from(id.kind == kind);
         }
-        if alike > bounds.count_max {
-            let max = u16::try_from(bounds.count_max).map_or(taken.htlcs_max, HtlcCount);
-            return Err(Excess::TooMany { max });
+        if alike > usize::from(bounds.count_max.0) {
+            return Err(Excess::TooMany { max: bounds.count_max });
         }
         if count > usize::from(taken.htlcs_max.0) {
             return Err(Excess::TooMany { max: taken.htlcs_max });

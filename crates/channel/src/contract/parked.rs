@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use tx::{Contract, Kind, PARKED, Parked, ParkedTemplate, Template};
-use wire::amount::{BlockCount, CsvDelay, Msat, Sat};
+use wire::amount::{BlockCount, CsvDelay, HtlcCount, Msat, Sat};
 use wire::features::Feature;
 use wire::id::{ChannelId, HtlcId, PaymentHash, PaymentPreimage};
 use wire::list::Blob;
@@ -22,7 +22,7 @@ use crate::state::{Channel, Outcome};
 /// The least that is parked: what might have no output would be trusted for weeks.
 pub const PARKED_SAT_MIN: Sat = Sat(1_000);
 /// Parked contracts that one side has offered at a time.
-pub const PARKED_MAX: usize = 60;
+pub const PARKED_MAX: HtlcCount = HtlcCount(60);
 
 /// What a channel does with parked contracts.
 #[derive(Clone, Copy, Debug)]

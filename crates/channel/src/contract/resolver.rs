@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tx::{Contract, Kind, Template};
 use wire::Message;
-use wire::amount::{BlockCount, BlockHeight, Msat};
+use wire::amount::{BlockCount, BlockHeight, HtlcCount, Msat};
 use wire::id::{ChannelId, HtlcId};
 use wire::list::Blob;
 
@@ -97,13 +97,13 @@ pub struct Bounds {
     /// The most.
     pub amount_max: Msat,
     /// Contracts of this kind that one side has offered.
-    pub count_max: usize,
+    pub count_max: HtlcCount,
 }
 
 impl Default for Bounds {
     /// None but those of the channel.
     fn default() -> Self {
-        Self { amount_min: Msat(0), amount_max: Msat(u64::MAX), count_max: usize::MAX }
+        Self { amount_min: Msat(0), amount_max: Msat(u64::MAX), count_max: HtlcCount(u16::MAX) }
     }
 }
 

@@ -3,16 +3,48 @@
 use bitcoin::absolute::LockTime;
 use bitcoin::transaction::Version;
 use bitcoin::{Amount, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Txid, Witness};
-use channel::{CoinOffer, ContractId, Dialects, End, Offer};
+use channel::{CoinOffer, ContractId, End, Met, Offer, ParkedOffer, Resolvers};
 use signer::{ChannelRefusal, SpendInput};
-use wire::amount::{BlockHeight, FeeratePerKw, Msat, Sat};
-use wire::id::{OnionPacket, Scid};
+use tx::PARKED;
+use wire::Message;
+use wire::amount::{BlockHeight, CsvDelay, FeeratePerKw, Msat, Sat};
+use wire::features::{Feature, Features};
+use wire::id::{OnionPacket, PaymentPreimage, Scid};
 use wire::list::Blob;
 
 use super::open::place;
 use super::said::{hash_of, opens, preimage};
 use super::tape::Tape;
 use super::world::{HEIGHT, World};
+
+/// The same as a parked contract; the longer its lock, the longer its refund waits.
+fn park(offer: &Offer) -> ParkedOffer {
+    let Offer { amount, payment_hash, cltv_expiry, .. } = *offer;
+    let refund_delay = CsvDelay((cltv_expiry.0 % 512) as u16);
+    ParkedOffer { amount, payment_hash, refund_delay }
+}
+
+/// What both can do, a bit each.
+pub(super) fn met(bits: u8) -> Met {
+    let mut features = Features::NONE;
+    let all = [Feature::ShutdownAnysegwit, Feature::SimpleClose, Feature::Parked];
+    for (at, feature) in all.into_iter().enumerate() {
+        let has = bits >> at & 1 == 1;
+        features = if has { features.with_bit(feature as usize + 1) } else { features };
+    }
+    Resolvers::all().met(&features, &features)
+}
+
+/// What opens a contract, if it is known here.
+pub(super) fn opens_it(add: &Message) -> Option<PaymentPreimage> {
+    if let Message::UpdateAddHtlc(add) = add {
+        opens(add.payment_hash)
+    } else if let Message::AddParked(add) = add {
+        opens(add.payment_hash)
+    } else {
+        None
+    }
+}
 
 /// A chain that is at most so long: heights are no times.
 const HEIGHT_MAX: u32 = 100_000;
@@ -22,8 +54,12 @@ impl World {
     pub(super) fn do_something(&mut self, tape: &mut Tape<'_>) {
         let made = match tape.byte() % 16 {
             0..=4 => {
-                let offer = self.offer(tape);
-                self.live.send_add(offer).map(|(_, outcome)| outcome).ok()
+                let (offer, parked) = self.offer(tape);
+                let made = match parked {
+                    true => self.live.park(park(&offer)),
+                    false => self.live.send_add(offer),
+                };
+                made.map(|(_, outcome)| outcome).ok()
             }
             5..=8 => self.end(tape),
             9 => self.live.send_fee(FeeratePerKw(tape.number(2_000) as u32)).ok(),
@@ -44,21 +80,29 @@ impl World {
         }
     }
 
-    fn offer(&self, tape: &mut Tape<'_>) -> Offer {
-        let amount = match tape.byte() % 4 {
+    /// What we offer, and whether it is to be parked.
+    fn offer(&self, tape: &mut Tape<'_>) -> (Offer, bool) {
+        let chosen = tape.byte();
+        let amount = match chosen % 4 {
             0 | 1 => 1_000_000 + u64::from(tape.byte()) * 300_000,
             2 => tape.number(self.live.ledger().free(self.side()).0),
             _ => tape.number(354_000),
         };
         let expiry = u64::from(HEIGHT) + 20 + u64::from(tape.byte());
         let expiry = if tape.byte() > 245 { tape.number(expiry) } else { expiry };
-        Offer {
+        let offer = Offer {
             amount: Msat(amount),
             payment_hash: hash_of(&preimage(tape.below(4))),
             cltv_expiry: BlockHeight(expiry as u32),
             onion: Box::new(OnionPacket([0; 1366])),
             path_key: None,
-        }
+        };
+        (offer, self.is_parked(chosen))
+    }
+
+    /// Whether an amount that was chosen so is parked, where both can do that.
+    pub(super) const fn is_parked(&self, chosen: u8) -> bool {
+        self.parks && chosen >> 2 & 1 == 1
     }
 
     fn some_contract(&self, tape: &mut Tape<'_>) -> Option<ContractId> {
@@ -72,24 +116,30 @@ impl World {
     fn end(&self, tape: &mut Tape<'_>) -> Option<channel::Outcome> {
         let peer = self.side().other();
         let theirs = self.live.contracts().iter().filter(|(id, _)| id.offered_by == peer);
-        let theirs: Vec<_> = theirs
-            .map(|(id, it)| (*id, it.htlc().and_then(|htlc| opens(htlc.payment_hash))))
-            .collect();
+        let theirs: Vec<_> = theirs.map(|(id, it)| (*id, opens_it(&it.add))).collect();
         let found = theirs.get(tape.below(theirs.len())).copied();
         let (id, opened) = match found {
             Some(found) => found,
             None => (self.some_contract(tape)?, None),
         };
-        let end = match tape.byte() % 8 {
-            0..=4 => End::Fulfilled(opened?),
-            5 => End::Fulfilled(preimage(tape.below(4))),
-            6 => End::Failed(Blob(vec![7; 3])),
-            _ => End::Malformed {
+        let chosen = tape.byte() % 8;
+        let parked = id.kind == PARKED;
+        let opened = match chosen {
+            0..=4 => Some(opened?),
+            5 => Some(preimage(tape.below(4))),
+            _ => None,
+        };
+        let end = match (opened, parked) {
+            (Some(preimage), false) => End::Fulfilled(preimage),
+            (Some(preimage), true) => End::Opened(preimage.0.to_vec()),
+            (None, _) if chosen == 6 => End::Failed(Blob(vec![7; 3])),
+            (None, true) => End::Cancelled(Blob(Vec::new())),
+            (None, false) => End::Malformed {
                 sha256_of_onion: wire::id::OnionHash([5; 32]),
                 failure_code: 0x8006,
             },
         };
-        self.live.send_end(id.id, end).ok()
+        self.live.end(id, end).ok()
     }
 
     /// What happens to a node.
@@ -163,10 +213,9 @@ impl World {
 
     fn connect(&mut self, tape: &mut Tape<'_>) {
         let bits = tape.byte();
-        let dialects = Dialects { any_segwit: bits & 1 == 1, simple_close: bits & 2 == 2 };
         if !self.is_connected {
-            self.is_connected = true;
-            let hello = self.live.connected(dialects);
+            (self.is_connected, self.parks) = (true, bits & 4 == 4);
+            let hello = self.live.connected(met(bits));
             self.take(hello);
         }
     }

@@ -29,7 +29,7 @@ pub fn channel(data: &[u8]) {
     let mut tape = Tape::new(data);
     let kind = tape.byte();
     let (signer, begun, peer) = open(kind, &Twist::none()).expect("a good opening is taken");
-    let mut world = World::new(signer, begun, peer);
+    let mut world = World::new(signer, begun, peer, kind & 64 != 0);
     if kind & 28 != 4 {
         world.settle_in();
     }
@@ -42,7 +42,7 @@ pub fn opening(data: &[u8]) {
     let kind = tape.byte();
     let twist = Twist::of(&mut tape);
     let Some((signer, begun, peer)) = open(kind, &twist) else { return };
-    let mut world = World::new(signer, begun, peer);
+    let mut world = World::new(signer, begun, peer, kind & 64 != 0);
     world.settle_in();
     run(world, tape);
 }

@@ -11,7 +11,7 @@ use channel::{
 use signer::{
     Branch, ChannelAnswer, ChannelAsk, ChannelOp, KeyIndex, KeyPlace, NodeIndex, Seed, ShownKeys,
 };
-use tx::{Form, Meaning, Side};
+use tx::{Form, Meaning, Side, Templates};
 use wire::amount::{BlockCount, CsvDelay, FeeratePerKw, HtlcCount, Msat, Sat};
 use wire::features::{Feature, Features};
 use wire::id::{
@@ -79,7 +79,8 @@ thread_local! {
 fn keys() -> Keys {
     SPARE.take().unwrap_or_else(|| {
         let seed = Seed::take(&mut [1; 32]).expect("32 bytes are a seed");
-        let channels = signer::Channels::bolt3(seed.channel_keys(NETWORK, NodeIndex::FIRST));
+        let channels =
+            signer::Channels::new(seed.channel_keys(NETWORK, NodeIndex::FIRST), Templates::all());
         let (policy, empty) = (signer::Policy::default(), channels.encode(NETWORK));
         let (signed, taken, secrets) = Default::default();
         let wallet = seed.wallet_key(NETWORK);

@@ -3,8 +3,8 @@
 use bitcoin::ScriptBuf;
 use bitcoin::hashes::{Hash as _, sha256};
 use channel::{As, Change, ContractId};
-use tx::{Close, ClosingOutputs, Meaning, Side};
-use wire::amount::{BlockHeight, FeeratePerKw, LockTime, Msat, Sat};
+use tx::{Close, ClosingOutputs, Meaning, PARKED, Side};
+use wire::amount::{BlockHeight, CsvDelay, FeeratePerKw, LockTime, Msat, Sat};
 use wire::dice::Dice;
 use wire::id::{
     CommitmentNumber, FailureCode, FeeRange, HtlcId, OnionHash, OnionPacket, PaymentHash,
@@ -12,11 +12,12 @@ use wire::id::{
 };
 use wire::list::Blob;
 use wire::{
-    ChannelReady, ChannelReestablish, ClosingComplete, ClosingSig, ClosingSigned, CommitmentSigned,
-    Error, Message, RevokeAndAck, Shutdown, UpdateAddHtlc, UpdateFailHtlc, UpdateFailMalformedHtlc,
-    UpdateFee, UpdateFulfillHtlc,
+    AddParked, AskParked, CancelParked, ChannelReady, ChannelReestablish, ClosingComplete,
+    ClosingSig, ClosingSigned, CommitmentSigned, Error, Message, RevokeAndAck, SettleParked,
+    Shutdown, UpdateAddHtlc, UpdateFailHtlc, UpdateFailMalformedHtlc, UpdateFee, UpdateFulfillHtlc,
 };
 
+use super::done::opens_it;
 use super::open::patch;
 use super::tape::Tape;
 use super::world::{HEIGHT, World};
@@ -155,11 +156,25 @@ impl World {
     fn add(&self, tape: &mut Tape<'_>) -> Message {
         let peer = self.side().other();
         let id = self.live.ledger().next_id(peer);
-        let amount = match tape.byte() % 4 {
+        let chosen = tape.byte();
+        let amount = match chosen % 4 {
             0 | 1 => 1_000_000 + u64::from(tape.byte()) * 300_000,
             2 => tape.number(self.live.ledger().free(peer).0),
             _ => tape.number(354_000),
         };
+        if self.is_parked(chosen) {
+            let id = self.live.ledger().next_of(peer, PARKED);
+            let extension = Default::default();
+            return AddParked {
+                channel_id: self.live.channel_id(),
+                id: HtlcId(if tape.byte() > 250 { tape.number(id.0) } else { id.0 }),
+                amount_msat: Msat(amount),
+                payment_hash: hash_of(&preimage(tape.below(PREIMAGES))),
+                refund_delay: CsvDelay(100 + u16::from(tape.byte()) * 2),
+                extension,
+            }
+            .into();
+        }
         let expiry = u64::from(HEIGHT) + 20 + u64::from(tape.byte());
         UpdateAddHtlc {
             channel_id: self.live.channel_id(),
@@ -182,7 +197,21 @@ impl World {
         let ours = |id: &ContractId| id.offered_by == side;
         let ours: Vec<_> = self.live.contracts().iter().filter(|(id, _)| ours(id)).collect();
         let (id, known) = *ours.get(tape.below(ours.len()))?;
-        let (id, how) = (id.id, tape.byte());
+        let (kind, id, how) = (id.kind, id.id, tape.byte());
+        if kind == PARKED {
+            let extension = Default::default();
+            return Some(match how % 8 {
+                0..=4 => SettleParked {
+                    channel_id,
+                    id,
+                    payment_preimage: opens_it(&known.add)?,
+                    extension,
+                }
+                .into(),
+                5 => AskParked { channel_id, id, extension }.into(),
+                _ => CancelParked { channel_id, id, extension }.into(),
+            });
+        }
         Some(match how % 8 {
             0..=4 => UpdateFulfillHtlc {
                 channel_id,

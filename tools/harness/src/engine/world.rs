@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bitcoin::Transaction;
 use channel::{
-    As, AskId, Begun, Change, Channel, Dialects, Effect, Now, Outcome, Violation, Wanted,
+    As, AskId, Begun, Change, Channel, Effect, Now, Outcome, Resolvers, Violation, Wanted,
 };
 use signer::{ChannelAnswer, ChannelAsk, ChannelOp, ChannelRefusal, Channels, Money, WalletKey};
 use tx::{Meaning, Side};
@@ -13,6 +13,7 @@ use wire::Message;
 use wire::amount::{BlockHeight, FeeratePerKw};
 use wire::id::PerCommitmentSecret;
 
+use super::done::met;
 use super::open::KEY;
 use super::peer::Peer;
 use super::tape::Tape;
@@ -87,6 +88,8 @@ pub(super) struct World {
     pub(super) sent: VecDeque<Message>,
     pub(super) published: Vec<Transaction>,
     pub(super) is_connected: bool,
+    /// Both know parked contracts.
+    pub(super) parks: bool,
     /// The signer and the disk are slow.
     pub(super) is_slow: bool,
     pub(super) now: Now,
@@ -96,12 +99,13 @@ pub(super) struct World {
 }
 
 impl World {
-    pub(super) fn new(signer: Keys, begun: Begun, peer: Peer) -> Self {
-        let mut live = Channel::new(begun.clone());
+    pub(super) fn new(signer: Keys, begun: Begun, peer: Peer, parks: bool) -> Self {
+        let mut live = Channel::with(begun.clone(), Resolvers::all());
         let now =
             Now { tip: BlockHeight(HEIGHT), urgent: FeeratePerKw(3_000), calm: FeeratePerKw(500) };
         live.at(now);
-        live.take(&live.opened_in(Dialects::default()));
+        let met = met(if parks { 4 } else { 0 });
+        live.take(&live.opened_in(met));
         Self {
             begun,
             live,
@@ -116,6 +120,7 @@ impl World {
             sent: VecDeque::new(),
             published: Vec::new(),
             is_connected: true,
+            parks,
             is_slow: false,
             now,
             script: bitcoin::ScriptBuf::new(),
@@ -197,7 +202,8 @@ impl World {
                 Effect::Publish(package) => package.into_iter().for_each(|it| self.publish(it)),
                 Effect::Recall(number) => {
                     let log = self.log.iter().cloned();
-                    if let Some(meaning) = Channel::recall(self.begun.clone(), log, number) {
+                    let (begun, all) = (self.begun.clone(), Resolvers::all());
+                    if let Some(meaning) = Channel::recall_with(begun, all, log, number) {
                         self.live.recalled(meaning);
                     }
                 }
@@ -273,11 +279,11 @@ impl World {
 
     fn restored(&self) -> Channel {
         let begun = Begun::decode(&self.begun.encode()).expect("we wrote it");
-        let mut live = Channel::new(begun);
+        let mut live = Channel::with(begun, Resolvers::all());
         for change in &self.log {
             let read = Change::decode(&change.encode()).expect("we wrote it");
             assert_eq!(read.as_ref(), Some(change));
-            live.evolve(change);
+            live.restore(change).expect("it knows what it knew");
         }
         live
     }

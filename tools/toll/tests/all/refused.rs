@@ -1,13 +1,13 @@
 //! Who does not know tolls refuses them, and changes nothing.
 
-use channel::{Change, ContractId, Event, Refusal, Resolvers, State, Violation};
-use signer::{ChannelAsk, ChannelOp, ChannelRefusal};
+use channel::{Change, ContractId, Effect, Event, Refusal, Resolvers, State, Violation};
+use signer::{Ask, ChannelAsk, ChannelOp, ChannelRefusal, Refusal as Refused};
 use toll::{TOLL, TOLL_SAT_MAX, TOLLS_MAX, Toll, TollResolver, TollTemplate};
 use tx::{Flaw, Form, Kind, Side, Template, Templates};
 use wire::amount::{CsvDelay, Msat};
 use wire::features::Features;
 use wire::id::HtlcId;
-use wire::{Message, Unnamed};
+use wire::{Message, Network, Unnamed};
 
 use crate::flow::{AMOUNT, features, offer, resolvers, toll, town, town_with};
 use crate::halves::{Half, answer, channels_of};
@@ -109,14 +109,39 @@ fn limits_are_said_with_their_numbers() {
     let said = TollResolver::offer(end.live.channel_id(), HtlcId(0), AMOUNT, &short);
     let heard = town.ends[1].live.receive(&said).map(|_| ());
     assert_eq!(heard, Err(Violation::Contract(flaw)));
-    for _ in 0..TOLLS_MAX {
+    for _ in 0..TOLLS_MAX.0 {
         offer(&mut town.ends[0], toll());
     }
-    assert!(matches!(no(&town.ends[0], AMOUNT, &toll()), Refusal::TooMany { .. }));
+    assert_eq!(no(&town.ends[0], AMOUNT, &toll()), Refusal::TooMany { max: TOLLS_MAX });
     // HTLCs are counted apart, and so are their numbers.
     let id = ContractId { offered_by: Side::Opener, kind: TOLL, id: HtlcId(2) };
     assert!(town.ends[0].live.contracts().contains_key(&id));
     assert_eq!(town.ends[0].live.ledger().next_id(Side::Opener), HtlcId(0));
+}
+
+/// What a signer far away is sent, and what it keeps on its disk.
+#[test]
+fn a_signer_on_a_link_or_after_a_restart_reads_tolls_or_says_why_not() {
+    let mut town = town(Form::Anchors);
+    offer(&mut town.ends[0], toll());
+    let asks = town.ends[0].live.drive().effects.into_iter();
+    let ask = asks.filter_map(|it| if let Effect::Ask(_, ask) = it { Some(*ask) } else { None });
+    let ask = Ask::Channel(Box::new(ask.last().expect("it signs")));
+    let bytes = ask.encode();
+    assert_eq!(Ask::decode_with(&bytes, &resolvers().templates()), Ok(ask));
+    let no = Ask::decode_with(&bytes, &Templates::bolt3()).expect_err("it does not know tolls");
+    let flaw = Flaw::UnknownKind { kind: TOLL };
+    let said = no.refusal().map(|(_, no)| no);
+    assert_eq!(said, Some(Refused::Channel(ChannelRefusal::Contract(flaw))));
+
+    town.pump();
+    let saved = town.ends[1].signer.channels.encode(Network::Regtest);
+    let restored = |templates| {
+        let mut signer = channels_of(2, templates);
+        signer.channels.restore(&saved, Network::Regtest).map(|_| ())
+    };
+    assert_eq!(restored(resolvers().templates()), Ok(()));
+    assert!(restored(Templates::bolt3()).is_err(), "what it signs by must be known");
 }
 
 #[test]
@@ -130,7 +155,7 @@ fn the_signer_judges_the_terms_itself() {
     end.flush(&mut sent);
     let drive = end.live.drive();
     for effect in &drive.effects {
-        if let channel::Effect::Ask(_, ask) = effect {
+        if let Effect::Ask(_, ask) = effect {
             found = Some((**ask).clone());
         }
     }
