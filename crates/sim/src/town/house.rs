@@ -288,7 +288,7 @@ impl World {
 
     /// Saves what is to be saved, and does what may be done.
     pub(super) fn drive(&mut self, house: usize) -> Result<(), Broken> {
-        let now = self.agenda.now;
+        let (now, is_young) = (self.agenda.now, self.is_young);
         while let Some(office) = &mut self.houses[house].office {
             for _ in 0..office.channels.thirst() {
                 office.channels.stock(self.dice.array());
@@ -300,7 +300,7 @@ impl World {
                     Next::Save { ticket, records } => {
                         self.save(house, ticket, Batch::Channels(records));
                     }
-                    Next::Do(Caused { causes, .. }) if causes > durable => {
+                    Next::Do(Caused { causes, .. }) if causes > durable && !is_young => {
                         return Err(format!("house {house} does something that is not durable"));
                     }
                     Next::Do(caused) => self.perform(house, caused.effect)?,
@@ -311,7 +311,7 @@ impl World {
                     Next::Save { ticket, records } => {
                         self.save(house, ticket, Batch::Bank(records));
                     }
-                    Next::Do(Caused { causes, .. }) if causes > durable => {
+                    Next::Do(Caused { causes, .. }) if causes > durable && !is_young => {
                         return Err(format!("bank {house} does something that is not durable"));
                     }
                     Next::Do(caused) => self.perform_bank(house, caused.effect)?,
