@@ -1,6 +1,7 @@
-//! Runs worlds: `leyden-sim COUNT [--from SEED]`, or `leyden-sim --seed SEED` for one with a trace,
-//! `leyden-sim --blocks SEED` for one of blocks, `leyden-sim --town SEED` for a town; towns alone by
-//! `leyden-sim --towns COUNT [--from SEED]`.
+//! Runs worlds: `leyden-sim COUNT [--from SEED]`, towns alone by `leyden-sim --towns COUNT`.
+//!
+//! One with a trace: `leyden-sim --seed SEED`, `leyden-sim --blocks SEED` for one of blocks,
+//! `leyden-sim --town SEED` for a town.
 
 use std::{
     io::Write as _,

@@ -502,7 +502,12 @@ fn text_of(house: usize, effect: &Effect) -> String {
             let (id, stage) = (Hex(&line.channel_id.0[..4]), line.stage.word());
             format!("channel {id} is {stage}, {:?}, connected {}", line.why, line.connected)
         }
-        other => format!("{other:?}"),
+        Effect::Hangup { .. }
+        | Effect::AskSigner(..)
+        | Effect::AskTreasury(..)
+        | Effect::Recall { .. }
+        | Effect::Reply { .. }
+        | Effect::Tell(Event::Refused { .. }) => format!("{effect:?}"),
     };
     let text: String = text.chars().take(230).collect();
     format!("{house}: {text}")

@@ -395,7 +395,16 @@ impl World {
                 self.crash_living(house);
                 self.crash_signer(house);
             }
-            _ => self.struck.push((house, fault)),
+            Fault::StoreError
+            | Fault::SignerStore
+            | Fault::Cut
+            | Fault::SignerGone
+            | Fault::SignerLate
+            | Fault::SignerRefuses
+            | Fault::SignerTwice
+            | Fault::SignerNever
+            | Fault::Reorg
+            | Fault::BlocksLate => self.struck.push((house, fault)),
         }
     }
 
