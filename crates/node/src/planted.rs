@@ -18,3 +18,8 @@ pub(crate) fn two_owners_after_crash() -> bool {
 pub(crate) fn acknowledge_before_save() -> bool {
     chosen("acknowledge-before-save")
 }
+
+/// The channels take in that a payment was made, and do not save it.
+pub(crate) fn payment_not_saved() -> bool {
+    chosen("payment-not-saved")
+}

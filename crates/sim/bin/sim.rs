@@ -1,10 +1,15 @@
-//! Runs worlds: `leyden-sim COUNT [--from SEED]`, or `leyden-sim --seed SEED` for one with a trace,
-//! `leyden-sim --blocks SEED` for one of blocks, `leyden-sim --town SEED` for a town; towns alone by
-//! `leyden-sim --towns COUNT [--from SEED]`.
+//! Runs worlds: `leyden-sim COUNT [--from SEED]`, towns alone by `leyden-sim --towns COUNT`.
+//!
+//! One with a trace: `leyden-sim --seed SEED`, `leyden-sim --blocks SEED` for one of blocks,
+//! `leyden-sim --town SEED` for a town.
 
 use std::{
     io::Write as _,
+    num::NonZero,
+    ops::Range,
     process::ExitCode,
+    sync::atomic::{AtomicU64, Ordering},
+    thread,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
@@ -137,27 +142,36 @@ struct Sum {
     table: Table,
     failed: u64,
     sums: Vec<(&'static str, u64)>,
-    /// How long they took.
+    /// How long they took, one after the other.
     time: Duration,
 }
 
 impl Sum {
-    fn add(&mut self, kind: Kind, seed: u64) {
+    /// Whether a rule was broken.
+    fn add(&mut self, kind: Kind, seed: u64) -> bool {
         let begin = Instant::now();
-        let went = (kind.run)(seed);
-        self.time += begin.elapsed();
-        self.table.add(&went.table);
+        let Went { table, broken, sums } = (kind.run)(seed);
+        let (time, failed) = (begin.elapsed(), u64::from(broken.is_some()));
+        if let Some(broken) = &broken {
+            println!("BROKEN {broken}\n       replay: ./dev sim {} {seed}", kind.word);
+        }
+        self.join(Self { table, failed, sums, time });
+        broken.is_some()
+    }
+
+    fn join(&mut self, other: Self) {
+        if !other.table.is_blank() {
+            self.table.add(&other.table);
+        }
         match self.sums.is_empty() {
-            true => self.sums = went.sums,
+            true => self.sums = other.sums,
             false => {
-                let both = self.sums.iter_mut().zip(went.sums);
+                let both = self.sums.iter_mut().zip(other.sums);
                 both.for_each(|((_, sum), (_, more))| *sum += more);
             }
         }
-        if let Some(broken) = went.broken {
-            self.failed += 1;
-            println!("BROKEN {broken}\n       replay: ./dev sim {} {seed}", kind.word);
-        }
+        self.failed += other.failed;
+        self.time += other.time;
     }
 
     fn show(&self, kind: Kind, count: u64) {
@@ -175,6 +189,37 @@ impl Sum {
     }
 }
 
+/// Worlds that several threads run, each with what it has summed up.
+struct Run<'a> {
+    kinds: &'a [Kind],
+    seeds: Range<u64>,
+    next: AtomicU64,
+    failed: AtomicU64,
+}
+
+impl Run<'_> {
+    fn work(&self) -> Vec<Sum> {
+        let mut told = Instant::now();
+        let mut sums: Vec<Sum> = self.kinds.iter().map(|_| Sum::default()).collect();
+        loop {
+            let seed = self.next.fetch_add(1, Ordering::Relaxed);
+            if !self.seeds.contains(&seed) {
+                return sums;
+            }
+            for (kind, sum) in self.kinds.iter().zip(&mut sums) {
+                let failed = sum.add(*kind, seed);
+                self.failed.fetch_add(u64::from(failed), Ordering::Relaxed);
+            }
+            if told.elapsed().as_secs() >= TELL_SECONDS {
+                told = Instant::now();
+                let (done, count) =
+                    (seed - self.seeds.start + 1, self.seeds.end - self.seeds.start);
+                println!("… {done} of {count}, {} broken", self.failed.load(Ordering::Relaxed));
+            }
+        }
+    }
+}
+
 /// Nothing, if there are no such worlds. Each seed is a world of each kind.
 fn run_many(kinds: &[Kind], count: u64, from: u64) -> Option<ExitCode> {
     let seeds = from..from.checked_add(count)?;
@@ -183,15 +228,16 @@ fn run_many(kinds: &[Kind], count: u64, from: u64) -> Option<ExitCode> {
     }
     let names: Vec<_> = kinds.iter().map(|kind| kind.name).collect();
     println!("{count} each of {} from seed {from}", names.join(", "));
-    let mut told = Instant::now();
+    let run =
+        Run { kinds, seeds: seeds.clone(), next: AtomicU64::new(from), failed: AtomicU64::new(0) };
+    let workers = thread::available_parallelism().map_or(1, NonZero::get);
+    let parts: Vec<Vec<Sum>> = thread::scope(|scope| {
+        let workers: Vec<_> = (0..workers).map(|_| scope.spawn(|| run.work())).collect();
+        workers.into_iter().map(|it| it.join().expect("no world panics")).collect()
+    });
     let mut sums: Vec<Sum> = kinds.iter().map(|_| Sum::default()).collect();
-    for seed in seeds {
-        kinds.iter().zip(&mut sums).for_each(|(kind, sum)| sum.add(*kind, seed));
-        if told.elapsed().as_secs() >= TELL_SECONDS {
-            told = Instant::now();
-            let failed: u64 = sums.iter().map(|sum| sum.failed).sum();
-            println!("… {} of {count}, {failed} broken", seed - from + 1);
-        }
+    for part in parts {
+        sums.iter_mut().zip(part).for_each(|(sum, more)| sum.join(more));
     }
     println!("\nfault × effect: how often each fault struck at each effect\n");
     kinds.iter().zip(&sums).for_each(|(kind, sum)| sum.show(*kind, count));

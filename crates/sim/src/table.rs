@@ -30,6 +30,11 @@ impl Table {
         }
     }
 
+    /// Whether it has no rows yet.
+    pub fn is_blank(&self) -> bool {
+        self.faults.is_empty()
+    }
+
     /// The cells that were never hit.
     pub fn empty(&self) -> Vec<String> {
         let mut empty = Vec::new();

@@ -1,6 +1,7 @@
 //! Ends on the chain, with real rules and every script run: who publishes what, and what each side
 //! has when everything is deep.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bitcoin::Transaction;
@@ -114,6 +115,26 @@ pub fn over(town: &Town, at: usize, id: ContractId) -> Option<bool> {
         | Event::NeedsCoins
         | Event::Done => None,
     })
+}
+
+#[test]
+fn a_claim_that_a_reorg_overtakes_at_the_signer_is_made_again() {
+    let mut town = town(Form::Anchors);
+    let before = balances(&town);
+    fail(&mut town, 0);
+    town.pump();
+    town.mine();
+    town.mine();
+    let drive = town.ends[1].live.drive();
+    town.ends[1].take(drive);
+    town.ends[1].flush(&mut VecDeque::new());
+    assert!(!town.ends[1].is_idle(), "the signer is asked for a claim");
+    town.reorg(2, false);
+    town.ends[1].answer();
+    town.finish();
+    let is_refused = |it: &Event| matches!(it, Event::Refused { .. });
+    assert!(!town.ends[1].told.iter().any(is_refused), "{:?}", town.ends[1].told);
+    assert!(town.has(1) + 6_000 > before[1], "{} of {before:?}", town.has(1));
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! Channels of two nodes in virtual time: opened, used, closed, and what they survive.
 
 use node::services::{
-    channels::{Command, OPENING_MAX, OPENINGS_OF_PEER_MAX, Progress, Refusal, Reply, Stage},
+    channels::{
+        ASK_AGAIN, Command, OPENING_MAX, OPENINGS_OF_PEER_MAX, Progress, Refusal, Reply, Stage,
+    },
     treasury,
 };
 use wire::{
@@ -273,6 +275,42 @@ fn a_signer_that_is_away_for_hours_delays_and_loses_nothing() {
     pair.settle();
     assert_eq!(pair.lines(0)[0].local, Msat(78_000_000));
     assert_eq!(pair.lines(1)[0].local, Msat(22_000_000));
+}
+
+#[test]
+fn what_the_signer_could_not_save_is_said_in_its_turn() {
+    let mut pair = Pair::new(7);
+    pair.opened();
+    // A signature has to wait, and what the peer signs meanwhile is answered behind it.
+    pair.ends[1].signer_is_full = 1;
+    pair.pay(1, Msat(2_000_000), None);
+    pair.settle();
+    pair.pay(0, Msat(3_000_000), None);
+    pair.settle();
+    pair.wait(ASK_AGAIN);
+    pair.settle();
+    assert_eq!([pair.stages(0), pair.stages(1)], [[Stage::Open], [Stage::Open]]);
+    assert_eq!(pair.lines(0)[0].local, Msat(79_000_000));
+    assert_eq!(pair.lines(1)[0].local, Msat(21_000_000));
+}
+
+#[test]
+fn what_is_in_a_block_is_found_whenever_the_process_ends() {
+    for steps in 0..12 {
+        let mut pair = Pair::new(8);
+        pair.open(Sat(100_000), Msat(20_000_000));
+        pair.settle();
+        pair.mine();
+        pair.hear_chain(0, steps);
+        pair.kill(0);
+        pair.connect();
+        pair.settle();
+        for _ in 0..3 {
+            pair.mine();
+            pair.settle();
+        }
+        assert_eq!(pair.stages(0), [Stage::Open], "{steps} steps");
+    }
 }
 
 /// A world in which anything may happen at any moment.

@@ -37,6 +37,8 @@ pub struct End {
     signer: Signer,
     /// The signer answers.
     pub signer_is_up: bool,
+    /// So many of its next answers are that it cannot save anything.
+    pub signer_is_full: usize,
     /// What is durable.
     log: Vec<Vec<u8>>,
     waiting: VecDeque<Held>,
@@ -70,6 +72,7 @@ impl End {
             bank,
             signer: keys,
             signer_is_up: true,
+            signer_is_full: 0,
             log: Vec::new(),
             waiting: VecDeque::new(),
             asked: VecDeque::new(),
@@ -142,6 +145,12 @@ impl End {
             return;
         }
         if let Some((token, ask)) = self.asked.pop_front() {
+            if let Some(less) = self.signer_is_full.checked_sub(1) {
+                self.signer_is_full = less;
+                let no = signer::Refusal::NotSaved { bytes: 1, code: 28 };
+                let answer = signer::Answer::Refused(no);
+                return self.channels.signer_answered(token, Some(answer));
+            }
             let ask = signer::Ask::decode(&ask.encode()).expect("ours");
             let mut bytes = sign(&mut self.signer, ask).encode().bytes().to_vec();
             let answer = signer::Answer::decode(&mut bytes).expect("the signer's");
@@ -288,6 +297,15 @@ impl Pair {
         if end.hung_up {
             self.disconnect();
         }
+    }
+
+    /// An end hears of the chain, and makes so many steps of what follows.
+    pub fn hear_chain(&mut self, at: usize, steps: usize) {
+        let mut dice = Dice::new(self.dice.number());
+        let (end, peer) = self.two(at);
+        end.bank();
+        end.turn(&mut dice);
+        end.flush(steps, &mut peer.inbox);
     }
 
     /// Until nothing is left to do.

@@ -156,6 +156,8 @@ struct World {
     named: Vec<Vec<(noise::PublicKey, Msat)>>,
     /// No house can ask for blocks until then.
     no_source: Tick,
+    /// It only follows the prelude: rules hold for what comes then.
+    is_young: bool,
     is_over: bool,
 }
 
@@ -163,7 +165,8 @@ struct World {
 static YOUTH: LazyLock<Vec<(Disk, Lines)>> = LazyLock::new(|| {
     let new = |house| (Disk::default(), Lines::new(house));
     let young: Vec<_> = (0..HOUSES_MAX).map(new).collect();
-    let world = World::begin(Dice::new(0), Plan::none(), young, false);
+    let mut world = World::begin(Dice::new(0), Plan::none(), young, false);
+    world.is_young = true;
     world.grow_up().expect("nothing goes wrong")
 });
 
@@ -194,6 +197,7 @@ impl World {
             sums: Sums::default(),
             named: vec![Vec::new(); houses.len()],
             no_source: Tick(0),
+            is_young: false,
             is_over: false,
             houses,
             dice,
@@ -391,7 +395,16 @@ impl World {
                 self.crash_living(house);
                 self.crash_signer(house);
             }
-            _ => self.struck.push((house, fault)),
+            Fault::StoreError
+            | Fault::SignerStore
+            | Fault::Cut
+            | Fault::SignerGone
+            | Fault::SignerLate
+            | Fault::SignerRefuses
+            | Fault::SignerTwice
+            | Fault::SignerNever
+            | Fault::Reorg
+            | Fault::BlocksLate => self.struck.push((house, fault)),
         }
     }
 

@@ -152,11 +152,13 @@ impl Truth {
                         self.begun.insert((house, *funding));
                     }
                 }
-                Change::Live { name, change } => match &**change {
-                    OfChannel::Failing(why) => self.fails(house, name, why, chain)?,
-                    OfChannel::Done => self.has_ended(house, name),
-                    _ => {}
-                },
+                Change::Live { name, change } => {
+                    if let OfChannel::Failing(why) = &**change {
+                        self.fails(house, name, why, chain)?;
+                    } else if **change == OfChannel::Done {
+                        self.has_ended(house, name);
+                    }
+                }
                 Change::Closed { name } => self.has_ended(house, name),
                 Change::Confirmed { .. }
                 | Change::Unconfirmed { .. }

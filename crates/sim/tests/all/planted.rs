@@ -83,3 +83,44 @@ fn search_blocks(plant: &str) -> String {
     let found = text.lines().find_map(|line| Some(line.split_once("FOUND ")?.1.to_owned()));
     found.unwrap_or_else(|| panic!("{text}{}", String::from_utf8_lossy(&output.stderr)))
 }
+
+/// Each plant that a town finds, by the variable that chooses it, and the words of the rule that it
+/// breaks.
+const TOWN_PLANTS: [(&str, &str, &[&str]); 4] = [
+    ("LEYDEN_PLANTED", "edge-before-barrier", &["not durable"]),
+    ("LEYDEN_PLANTED", "payment-not-saved", &["tells"]),
+    ("LEYDEN_PLANT", "lost-on-reconnect", &["does not come to rest", "without need"]),
+    ("LEYDEN_PLANT", "watch-not-reissued", &["does not come to rest"]),
+];
+const TOWN_SEEDS_MAX: u64 = 40;
+
+#[test]
+fn planted_bugs_are_found_in_towns() {
+    for (variable, plant, words) in TOWN_PLANTS {
+        let told = search_towns(Some((variable, plant)));
+        println!("{plant}: {told}");
+        assert!(words.iter().any(|word| told.contains(word)), "{plant}: {told}");
+    }
+}
+
+/// As `searched_planted`, for towns.
+#[test]
+fn searched_planted_towns() {
+    if std::env::var_os("LEYDEN_SEARCH").is_none() {
+        return;
+    }
+    let mut worlds = (0..TOWN_SEEDS_MAX).filter_map(|seed| sim::town::run(seed, false).broken);
+    let found = worlds.next().map(|broken| broken.to_string());
+    println!("FOUND {}", found.unwrap_or_else(|| "nothing".to_owned()));
+}
+
+fn search_towns(plant: Option<(&str, &str)>) -> String {
+    let mut tests = Command::new(std::env::current_exe().expect("we run"));
+    tests.args(["--exact", "planted::searched_planted_towns", "--nocapture"]);
+    tests.env("LEYDEN_SEARCH", "1").env_remove("LEYDEN_PLANTED").env_remove("LEYDEN_PLANT");
+    tests.envs(plant);
+    let output = tests.output().expect("it runs");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let found = text.lines().find_map(|line| Some(line.split_once("FOUND ")?.1.to_owned()));
+    found.unwrap_or_else(|| panic!("{text}{}", String::from_utf8_lossy(&output.stderr)))
+}

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use bitcoin::BlockHash;
 use devnet::{Kernel, Verdict};
-use sim::blocks;
+use sim::{blocks, town};
 
 const SEEDS: u64 = 10;
 
@@ -32,4 +32,23 @@ fn the_kernel_takes_every_block_of_the_nodes() {
     }
     assert!(branches > 30, "{branches} blocks of branches that were not the best yet");
     assert!(spends > 500 && keys > 40, "{spends} spends, {keys} of them the wallet's");
+}
+
+/// A channel's scripts, and whatever else its two sides spend, in the eyes of the kernel.
+#[test]
+fn the_kernel_takes_every_block_of_towns() {
+    let mut spends = 0;
+    for seed in [3, 4, 7] {
+        let town::Outcome { blocks, tip, broken, .. } = town::run(seed, false);
+        assert_eq!(broken, None);
+        let kernel = Kernel::in_memory().expect("a kernel");
+        for block in &blocks {
+            let verdict = kernel.process(block);
+            let is_taken = matches!(verdict, Verdict::Connected | Verdict::Stored);
+            assert!(is_taken, "seed {seed}, block {}: {verdict}", block.block_hash());
+            spends += block.txdata.iter().skip(1).flat_map(|it| &it.input).count();
+        }
+        assert_eq!(kernel.tip(), tip, "seed {seed}");
+    }
+    assert!(spends > 30, "{spends}");
 }

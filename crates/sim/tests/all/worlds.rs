@@ -53,3 +53,49 @@ fn towns_in_peace_keep_the_rules() {
     }
     assert!(paid > 40, "{paid}");
 }
+
+/// Towns of one run of the tests, in eight parts. That no cell is empty shows in longer runs.
+const TOWNS: u64 = 200;
+const PARTS: u64 = 8;
+
+fn towns(part: u64) {
+    let (mut table, mut opened, mut paid) = (Table::default(), 0, 0);
+    let count = TOWNS / PARTS;
+    for seed in part * count..(part + 1) * count {
+        let town::Outcome { broken, table: hits, sums, .. } = town::run(seed, false);
+        assert_eq!(broken, None);
+        table.add(&hits);
+        (opened, paid) = (opened + sums.opened, paid + sums.paid);
+    }
+    assert!(table.sum() > 6 * count, "{table}");
+    assert!(opened > 2 * count && paid > 10 * count, "{opened} channels, {paid} payments");
+}
+
+macro_rules! parts {
+    ($($name:ident $part:literal),*) => {
+        $(
+            #[test]
+            fn $name() {
+                towns($part);
+            }
+        )*
+    };
+}
+
+parts!(
+    towns_keep_the_rules_0 0,
+    towns_keep_the_rules_1 1,
+    towns_keep_the_rules_2 2,
+    towns_keep_the_rules_3 3,
+    towns_keep_the_rules_4 4,
+    towns_keep_the_rules_5 5,
+    towns_keep_the_rules_6 6,
+    towns_keep_the_rules_7 7
+);
+
+#[test]
+fn a_seed_is_a_town() {
+    let (one, other) = (town::run(7, true), town::run(7, true));
+    assert_eq!(one.trace, other.trace);
+    assert_eq!((one.table, one.sums, one.tip), (other.table, other.sums, other.tip));
+}

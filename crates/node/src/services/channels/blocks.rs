@@ -44,8 +44,8 @@ impl Channels {
         }
     }
 
-    /// The chain tells something. That it was heard is saved behind all that follows from it: if the
-    /// process ends in between, it is told again, and what was saved before changes nothing more.
+    /// The chain tells something. That it was heard is saved behind all that follows from it: if
+    /// the process ends in between, it is told again, and what was saved changes nothing more.
     pub fn block(&mut self, event: Heard, urgent: FeeratePerKw, calm: FeeratePerKw) {
         match event {
             Heard::Connected { block, found } => {
