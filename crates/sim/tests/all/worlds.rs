@@ -54,9 +54,10 @@ fn towns_in_peace_keep_the_rules() {
     assert!(paid > 40, "{paid}");
 }
 
-/// Towns of one run of the tests, in eight parts. That no cell is empty shows in longer runs.
+/// Towns of one run of the tests, in parts that go side by side. That no cell is empty shows in
+/// longer runs.
 const TOWNS: u64 = 200;
-const PARTS: u64 = 8;
+const PARTS: u64 = 20;
 
 fn towns(part: u64) {
     let (mut table, mut opened, mut paid) = (Table::default(), 0, 0);
@@ -73,6 +74,7 @@ fn towns(part: u64) {
 
 macro_rules! parts {
     ($($name:ident $part:literal),*) => {
+        const _: () = assert!([$($part),*].len() as u64 == PARTS, "all parts are run");
         $(
             #[test]
             fn $name() {
@@ -83,14 +85,26 @@ macro_rules! parts {
 }
 
 parts!(
-    towns_keep_the_rules_0 0,
-    towns_keep_the_rules_1 1,
-    towns_keep_the_rules_2 2,
-    towns_keep_the_rules_3 3,
-    towns_keep_the_rules_4 4,
-    towns_keep_the_rules_5 5,
-    towns_keep_the_rules_6 6,
-    towns_keep_the_rules_7 7
+    towns_keep_the_rules_00 0,
+    towns_keep_the_rules_01 1,
+    towns_keep_the_rules_02 2,
+    towns_keep_the_rules_03 3,
+    towns_keep_the_rules_04 4,
+    towns_keep_the_rules_05 5,
+    towns_keep_the_rules_06 6,
+    towns_keep_the_rules_07 7,
+    towns_keep_the_rules_08 8,
+    towns_keep_the_rules_09 9,
+    towns_keep_the_rules_10 10,
+    towns_keep_the_rules_11 11,
+    towns_keep_the_rules_12 12,
+    towns_keep_the_rules_13 13,
+    towns_keep_the_rules_14 14,
+    towns_keep_the_rules_15 15,
+    towns_keep_the_rules_16 16,
+    towns_keep_the_rules_17 17,
+    towns_keep_the_rules_18 18,
+    towns_keep_the_rules_19 19
 );
 
 #[test]
