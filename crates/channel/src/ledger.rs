@@ -114,6 +114,18 @@ pub struct Ledger {
     rates: Vec<(Step, FeeratePerKw)>,
 }
 
+/// A ledger without what its channel begins with.
+#[derive(Clone, Debug)]
+pub(crate) struct LedgerSum {
+    pub(crate) opener: i128,
+    pub(crate) acceptor: i128,
+    pub(crate) entries: BTreeMap<ContractId, Entry>,
+    pub(crate) opener_next: HtlcId,
+    pub(crate) acceptor_next: HtlcId,
+    pub(crate) rate: FeeratePerKw,
+    pub(crate) rates: Vec<(Step, FeeratePerKw)>,
+}
+
 /// What a commitment says of money.
 #[derive(Clone, Debug)]
 pub struct View {
@@ -160,6 +172,21 @@ impl Ledger {
             rate,
             rates: Vec::new(),
         })
+    }
+
+    /// All that is saved of it.
+    pub(crate) fn sum(&self) -> LedgerSum {
+        let Self { opener, acceptor, opener_next, acceptor_next, rate, .. } = *self;
+        let (entries, rates) = (self.entries.clone(), self.rates.clone());
+        LedgerSum { opener, acceptor, entries, opener_next, acceptor_next, rate, rates }
+    }
+
+    /// What was saved of one with the same capacity.
+    pub(crate) fn become_sum(&mut self, sum: LedgerSum) {
+        let LedgerSum { opener, acceptor, entries, opener_next, acceptor_next, rate, rates } = sum;
+        let capacity = self.capacity;
+        *self =
+            Self { capacity, opener, acceptor, entries, opener_next, acceptor_next, rate, rates };
     }
 
     /// The contracts that some commitment has or will have.

@@ -15,6 +15,7 @@ mod onchain;
 mod opening;
 mod planted;
 mod state;
+mod sum;
 
 pub use begun::{Begun, FundingOutput};
 pub use bolt2::{DUST_MSAT_MAX, Limits, Offer, Taken};
@@ -30,3 +31,4 @@ pub use state::{
     AskId, Channel, Dialects, Effect, Event, FUNDING_BLOCKS_MAX, Failing, Known, Negotiating, Now,
     Outcome, Ready, Shutdown, State, Why, is_closing_script,
 };
+pub use sum::Sum;

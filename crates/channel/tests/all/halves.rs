@@ -348,6 +348,17 @@ impl Half {
         }
     }
 
+    /// The channel comes back from its sum, the same as from all its changes.
+    fn restore_sum(&mut self) {
+        let sum = Change::Sum(Box::new(self.live.sum()));
+        let read = Change::decode(&sum.encode()).expect("ours").expect("of this version");
+        assert_eq!(read, sum);
+        let mut again = Channel::new(self.begun.clone());
+        again.evolve(&read);
+        assert_eq!(format!("{again:?}"), format!("{:?}", self.live), "from its sum");
+        self.live = again;
+    }
+
     /// Everything that was not durable is gone.
     pub fn crash(&mut self) {
         self.log.truncate(self.durable);
@@ -360,6 +371,7 @@ impl Half {
             assert_eq!(read, *change);
             self.live.evolve(&read);
         }
+        self.restore_sum();
         let lost = self.live.disconnected();
         self.take(lost);
         self.told.extend(self.live.owed());
