@@ -16,6 +16,7 @@ mod opening;
 mod planted;
 mod state;
 mod sum;
+mod trace;
 
 pub use begun::{Begun, FundingOutput};
 pub use bolt2::{DUST_MSAT_MAX, Limits, Offer, Taken};

@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 use bitcoin::Transaction;
 use bitcoin::consensus::{deserialize, serialize};
-use tx::{Contract, Kind, RevokedSecrets, Side, Templates};
+use tx::{Contract, Kind, RevokedSecrets, Templates};
 use wire::amount::BlockHeight;
 use wire::field::Field;
 use wire::id::{CommitmentNumber, PaymentPreimage, PerCommitmentSecret};
@@ -33,7 +33,7 @@ use wire::saved::ChangeFault;
 use wire::{Message, UpdateAddHtlc};
 
 use crate::change::{End, read_contract, read_end, read_why, write_contract, write_end, write_why};
-use crate::ledger::{ContractId, Entry, Ledger, LedgerSum, Removal, Step};
+use crate::ledger::{ContractId, Entry, LedgerSum, Removal, Step};
 use crate::onchain::{Seen, Spend};
 use crate::state::{Channel, Failing, Known, Local, Negotiating, Ready, Remote, Shutdown, State};
 

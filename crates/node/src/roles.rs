@@ -430,7 +430,7 @@ impl Running {
         let mut of_treasury = Before::of(&store).map_err(RunFault::Store)?;
         let of_channels = store.restore(channels_service::CHANNELS).map_err(RunFault::Store)?;
         let of_channels = channels_service::restore(&of_channels).map_err(RunFault::Channels)?;
-        of_treasury.owed = of_channels.owed_fundings();
+        of_treasury.owed = of_channels.state.owed_fundings();
         let log = Log::start(store);
         let (mut office, bell) = Office::open(hub, saved, &log, features(), sockets, signer, tell)
             .map_err(RunFault::Office)?;
@@ -451,7 +451,7 @@ impl Running {
     fn start_chain(
         &mut self,
         network: Network,
-        (mut chain, (before, state)): (ChainPlan, (Before, channels::State)),
+        (mut chain, (before, of_channels)): (ChainPlan, (Before, channels_service::Before)),
         office: &mut Office,
         (log, [for_treasury, for_channels]): (&Log, [At; 2]),
         ends: &Sender<Result<(), RunFault>>,
@@ -469,7 +469,7 @@ impl Running {
         let reach = Reach { signer: for_channels, treasury, wishes, office: office.waker() };
         let terms = channels::Terms::of(network);
         let opened =
-            channels_service::Service::open(hub, state, log, terms, (ear, news), reach, tell);
+            channels_service::Service::open(hub, of_channels, log, terms, (ear, news), reach, tell);
         let (service, bell) = opened.map_err(RunFault::Channels)?;
         self.channels = Some(bell);
         let stop = self.stop.clone();

@@ -310,6 +310,12 @@ impl Half {
                 Effect::Recall(number) => {
                     let log = self.log.iter().cloned();
                     let meaning = Channel::recall(self.begun.clone(), log, number);
+                    // What is kept of the log says the same.
+                    let kept = self.log.iter().filter_map(Change::trace);
+                    let kept =
+                        kept.map(|it| Change::read_trace(&it).expect("ours").expect("known"));
+                    let again = Channel::recall(self.begun.clone(), kept, number);
+                    assert_eq!(again, meaning);
                     self.live.recalled(meaning.expect("the log has it"));
                 }
                 Effect::Borrow(wanted) => self.wanted.push(wanted),

@@ -13,8 +13,7 @@ use std::{
 };
 
 use bus::{Hub, Input, Waker};
-use channel::Channel;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 use wire::{id::CommitmentNumber, tick::Tick};
 use zeroize::Zeroizing;
 
@@ -29,16 +28,23 @@ use super::{
 use crate::{
     services::{
         channels::{
-            CallId, Change, ChannelName, Channels, Command, Effect, Event, Refusal, Reply, State,
-            Step, Terms, Token,
+            CallId, Change, ChannelName, Channels, Command, Effect, Event, Past, Refusal, Reply,
+            State, Step, Terms, Token,
         },
         gate::{Barrier, Next},
         post::{Passed, Wish},
         saved::ChangeFault,
         treasury::{self, Followed},
     },
-    store::{Core, Log, LogFault, Restored, StoreFault, Write},
+    store::{
+        ARCHIVE_ENTRIES_MAX, Core, Log, LogFault, Restored, SNAPSHOT_BYTES_MAX, StoreFault, Write,
+    },
 };
+
+/// After so many changes the log gets the sum of all, which lets them be forgotten.
+const SNAPSHOT_EVERY: u64 = 10_000;
+/// A sum is worth one change for each so many of its bytes.
+const SNAPSHOT_BYTES_PER_CHANGE: u64 = 400;
 
 /// Whose changes ours are.
 pub const CHANNELS: Core = Core("channels");
@@ -94,6 +100,10 @@ pub struct Reach {
 pub struct Service {
     hub: Hub,
     channels: Channels,
+    /// What was saved since the last snapshot; how many changes, and how many make the next one.
+    past: Past,
+    changes: u64,
+    snapshot_after: u64,
     barrier: Barrier<Write, Effect>,
     log: Log,
     saver: Saver,
@@ -112,30 +122,34 @@ pub struct Service {
     now: Tick,
 }
 
-/// What was saved, folded.
-pub fn restore(saved: &Restored) -> Result<State, ChannelsFault> {
-    let mut state = State::default();
-    for (_, bytes) in &saved.changes {
-        if let Some(change) = Change::decode(bytes).map_err(ChannelsFault::Saved)? {
-            state.evolve(&change);
-        }
-    }
-    Ok(state)
+/// What the service starts from.
+#[derive(Default)]
+pub struct Before {
+    /// What was saved, folded.
+    pub state: State,
+    /// What was saved since the last snapshot, and how many changes that is.
+    past: Past,
+    changes: u64,
+    /// Bytes of that snapshot.
+    snapshot_bytes: usize,
 }
 
-fn recalled(saved: &Restored, of: ChannelName, number: CommitmentNumber) -> Option<tx::Meaning> {
-    let changes = saved.changes.iter().filter_map(|(_, bytes)| Change::decode(bytes).ok()?);
-    let (mut begins, mut lived) = (None, Vec::new());
-    for change in changes {
-        if let Change::Begun { name, begun, .. } = change {
-            begins = if name == of { Some(begun) } else { begins };
-        } else if let Change::Live { name, change } = change
-            && name == of
-        {
-            lived.push(*change);
+/// What was saved, folded.
+pub fn restore(saved: &Restored) -> Result<Before, ChannelsFault> {
+    let snapshot = saved.snapshot.as_deref().unwrap_or_default();
+    let mut before = Before {
+        state: State::decode(snapshot).map_err(ChannelsFault::Saved)?,
+        changes: saved.changes.len() as u64,
+        snapshot_bytes: snapshot.len(),
+        ..Before::default()
+    };
+    for (_, bytes) in &saved.changes {
+        if let Some(change) = Change::decode(bytes).map_err(ChannelsFault::Saved)? {
+            before.past.note(&change);
+            before.state.evolve(&change);
         }
     }
-    Channel::recall(*begins?, lived, number)
+    Ok(before)
 }
 
 impl Ear {
@@ -157,7 +171,7 @@ impl Service {
     /// Opens with what was saved.
     pub fn open(
         mut hub: Hub,
-        state: State,
+        before: Before,
         log: &Log,
         terms: Terms,
         (ear, news): (Ear, Receiver<News>),
@@ -172,7 +186,10 @@ impl Service {
         let saver = Saver::new(log, hub.waker());
         let service = Self {
             hub,
-            channels: Channels::open(state, terms, now, clock::unix_time()),
+            channels: Channels::open(before.state, terms, now, clock::unix_time()),
+            past: before.past,
+            changes: before.changes,
+            snapshot_after: snapshot_after(before.snapshot_bytes),
             barrier: Barrier::default(),
             log: log.clone(),
             saver,
@@ -281,10 +298,15 @@ impl Service {
         while let Some(step) = self.channels.poll() {
             match step {
                 Step::Save(change) => {
+                    self.past.note(&change);
+                    self.changes += 1;
                     self.barrier.save(Write::Change { core: CHANNELS, bytes: change.encode() });
                 }
                 Step::Do(effect) => self.barrier.hold(effect),
             }
+        }
+        if self.changes >= self.snapshot_after {
+            self.take_snapshot();
         }
         while let Some(next) = self.barrier.release() {
             match next {
@@ -304,6 +326,24 @@ impl Service {
             }
         }
         Ok(())
+    }
+
+    /// All that was to be saved has been given to the barrier: the sum is that of all of it. What
+    /// it leaves out and revoked commitments have said goes to the archive with it.
+    fn take_snapshot(&mut self) {
+        let bytes = self.channels.state().encode();
+        (self.changes, self.snapshot_after) = (0, snapshot_after(bytes.len()));
+        let (got, max) = (bytes.len(), SNAPSHOT_BYTES_MAX);
+        if got > max {
+            return error!(
+                got,
+                max, "the sum of channels is too long to be saved; changes pile up"
+            );
+        }
+        for (key, entry) in self.past.take() {
+            self.barrier.save(Write::Archive { core: CHANNELS, key, entry });
+        }
+        self.barrier.save(Write::Snapshot { core: CHANNELS, bytes });
     }
 
     fn perform(&mut self, effect: Effect) {
@@ -330,10 +370,15 @@ impl Service {
 
     /// Looks up what a revoked commitment says. If the log does not know of it nothing is told.
     fn recall(&self, name: ChannelName, number: CommitmentNumber) {
-        let ear = self.ear.clone();
+        let Some(held) = self.channels.state().channels.get(&name) else { return };
+        let (ear, begun) = (self.ear.clone(), held.channel.begun().clone());
         self.log.read(move |store| {
+            let max = u32::try_from(ARCHIVE_ENTRIES_MAX).unwrap_or(u32::MAX);
+            let Ok(entries) = store.newest(CHANNELS, &Past::key(&name), max) else { return };
             let Ok(saved) = store.restore(CHANNELS) else { return };
-            if let Some(meaning) = recalled(&saved, name, number) {
+            let entries = entries.iter().rev().map(|(_, entry)| entry.as_slice());
+            let since = saved.changes.iter().map(|(_, bytes)| bytes.as_slice());
+            if let Some(meaning) = Past::recall(name, begun, entries, since, number) {
                 ear.tell(News::Recalled(name, Box::new(meaning)));
             }
         });
@@ -358,6 +403,11 @@ impl Service {
             }
         }
     }
+}
+
+/// Changes until the next snapshot, after one of so many bytes: it costs as much as they do.
+fn snapshot_after(bytes: usize) -> u64 {
+    SNAPSHOT_EVERY.max(bytes as u64 / SNAPSHOT_BYTES_PER_CHANGE)
 }
 
 /// A treasury without room is looked at again after this time.

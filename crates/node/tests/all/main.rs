@@ -25,6 +25,7 @@ mod purse;
 mod reach;
 mod source;
 mod store;
+mod sums;
 mod takeover;
 mod treasury;
 mod view_file;
