@@ -5,8 +5,11 @@
 
 mod chain;
 mod cheat;
+mod ldk_disk;
 mod money;
 mod onions;
+mod our_disk;
+mod our_signer;
 mod ours;
 mod pairs;
 mod parts;
@@ -16,8 +19,10 @@ mod world;
 
 pub use chain::Chain;
 pub use cheat::OldMonitor;
+pub use ldk_disk::LdkSaves;
 pub use money::{BOTH, Deal, Who};
 pub use onions::Onions;
+pub use our_disk::OurDisk;
 pub use ours::{Ours, policy};
 pub use pairs::{Ldks, Twins};
 pub use theirs::{Happened, Theirs, Wants};

@@ -3,6 +3,8 @@
 //! A wave is so many HTLCs of the same amount: all are added, committed on both sides, fulfilled,
 //! and committed again. All messages go over as bytes. Waves go to and fro in turns.
 
+use std::path::PathBuf;
+
 use bitcoin::Txid;
 use bitcoin::hashes::{Hash as _, sha256};
 use channel::{ContractId, Dialects, End, Event, Funding, FundingOutput, Offer, Policy, Variation};
@@ -14,7 +16,7 @@ use wire::id::{self, OnionPacket, OutputIndex, TemporaryChannelId};
 
 use super::ours::{KEY, Ours, policy};
 use super::theirs::{Happened, Theirs, Wants};
-use super::{Chain, parts};
+use super::{Chain, LdkSaves, OurDisk, parts};
 
 /// The size of a channel: half of it is on each side.
 const CAPACITY: Sat = Sat(16_000_000);
@@ -43,8 +45,13 @@ pub struct Twins {
 }
 
 impl Ldks {
-    /// An open channel.
+    /// An open channel; nothing is saved.
     pub fn open() -> Self {
+        Self::saving([LdkSaves::Nothing; 2])
+    }
+
+    /// An open channel whose sides save like this.
+    pub fn saving(saves: [LdkSaves<'_>; 2]) -> Self {
         let wants = Wants {
             form: FORM,
             depth: BlockCount(3),
@@ -52,8 +59,9 @@ impl Ldks {
             htlcs_max: HTLCS_MAX,
             level: Level::Error,
         };
-        let end = |seed, peer| Theirs::new(seed, Theirs::id_of(peer), &wants);
-        let mut pair = Self { ends: [end(5, 6), end(6, 5)], waves: 0 };
+        let [first, second] = saves;
+        let end = |seed, peer, it| Theirs::saving(seed, Theirs::id_of(peer), &wants, it);
+        let mut pair = Self { ends: [end(5, 6, first), end(6, 5, second)], waves: 0 };
         let mut chain = Chain::new();
         for _ in 0..Chain::first_blocks() {
             pair.mine(&mut chain);
@@ -124,17 +132,24 @@ impl Ldks {
 }
 
 impl Twins {
-    /// An open channel, in which so many payments are under way at most.
+    /// An open channel, in which so many payments are under way at most; nothing is saved.
     pub fn open(payments: usize) -> Self {
+        Self::with(payments, |entropy, policy| Ours::new(entropy, policy))
+    }
+
+    /// The same, whose sides save: each in a store, and its signer in a folder.
+    pub fn saving(payments: usize, mut place: impl FnMut() -> (PathBuf, OurDisk)) -> Self {
+        Self::with(payments, |entropy, policy| {
+            let (dir, disk) = place();
+            Ours::saving(entropy, policy, &dir, disk)
+        })
+    }
+
+    fn with(payments: usize, mut end: impl FnMut(u8, Policy) -> Ours) -> Self {
         let (htlcs_max, in_flight_percent) = (HTLCS_MAX, 100);
         let policy = Policy { htlcs_max, in_flight_percent, ..policy() };
-        let preimage = |at: usize| {
-            let mut bytes = [1; 32];
-            bytes[..8].copy_from_slice(&at.to_be_bytes());
-            id::PaymentPreimage(bytes)
-        };
         let mut pair = Self {
-            ends: [Ours::new(7, policy.clone()), Ours::new(8, policy)],
+            ends: [end(7, policy.clone()), end(8, policy)],
             waves: 0,
             preimages: (0..payments).map(preimage).collect(),
             onion: Box::new(OnionPacket(std::array::from_fn(|at| at as u8))),
@@ -167,13 +182,7 @@ impl Twins {
         let at = self.waves % 2;
         self.waves += 1;
         for preimage in &self.preimages[..payments] {
-            let offer = Offer {
-                amount: AMOUNT,
-                payment_hash: id::PaymentHash(sha256::Hash::hash(&preimage.0).to_byte_array()),
-                cltv_expiry: EXPIRY,
-                onion: self.onion.clone(),
-                path_key: None,
-            };
+            let offer = offer(preimage, &self.onion);
             self.ends[at].offer(offer).unwrap_or_else(|no| panic!("{no}"));
         }
         self.settle();
@@ -192,22 +201,62 @@ impl Twins {
             let over: Vec<_> = told.iter().filter_map(over).collect();
             assert_eq!(over.len(), payments, "all are paid");
             over.into_iter().for_each(|id| end.heard(id));
+            end.commit();
             end.forget_log();
         }
+    }
+
+    /// So many are under way in each direction, and stay so.
+    pub fn hold(&mut self, payments: usize) {
+        for end in &mut self.ends {
+            for at in 0..payments {
+                let offer = offer(&preimage(usize::MAX - at), &self.onion);
+                end.offer(offer).unwrap_or_else(|no| panic!("{no}"));
+            }
+        }
+        self.settle();
+        for end in &mut self.ends {
+            let told = std::mem::take(&mut end.told);
+            assert_eq!(told.iter().filter_map(offered).count(), payments, "all have come");
+            end.commit();
+            end.forget_log();
+        }
+    }
+
+    /// What the newest commitment of the first side weighs, and its signatures.
+    pub fn commitment(&self) -> (u64, usize) {
+        let contracts = self.ends[0].channel().ledger().entries().len();
+        (FORM.weight(contracts), 1 + contracts)
     }
 
     fn settle(&mut self) {
         let [first, second] = &mut self.ends;
         loop {
-            first.pump();
+            first.pump_together();
             parts::carry(&mut first.sent, |bytes| second.deliver(bytes));
-            second.pump();
+            second.pump_together();
             parts::carry(&mut second.sent, |bytes| first.deliver(bytes));
             if !first.has_mail() {
                 break;
             }
         }
         assert_eq!([&first.broken, &second.broken], [&None, &None]);
+    }
+}
+
+fn preimage(at: usize) -> id::PaymentPreimage {
+    let mut bytes = [1; 32];
+    bytes[..8].copy_from_slice(&at.to_be_bytes());
+    id::PaymentPreimage(bytes)
+}
+
+fn offer(preimage: &id::PaymentPreimage, onion: &OnionPacket) -> Offer {
+    Offer {
+        amount: AMOUNT,
+        payment_hash: id::PaymentHash(sha256::Hash::hash(&preimage.0).to_byte_array()),
+        cltv_expiry: EXPIRY,
+        onion: Box::new(onion.clone()),
+        path_key: None,
     }
 }
 
