@@ -258,10 +258,10 @@ fn read_known(from: &mut Reader<'_>) -> Result<Known, ChangeFault> {
 }
 
 fn read_add(bytes: &[u8]) -> Result<UpdateAddHtlc, ChangeFault> {
-    match Message::decode(bytes).map_err(|fault| none("update_add_htlc", fault))? {
-        Message::UpdateAddHtlc(add) => Ok(add),
-        other => Err(none("update_add_htlc", other.name())),
-    }
+    let message = Message::decode(bytes).map_err(|fault| none("update_add_htlc", fault))?;
+    let name = message.name();
+    let Message::UpdateAddHtlc(add) = message else { return Err(none("update_add_htlc", name)) };
+    Ok(add)
 }
 
 fn write_long_end(end: &End, to: &mut Vec<u8>) {

@@ -35,7 +35,8 @@ impl ViewFile {
             info!(%had, %begin, "the signer's view of the chain begins anew with its checkpoint");
             return Ok(fresh());
         }
-        let whole = Whole { sum_bytes: restored.sum_bytes, bytes: restored.bytes };
+        let (sum_bytes, bytes_whole) = (restored.sum_bytes, restored.bytes);
+        let whole = Whole { sum_bytes, bytes: bytes_whole, has_room: false };
         let file = JournalFile::go_on(dir, VIEW_FILE, bytes.len(), whole)?;
         Ok((Self(file), view))
     }

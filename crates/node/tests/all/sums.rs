@@ -72,9 +72,9 @@ fn revoked_commitments_are_recalled_across_snapshots() {
         };
         let lived = |name: &ChannelName| {
             let of = *name;
-            changes(&end.log).filter_map(move |change| match change {
-                Change::Live { name, change } if name == of => Some(*change),
-                _ => None,
+            changes(&end.log).filter_map(move |change| {
+                let Change::Live { name, change } = change else { return None };
+                (name == of).then_some(*change)
             })
         };
         for number in (0..10).map(CommitmentNumber) {

@@ -111,9 +111,9 @@ impl Past {
     ) -> Option<Meaning> {
         let kept = entries.flat_map(|entry| saved::split(entry).unwrap_or_default());
         let kept = kept.filter_map(|bytes| channel::Change::read_trace(bytes).ok()?);
-        let lived = since.filter_map(|bytes| match Change::decode(bytes).ok()?? {
-            Change::Live { name, change } if name == of => Some(*change),
-            _ => None,
+        let lived = since.filter_map(|bytes| {
+            let Change::Live { name, change } = Change::decode(bytes).ok()?? else { return None };
+            (name == of).then_some(*change)
         });
         Channel::recall(begun, kept.chain(lived), number)
     }
