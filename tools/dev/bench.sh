@@ -11,7 +11,8 @@ chain|.|leyden-chain
 devnet|.|leyden-devnet
 rescan|.|leyden-node
 codec|interop/ldk|
-channel|interop/ldk|'
+channel|interop/ldk|
+rest|interop/ldk|'
 
 dev_bench() {
   (($# == 0)) || [[ -n $1 ]] || wrong './dev bench takes a name, or nothing'

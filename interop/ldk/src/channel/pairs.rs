@@ -7,7 +7,9 @@ use std::path::PathBuf;
 
 use bitcoin::Txid;
 use bitcoin::hashes::{Hash as _, sha256};
-use channel::{ContractId, Dialects, End, Event, Funding, FundingOutput, Offer, Policy, Variation};
+use channel::{
+    Begun, ContractId, Dialects, End, Event, Funding, FundingOutput, Offer, Policy, Sum, Variation,
+};
 use lightning::types::payment::PaymentPreimage;
 use lightning::util::logger::Level;
 use tx::Form;
@@ -23,6 +25,8 @@ const CAPACITY: Sat = Sat(16_000_000);
 const HALF: Msat = Msat(CAPACITY.0 * 500);
 const RATE: FeeratePerKw = FeeratePerKw(1_000);
 const FORM: Form = Form::Anchors;
+/// Of the transaction that funds our own pairs.
+pub const TXID: [u8; 32] = [5; 32];
 /// What each HTLC of a wave pays.
 pub const AMOUNT: Msat = Msat(1_000_000);
 /// As many as BOLT 2 allows.
@@ -168,7 +172,7 @@ impl Twins {
             home,
         });
         pair.settle();
-        let (txid, output) = (Txid::from_byte_array([5; 32]), OutputIndex(0));
+        let (txid, output) = (Txid::from_byte_array(TXID), OutputIndex(0));
         pair.ends[0].funded(FundingOutput { txid, output });
         pair.settle();
         pair.ends.iter_mut().for_each(Ours::is_deep);
@@ -221,6 +225,16 @@ impl Twins {
             end.commit();
             end.forget_log();
         }
+    }
+
+    /// With what the channel of the first side has begun.
+    pub fn begun(&self) -> &Begun {
+        self.ends[0].channel().begun()
+    }
+
+    /// All that has become of it.
+    pub fn sum(&self) -> Sum {
+        self.ends[0].channel().sum()
     }
 
     /// What the newest commitment of the first side weighs, and its signatures.
