@@ -22,6 +22,7 @@ dev_bench() {
   [[ -z $wanted ]] || is_line "$wanted" "$names" ||
     wrong "no bench is called '$wanted' (there are: ${names//$'\n'/ })"
   need_system
+  need_database
   need_rust
   open_log bench
   while IFS='|' read -r name folder package; do

@@ -412,7 +412,7 @@ impl Running {
         &mut self,
         plan: &Plan,
         pairs: Pairs,
-        store: Store,
+        mut store: Store,
         chain: Option<ChainPlan>,
         tell: Box<dyn Fn(Event) + Send>,
         ends: &Sender<Result<(), RunFault>>,
@@ -427,7 +427,7 @@ impl Running {
         let hub = hub()?;
         self.wakers.push(hub.waker());
         let saved = store.restore(office::POST).map_err(RunFault::Store)?;
-        let mut of_treasury = Before::of(&store).map_err(RunFault::Store)?;
+        let mut of_treasury = Before::of(&mut store).map_err(RunFault::Store)?;
         let of_channels = store.restore(channels_service::CHANNELS).map_err(RunFault::Store)?;
         let of_channels = channels_service::restore(&of_channels).map_err(RunFault::Channels)?;
         of_treasury.owed = of_channels.state.owed_fundings();
