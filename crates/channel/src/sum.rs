@@ -2,11 +2,11 @@
 //!
 //! | part | bytes |
 //! |---|---|
-//! | life | kind (1: 0 funding, 1 normal, 2 shutdown, 3 negotiating, 4 failing, 5 done), what it has |
+//! | life | kind (1: 0 funding, 1 normal, 2 shutdown, 3 negotiating, 4 failing, 5 done), more |
 //! | funding | said by us (1) and the peer (1), an alias of each, the block from which we wait |
 //! | ledger | balances (16 each), next contracts (8 each), rate (4), rates on their way: step (1) |
 //! | | and rate (4) of each |
-//! | entries | contract (9), amount (8), kind (2), terms, step (1), step out (1) and whether paid (1) |
+//! | entries | contract (9), amount (8), kind (2), terms, step (1), step out (1), if paid (1) |
 //! | known | contract (9), `update_add_htlc`, end, preimage |
 //! | over | contract (9), end |
 //! | local | number (8), points, those given up, signature, those of stages; the same, received |

@@ -1,7 +1,7 @@
 //! The store in a PostgreSQL database, which other machines can reach: one process has it at a
 //! time, by an epoch that rises whenever somebody takes it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ::postgres::{Client, Config, NoTls, Row, Statement, error::SqlState};
 
@@ -49,7 +49,7 @@ pub(super) struct Postgres {
 impl Postgres {
     /// Takes it from whoever has it.
     pub(super) fn connect(address: &str) -> Result<(Self, PathBuf), StoreFault> {
-        let unnamed = |fault: ::postgres::Error| failed(&PathBuf::from("the database"), &fault);
+        let unnamed = |fault: ::postgres::Error| failed(Path::new("the database"), &fault);
         let config: Config = address.parse().map_err(unnamed)?;
         // Its password is told to nobody.
         let path = PathBuf::from(format!("database {}", config.get_dbname().unwrap_or("postgres")));
@@ -174,8 +174,8 @@ impl Backend for Postgres {
     }
 }
 
-fn failed(path: &PathBuf, fault: &::postgres::Error) -> StoreFault {
-    let path = path.clone();
+fn failed(path: &Path, fault: &::postgres::Error) -> StoreFault {
+    let path = path.to_owned();
     if fault.code() == Some(&SqlState::DISK_FULL) {
         return StoreFault::Full { path };
     }

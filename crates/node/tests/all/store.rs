@@ -10,7 +10,7 @@ use std::{
 
 use apart::{Place, WAIT};
 use node::{
-    roles::{self, RunFault},
+    roles::{self, Plan, RunFault},
     services::gate::Ticket,
     services::post::{self, Reply},
     store::{
@@ -132,6 +132,36 @@ fn whoever_takes_the_database_fences_whoever_had_it() {
     assert!(second.commit(&[vec![change(ONE, "d")]]).is_err());
     let missing = Store::connect("host=/nowhere user=leyden").err().expect("there is none");
     assert!(matches!(missing, StoreFault::Failed { .. }), "{missing}");
+}
+
+/// A whole node on a database, and again; its folder has no store of its own.
+#[cfg(feature = "postgres")]
+#[test]
+fn a_node_remembers_in_a_database() {
+    let (place, own) = (Place::new(), Place::new());
+    let database = database::Database::start(place.path());
+    let in_it = |own: &Place| Plan { store: Some(database.address()), ..plan(own.path(), 72) };
+    let mut first = Party::with(in_it(&own), Place::new(), 72);
+    let id = first.id();
+    first.stop();
+    let mut second = Party::with(in_it(&own), Place::new(), 72);
+    assert_eq!(second.id(), id);
+    assert!(!own.at("log.sqlite").exists());
+    // Who has remembered something in its folder does not begin anew elsewhere.
+    let old = Place::new();
+    drop(open(&old.at("log.sqlite")));
+    let refused = roles::start(in_it(&old), Box::new(|_| ())).err().expect("it has one");
+    assert!(matches!(refused, RunFault::Plan(why) if why.contains("log.sqlite")), "{refused}");
+    // And nobody takes what is in use but a node that starts: then the one before ends.
+    let mut thief = Store::connect(&database.address()).expect("it is there");
+    thief.commit(&[vec![change(ONE, "x")]]).expect("it has it");
+    let peer = Party::start(73);
+    let connect = post::Command::Connect { node: peer.id(), address: peer.address() };
+    let running = second.running.take().expect("it runs");
+    let bell = running.bell.clone().expect("it has a node");
+    bell.call(connect, Box::new(|_| ())).expect("it has room");
+    let fault = running.wait().expect_err("it was taken");
+    assert!(fault.to_string().contains("taken by another process (epoch 3, ours is 2)"), "{fault}");
 }
 
 /// The body of a process that is killed: it commits numbers and says which are durable.

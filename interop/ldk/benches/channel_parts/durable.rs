@@ -1,17 +1,20 @@
 //! The same payments, where both sides save every change before anything leaves: we in the store
 //! and the signer's file of a real node, LDK its monitors by its own `FilesystemStore`. All files
-//! are on the same disk.
+//! are on the same disk. And once more with a PostgreSQL database for each of our nodes.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
+use database::Database;
 use interop_ldk::channel::{LdkSaves, Ldks, Onions, OurDisk, Twins};
 use node::store::Store;
 use paired::{Target, compare_many, report};
 
 /// How many times as fast as LDK we want to be in waves of one.
 const SINGLE_MIN: f64 = 3.0;
+/// The same, if our nodes save in a database.
+const DATABASE_MIN: f64 = 1.5;
 /// What we want to keep of our speed in memory in waves of [`MANY`].
 const KEPT_MIN: f64 = 0.6;
 /// A large wave.
@@ -60,26 +63,43 @@ pub fn run() {
 }
 
 fn single(folders: &mut Folders) {
-    let dirs = [(); 4].map(|()| folders.next());
-    let [first, second, third, fourth] = &dirs;
+    let dirs = [(); 6].map(|()| folders.next());
+    let [first, second, third, fourth, fifth, sixth] = &dirs;
     let mut whole = Ldks::saving([LdkSaves::Whole(first), LdkSaves::Whole(second)]);
     let updates = |dir| LdkSaves::Updates(dir, UPDATES_MAX);
     let mut updating = Ldks::saving([updates(third), updates(fourth)]);
     let mut twins = Twins::saving(1, || folders.ours());
+    // A server for each: so they do not save together what two nodes would not.
+    let servers = [fifth, sixth].map(|dir| Database::start(dir));
+    let mut servers_left = servers.iter();
+    let mut remote = Twins::saving(1, || {
+        let server = servers_left.next().expect("there are two sides");
+        let store = Store::connect(&server.address());
+        (folders.next(), OurDisk::new(store.unwrap_or_else(|no| panic!("{no}"))))
+    });
     let mut onions = Onions::new(1);
     let timings = compare_many(&mut [
         ("ldk", &mut || whole.wave(1)),
         ("ldk, updates", &mut || updating.wave(1)),
         ("ours", &mut || twins.wave(1)),
+        ("database", &mut || remote.wave(1)),
         ("onions", &mut || onions.run()),
     ]);
-    let [whole, updating, ours, onion] = [0, 1, 2, 3].map(|at| timings[at].ns);
+    let [whole, updating, ours, database, onion] = [0, 1, 2, 3, 4].map(|at| timings[at].ns);
     let (net, target) = (whole - onion, Target::AtLeast(SINGLE_MIN));
     report("channel", "durable-against-ldk-1", net / ours, "x", target, net, ours);
+    let (target, name) = (Target::AtLeast(DATABASE_MIN), "database-against-ldk-1");
+    report("channel", name, net / database, "x", target, net, database);
     let net = updating - onion;
     let figure = "durable-against-ldk-updates-1";
     report("channel", figure, net / ours, "x", Target::Report, net, ours);
-    for (who, ns) in [("ours", ours), ("ldk", whole), ("ldk with updates", updating)] {
+    let all = [
+        ("ours", ours),
+        ("ours, in PostgreSQL", database),
+        ("ldk", whole),
+        ("ldk with updates", updating),
+    ];
+    for (who, ns) in all {
         println!("  {who}, durable, waves of 1: {:.0} payments/s", 1e9 / ns);
     }
 }

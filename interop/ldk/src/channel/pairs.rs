@@ -204,8 +204,8 @@ impl Twins {
             let told = std::mem::take(&mut end.told);
             let over: Vec<_> = told.iter().filter_map(over).collect();
             assert_eq!(over.len(), payments, "all are paid");
+            // Nothing leaves after this: it is saved with what comes next.
             over.into_iter().for_each(|id| end.heard(id));
-            end.commit();
             end.forget_log();
         }
     }
@@ -222,7 +222,6 @@ impl Twins {
         for end in &mut self.ends {
             let told = std::mem::take(&mut end.told);
             assert_eq!(told.iter().filter_map(offered).count(), payments, "all have come");
-            end.commit();
             end.forget_log();
         }
     }
@@ -237,10 +236,9 @@ impl Twins {
         self.ends[0].channel().sum()
     }
 
-    /// What the newest commitment of the first side weighs, and its signatures.
-    pub fn commitment(&self) -> (u64, usize) {
-        let contracts = self.ends[0].channel().ledger().entries().len();
-        (FORM.weight(contracts), 1 + contracts)
+    /// What a commitment of now weighs.
+    pub fn weight(&self) -> u64 {
+        FORM.weight(self.ends[0].channel().ledger().entries().len())
     }
 
     fn settle(&mut self) {
