@@ -88,7 +88,7 @@ fn make(path: &Path) {
 
 /// What a process does before it hears of anybody.
 fn restart(path: &Path) -> Channels {
-    let store = Store::open(path, None).unwrap_or_else(|no| panic!("{no}"));
+    let mut store = Store::open(path, None).unwrap_or_else(|no| panic!("{no}"));
     let saved = store.restore(CHANNELS).unwrap_or_else(|no| panic!("{no}"));
     let before = restore(&saved).unwrap_or_else(|no| panic!("{no}"));
     drop((saved, store));

@@ -13,6 +13,7 @@ use std::{
 };
 
 use bus::{Hub, Input, Waker};
+use channel::Begun;
 use tracing::{error, info, warn};
 use wire::{id::CommitmentNumber, tick::Tick};
 use zeroize::Zeroizing;
@@ -37,7 +38,8 @@ use crate::{
         treasury::{self, Followed},
     },
     store::{
-        ARCHIVE_ENTRIES_MAX, Core, Log, LogFault, Restored, SNAPSHOT_BYTES_MAX, StoreFault, Write,
+        ARCHIVE_ENTRIES_MAX, Batch, Core, Log, LogFault, Restored, SNAPSHOT_BYTES_MAX, Store,
+        StoreFault, Write,
     },
 };
 
@@ -100,10 +102,7 @@ pub struct Reach {
 pub struct Service {
     hub: Hub,
     channels: Channels,
-    /// What was saved since the last snapshot; how many changes, and how many make the next one.
-    past: Past,
-    changes: u64,
-    snapshot_after: u64,
+    sums: Sums,
     barrier: Barrier<Write, Effect>,
     log: Log,
     saver: Saver,
@@ -123,33 +122,83 @@ pub struct Service {
 }
 
 /// What the service starts from.
-#[derive(Default)]
 pub struct Before {
     /// What was saved, folded.
     pub state: State,
-    /// What was saved since the last snapshot, and how many changes that is.
+    /// What was saved since the last snapshot.
+    pub sums: Sums,
+}
+
+/// Cuts the log short.
+pub struct Sums {
     past: Past,
     changes: u64,
-    /// Bytes of that snapshot.
-    snapshot_bytes: usize,
+    /// Changes until the next snapshot; and the least that they are.
+    after: u64,
+    every: u64,
 }
 
 /// What was saved, folded.
 pub fn restore(saved: &Restored) -> Result<Before, ChannelsFault> {
     let snapshot = saved.snapshot.as_deref().unwrap_or_default();
-    let mut before = Before {
-        state: State::decode(snapshot).map_err(ChannelsFault::Saved)?,
-        changes: saved.changes.len() as u64,
-        snapshot_bytes: snapshot.len(),
-        ..Before::default()
-    };
+    let mut state = State::decode(snapshot).map_err(ChannelsFault::Saved)?;
+    let mut sums = Sums::after(snapshot.len(), SNAPSHOT_EVERY);
     for (_, bytes) in &saved.changes {
         if let Some(change) = Change::decode(bytes).map_err(ChannelsFault::Saved)? {
-            before.past.note(&change);
-            before.state.evolve(&change);
+            sums.note(&change);
+            state.evolve(&change);
         }
     }
-    Ok(before)
+    Ok(Before { state, sums })
+}
+
+impl Sums {
+    /// After a snapshot of so many bytes; the next one comes after so many changes, or more where
+    /// it would cost more than they do.
+    pub fn after(bytes: usize, every: u64) -> Self {
+        let after = every.max(bytes as u64 / SNAPSHOT_BYTES_PER_CHANGE);
+        Self { past: Past::default(), changes: 0, after, every }
+    }
+
+    /// This is saved.
+    pub fn note(&mut self, change: &Change) {
+        self.past.note(change);
+        self.changes += 1;
+    }
+
+    /// What takes the place of all that was noted, if that is much: the sum, and what it leaves out
+    /// and revoked commitments have said, for the archive. All of it is saved together.
+    pub fn take(&mut self, state: &State) -> Batch {
+        if self.changes < self.after {
+            return Batch::new();
+        }
+        let bytes = state.encode();
+        let (got, max) = (bytes.len(), SNAPSHOT_BYTES_MAX);
+        if got > max {
+            error!(got, max, "the sum of channels is too long to be saved; changes pile up");
+            self.changes = 0;
+            return Batch::new();
+        }
+        let mut past = std::mem::replace(self, Self::after(got, self.every)).past;
+        let archived =
+            past.take().map(|(key, entry)| Write::Archive { core: CHANNELS, key, entry });
+        archived.chain([Write::Snapshot { core: CHANNELS, bytes }]).collect()
+    }
+}
+
+/// What a commitment of the peer has said, as far as the store knows.
+pub fn recalled(
+    store: &mut Store,
+    name: ChannelName,
+    begun: Begun,
+    number: CommitmentNumber,
+) -> Result<Option<tx::Meaning>, StoreFault> {
+    let max = u32::try_from(ARCHIVE_ENTRIES_MAX).unwrap_or(u32::MAX);
+    let entries = store.newest(CHANNELS, &Past::key(&name), max)?;
+    let saved = store.restore(CHANNELS)?;
+    let entries = entries.iter().rev().map(|(_, entry)| entry.as_slice());
+    let since = saved.changes.iter().map(|(_, bytes)| bytes.as_slice());
+    Ok(Past::recall(name, begun, entries, since, number))
 }
 
 impl Ear {
@@ -187,9 +236,7 @@ impl Service {
         let service = Self {
             hub,
             channels: Channels::open(before.state, terms, now, clock::unix_time()),
-            past: before.past,
-            changes: before.changes,
-            snapshot_after: snapshot_after(before.snapshot_bytes),
+            sums: before.sums,
             barrier: Barrier::default(),
             log: log.clone(),
             saver,
@@ -298,16 +345,15 @@ impl Service {
         while let Some(step) = self.channels.poll() {
             match step {
                 Step::Save(change) => {
-                    self.past.note(&change);
-                    self.changes += 1;
+                    self.sums.note(&change);
                     self.barrier.save(Write::Change { core: CHANNELS, bytes: change.encode() });
                 }
                 Step::Do(effect) => self.barrier.hold(effect),
             }
         }
-        if self.changes >= self.snapshot_after {
-            self.take_snapshot();
-        }
+        // All that was to be saved has been given to the barrier: the sum is that of all of it.
+        let sum = self.sums.take(self.channels.state());
+        sum.into_iter().for_each(|write| self.barrier.save(write));
         while let Some(next) = self.barrier.release() {
             match next {
                 Next::Save { ticket, records } => {
@@ -326,24 +372,6 @@ impl Service {
             }
         }
         Ok(())
-    }
-
-    /// All that was to be saved has been given to the barrier: the sum is that of all of it. What
-    /// it leaves out and revoked commitments have said goes to the archive with it.
-    fn take_snapshot(&mut self) {
-        let bytes = self.channels.state().encode();
-        (self.changes, self.snapshot_after) = (0, snapshot_after(bytes.len()));
-        let (got, max) = (bytes.len(), SNAPSHOT_BYTES_MAX);
-        if got > max {
-            return error!(
-                got,
-                max, "the sum of channels is too long to be saved; changes pile up"
-            );
-        }
-        for (key, entry) in self.past.take() {
-            self.barrier.save(Write::Archive { core: CHANNELS, key, entry });
-        }
-        self.barrier.save(Write::Snapshot { core: CHANNELS, bytes });
     }
 
     fn perform(&mut self, effect: Effect) {
@@ -373,12 +401,7 @@ impl Service {
         let Some(held) = self.channels.state().channels.get(&name) else { return };
         let (ear, begun) = (self.ear.clone(), held.channel.begun().clone());
         self.log.read(move |store| {
-            let max = u32::try_from(ARCHIVE_ENTRIES_MAX).unwrap_or(u32::MAX);
-            let Ok(entries) = store.newest(CHANNELS, &Past::key(&name), max) else { return };
-            let Ok(saved) = store.restore(CHANNELS) else { return };
-            let entries = entries.iter().rev().map(|(_, entry)| entry.as_slice());
-            let since = saved.changes.iter().map(|(_, bytes)| bytes.as_slice());
-            if let Some(meaning) = Past::recall(name, begun, entries, since, number) {
+            if let Ok(Some(meaning)) = recalled(store, name, begun, number) {
                 ear.tell(News::Recalled(name, Box::new(meaning)));
             }
         });
@@ -403,11 +426,6 @@ impl Service {
             }
         }
     }
-}
-
-/// Changes until the next snapshot, after one of so many bytes: it costs as much as they do.
-fn snapshot_after(bytes: usize) -> u64 {
-    SNAPSHOT_EVERY.max(bytes as u64 / SNAPSHOT_BYTES_PER_CHANGE)
 }
 
 /// A treasury without room is looked at again after this time.

@@ -1,9 +1,12 @@
 //! Snapshots of channels: the same as all changes, readable for ever, and nothing that is revoked
 //! is lost with them.
 
+use apart::Place;
 use bitcoin::hex::{DisplayHex as _, FromHex as _};
 use channel::Channel;
+use node::io::channels::{CHANNELS, Sums, recalled, restore};
 use node::services::channels::{Change, ChannelName, Past, State};
+use node::store::{Store, Write};
 use wire::{amount::Msat, dice::Dice, id::CommitmentNumber};
 
 use crate::pair::Pair;
@@ -83,6 +86,41 @@ fn revoked_commitments_are_recalled_across_snapshots() {
             assert_eq!(recall(number), want, "commitment {number}");
         }
         assert_eq!(recall(CommitmentNumber(10_000)), None);
+    }
+}
+
+/// As the service does it, with a store: what is cut short comes back, and is recalled.
+#[test]
+fn a_log_that_is_cut_short_loses_nothing() {
+    let pair = paid(24);
+    for end in &pair.ends {
+        let place = Place::new();
+        let path = place.at("log.sqlite");
+        let mut store = Store::open(&path, None).expect("it is new");
+        let (mut state, mut sums, mut cuts) = (State::default(), Sums::after(0, 25), 0);
+        for bytes in &end.log {
+            let change = Write::Change { core: CHANNELS, bytes: bytes.clone() };
+            changes(std::slice::from_ref(bytes)).for_each(|change| {
+                sums.note(&change);
+                state.evolve(&change);
+            });
+            let cut = sums.take(&state);
+            cuts += usize::from(!cut.is_empty());
+            store.commit(&[vec![change], cut]).expect("room");
+        }
+        assert!(cuts > 1, "{cuts}");
+        drop(store);
+        let mut store = Store::open(&path, None).expect("it is ours");
+        let saved = store.restore(CHANNELS).expect("whole");
+        assert!(saved.snapshot.is_some() && saved.changes.len() < 25, "{}", saved.changes.len());
+        let before = restore(&saved).expect("ours");
+        assert_eq!(format!("{:?}", before.state), format!("{:?}", folded(&end.log)));
+        let (name, held) = state.channels.first_key_value().expect("it has one");
+        for number in (0..10).map(CommitmentNumber) {
+            let begun = held.channel.begun().clone();
+            let said = recalled(&mut store, *name, begun, number).expect("whole");
+            assert_eq!(said.map(|it| it.number), Some(number));
+        }
     }
 }
 
