@@ -14,6 +14,7 @@ mod ledger;
 mod onchain;
 mod opening;
 mod planted;
+mod points;
 mod state;
 mod sum;
 mod trace;

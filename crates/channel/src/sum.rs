@@ -15,7 +15,8 @@
 //! | chain | where the funding is, transactions that spend what is ours, and what they spend |
 //!
 //! Whatever may be missing has a byte in front that says so (0, 1), and a list its length (4), as
-//! has what does not know its own. Amounts are in msat, heights have 4 bytes.
+//! has what does not know its own. Amounts are in msat, heights have 4 bytes, points 64
+//! (`points.rs`).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -26,7 +27,7 @@ use tx::{Contract, Kind, RevokedSecrets, Templates};
 use wire::amount::BlockHeight;
 use wire::field::Field;
 use wire::id::{CommitmentNumber, PaymentPreimage, PerCommitmentSecret};
-use wire::key::Signature;
+use wire::key::{Point, Signature};
 use wire::list::Script;
 use wire::reader::Reader;
 use wire::saved::ChangeFault;
@@ -35,6 +36,7 @@ use wire::{Message, UpdateAddHtlc};
 use crate::change::{End, read_contract, read_end, read_why, write_contract, write_end, write_why};
 use crate::ledger::{ContractId, Entry, LedgerSum, Removal, Step};
 use crate::onchain::{Seen, Spend};
+use crate::points::{read_point, write_maybe_point, write_point};
 use crate::state::{Channel, Failing, Known, Local, Negotiating, Ready, Remote, Shutdown, State};
 
 /// All that is saved of a channel, but its beginning.
@@ -279,8 +281,8 @@ fn read_long_end(from: &mut Reader<'_>) -> Result<End, ChangeFault> {
 
 fn write_local(local: &Local, to: &mut Vec<u8>) {
     local.number.write(to);
-    local.points.iter().for_each(|point| point.write(to));
-    local.given_up.iter().for_each(|point| write_maybe(point.as_ref(), to));
+    local.points.iter().for_each(|point| write_point(point, to));
+    local.given_up.iter().for_each(|point| write_maybe_point(point.as_ref(), to));
     write_signatures(&local.signature, &local.stages, to);
     to.push(u8::from(local.received.is_some()));
     if let Some((signature, stages)) = &local.received {
@@ -290,8 +292,8 @@ fn write_local(local: &Local, to: &mut Vec<u8>) {
 
 fn read_local(from: &mut Reader<'_>) -> Result<Local, ChangeFault> {
     let number = CommitmentNumber::read(from)?;
-    let points = [Field::read(from)?, Field::read(from)?];
-    let given_up = [read_maybe(from)?, read_maybe(from)?];
+    let points = [read_point(from)?, read_point(from)?];
+    let given_up = [read_maybe_point(from)?, read_maybe_point(from)?];
     let (signature, stages) = read_signatures(from)?;
     let received = if read_bool(from)? { Some(read_signatures(from)?) } else { None };
     Ok(Local { number, points, given_up, signature, stages, received })
@@ -309,9 +311,9 @@ fn read_signatures(from: &mut Reader<'_>) -> Result<(Signature, Vec<Signature>),
 
 fn write_remote(remote: &Remote, to: &mut Vec<u8>) {
     remote.number.write(to);
-    remote.points.0.write(to);
-    write_maybe(remote.points.1.as_ref(), to);
-    write_maybe(remote.before.as_ref(), to);
+    write_point(&remote.points.0, to);
+    write_maybe_point(remote.points.1.as_ref(), to);
+    write_maybe_point(remote.before.as_ref(), to);
     remote.unrevoked.write(to);
     write_count(remote.secrets.kept().len(), to);
     remote.secrets.kept().for_each(|secret| secret.write(to));
@@ -319,8 +321,8 @@ fn write_remote(remote: &Remote, to: &mut Vec<u8>) {
 
 fn read_remote(from: &mut Reader<'_>) -> Result<Remote, ChangeFault> {
     let number = CommitmentNumber::read(from)?;
-    let points = (Field::read(from)?, read_maybe(from)?);
-    let before = read_maybe(from)?;
+    let points = (read_point(from)?, read_maybe_point(from)?);
+    let before = read_maybe_point(from)?;
     let unrevoked = CommitmentNumber::read(from)?;
     let kept: Vec<PerCommitmentSecret> = read_list(from, |from| Ok(Field::read(from)?))?;
     let secrets = RevokedSecrets::from_kept(unrevoked, &kept);
@@ -368,6 +370,10 @@ fn write_maybe<T: Field>(value: Option<&T>, to: &mut Vec<u8>) {
 
 fn read_maybe<T: Field>(from: &mut Reader<'_>) -> Result<Option<T>, ChangeFault> {
     Ok(if read_bool(from)? { Some(T::read(from)?) } else { None })
+}
+
+fn read_maybe_point(from: &mut Reader<'_>) -> Result<Option<Point>, ChangeFault> {
+    Ok(if read_bool(from)? { Some(read_point(from)?) } else { None })
 }
 
 fn read_bool(from: &mut Reader<'_>) -> Result<bool, ChangeFault> {
