@@ -138,7 +138,7 @@ impl Ldks {
 impl Twins {
     /// An open channel, in which so many payments are under way at most; nothing is saved.
     pub fn open(payments: usize) -> Self {
-        Self::with(payments, |entropy, policy| Ours::new(entropy, policy))
+        Self::with(payments, Ours::new)
     }
 
     /// The same, whose sides save: each in a store, and its signer in a folder.
@@ -267,7 +267,7 @@ fn offer(preimage: &id::PaymentPreimage, onion: &OnionPacket) -> Offer {
         amount: AMOUNT,
         payment_hash: id::PaymentHash(sha256::Hash::hash(&preimage.0).to_byte_array()),
         cltv_expiry: EXPIRY,
-        onion: Box::new(onion.clone()),
+        onion: Box::new(*onion),
         path_key: None,
     }
 }
