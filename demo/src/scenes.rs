@@ -429,7 +429,7 @@ fn without_node(stage: &mut Stage, alice: &mut Alice, bob: &Bob, ear: Ear) -> Re
 
 /// The numbers in the newest messages on a node's disk, the oldest first.
 fn newest_numbers(leyden: &Leyden, count: u64) -> Result<Vec<u64>, Failed> {
-    let store = Store::open(&leyden.dir.join("log.sqlite"), None)?;
+    let mut store = Store::open(&leyden.dir.join("log.sqlite"), None)?;
     let kept = store.newest(POST, b"received", count as u32)?;
     // An entry is who said it, the type, and the number.
     let number = |entry: &[u8]| entry.last_chunk().map(|tail| u64::from_be_bytes(*tail));

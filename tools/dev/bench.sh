@@ -11,7 +11,8 @@ chain|.|leyden-chain
 devnet|.|leyden-devnet
 rescan|.|leyden-node
 codec|interop/ldk|
-channel|interop/ldk|'
+channel|interop/ldk|
+rest|interop/ldk|'
 
 dev_bench() {
   (($# == 0)) || [[ -n $1 ]] || wrong './dev bench takes a name, or nothing'
@@ -21,6 +22,7 @@ dev_bench() {
   [[ -z $wanted ]] || is_line "$wanted" "$names" ||
     wrong "no bench is called '$wanted' (there are: ${names//$'\n'/ })"
   need_system
+  need_database
   need_rust
   open_log bench
   while IFS='|' read -r name folder package; do

@@ -33,6 +33,13 @@ need_system() {
   install_packages build-essential cmake libboost-dev
 }
 
+# A PostgreSQL server, which tests and benches start for themselves.
+need_database() {
+  compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null && return
+  have apt-get || die 'PostgreSQL is missing; its programs are looked for in /usr/lib/postgresql'
+  install_packages postgresql
+}
+
 # Boost's headers, which are all that is used of it.
 have_boost() {
   local folder

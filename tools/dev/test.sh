@@ -25,6 +25,7 @@ dev_test() {
   done
   ((${#selected[@]} > 0)) || selected=("${STAGES[@]}")
   need_system
+  need_database
   need_rust
   local stage
   for stage in "${selected[@]}"; do

@@ -24,6 +24,7 @@
 //! | 40 | resolved | contract, end |
 //! | 42 | done | |
 //! | 44 | waits | height (4) |
+//! | 46 | sum | as `sum.rs` says |
 //!
 //! A contract is the side that pays (1: 0 opener, 1 acceptor) and its number (8). One that is no
 //! HTLC has its kind (2) between, and the sides 2 and 3. An end is one of 0 and the preimage (32);
@@ -48,6 +49,7 @@ use wire::saved::{self, ChangeFault};
 
 use crate::ledger::ContractId;
 use crate::state::Why;
+use crate::sum::Sum;
 
 const FULFILLED: u8 = 0;
 const FAILED: u8 = 1;
@@ -162,6 +164,8 @@ pub enum Change {
         /// The newest block when it began to.
         since: BlockHeight,
     },
+    /// All that came before, since the beginning.
+    Sum(Box<Sum>),
 }
 
 /// How a contract ends.
@@ -232,6 +236,7 @@ impl Change {
             Change::Resolved { .. } => 40,
             Change::Done => 42,
             Change::Waits { .. } => 44,
+            Change::Sum(_) => 46,
         }
     }
 
@@ -297,6 +302,9 @@ impl Change {
             Change::Waits { since } => {
                 since.write(to);
             }
+            Change::Sum(sum) => {
+                to.extend(sum.encode());
+            }
             Change::Signed | Change::Lost | Change::Shutdown | Change::Rejected | Change::Done => {}
         }
     }
@@ -336,13 +344,14 @@ impl Change {
                 40 => Self::Resolved { id: read_contract(from)?, end: read_end(from)? },
                 42 => Self::Done,
                 44 => Self::Waits { since: BlockHeight::read(from)? },
+                46 => Self::Sum(Box::new(Sum::read(from)?)),
                 _ => return Ok(None),
             }))
         })
     }
 }
 
-fn write_contract(id: ContractId, to: &mut Vec<u8>) {
+pub(crate) fn write_contract(id: ContractId, to: &mut Vec<u8>) {
     if id.kind == HTLC {
         to.push(id.offered_by as u8);
     } else {
@@ -352,7 +361,7 @@ fn write_contract(id: ContractId, to: &mut Vec<u8>) {
     id.id.write(to);
 }
 
-fn write_end(end: &End, to: &mut Vec<u8>) {
+pub(crate) fn write_end(end: &End, to: &mut Vec<u8>) {
     match end {
         End::Fulfilled(preimage) => {
             to.push(FULFILLED);
@@ -378,7 +387,7 @@ fn write_end(end: &End, to: &mut Vec<u8>) {
     }
 }
 
-fn read_side(from: &mut Reader<'_>) -> Result<Side, ChangeFault> {
+pub(crate) fn read_side(from: &mut Reader<'_>) -> Result<Side, ChangeFault> {
     let [side] = *from.array()?;
     side_of(side)
 }
@@ -391,7 +400,7 @@ fn side_of(side: u8) -> Result<Side, ChangeFault> {
     }
 }
 
-fn read_contract(from: &mut Reader<'_>) -> Result<ContractId, ChangeFault> {
+pub(crate) fn read_contract(from: &mut Reader<'_>) -> Result<ContractId, ChangeFault> {
     let [side] = *from.array()?;
     let (offered_by, kind) = match side {
         ..OF_A_KIND => (side_of(side)?, HTLC),
@@ -406,7 +415,7 @@ fn read_add(from: &mut Reader<'_>) -> Result<Message, ChangeFault> {
     Message::decode(from.rest()).map_err(|fault| none(fault.to_string()))
 }
 
-fn read_end(from: &mut Reader<'_>) -> Result<End, ChangeFault> {
+pub(crate) fn read_end(from: &mut Reader<'_>) -> Result<End, ChangeFault> {
     match *from.array()? {
         [FULFILLED] => Ok(End::Fulfilled(PaymentPreimage::read(from)?)),
         [FAILED] => Ok(End::Failed(Blob(from.rest().to_vec()))),
@@ -420,7 +429,7 @@ fn read_end(from: &mut Reader<'_>) -> Result<End, ChangeFault> {
     }
 }
 
-fn write_why(why: &Why, to: &mut Vec<u8>) {
+pub(crate) fn write_why(why: &Why, to: &mut Vec<u8>) {
     let (kind, text) = match why {
         Why::Wanted => (0, ""),
         Why::Violation(text) => (1, text.as_str()),
@@ -439,7 +448,7 @@ fn write_why(why: &Why, to: &mut Vec<u8>) {
     }
 }
 
-fn read_why(from: &mut Reader<'_>) -> Result<Why, ChangeFault> {
+pub(crate) fn read_why(from: &mut Reader<'_>) -> Result<Why, ChangeFault> {
     let text = |from: &mut Reader<'_>| String::from_utf8_lossy(from.rest()).into_owned();
     match *from.array()? {
         [0] => Ok(Why::Wanted),

@@ -122,6 +122,27 @@ pub struct Ledger {
     rates: Vec<(Step, FeeratePerKw)>,
 }
 
+/// A ledger without what its channel begins with.
+#[derive(Clone, Debug)]
+pub(crate) struct LedgerSum {
+    pub(crate) opener: i128,
+    pub(crate) acceptor: i128,
+    pub(crate) entries: Vec<(ContractId, EntrySum)>,
+    pub(crate) next: BTreeMap<(Side, Kind), HtlcId>,
+    pub(crate) rate: FeeratePerKw,
+    pub(crate) rates: Vec<(Step, FeeratePerKw)>,
+}
+
+/// What is saved of an entry.
+#[derive(Clone, Debug)]
+pub(crate) struct EntrySum {
+    pub(crate) amount: Msat,
+    pub(crate) kind: Kind,
+    pub(crate) terms: Vec<u8>,
+    pub(crate) added: Step,
+    pub(crate) removed: Option<Removal>,
+}
+
 /// What a commitment says of money.
 #[derive(Clone, Debug)]
 pub struct View {
@@ -167,6 +188,34 @@ impl Ledger {
             rate,
             rates: Vec::new(),
         })
+    }
+
+    /// All that is saved of it.
+    pub(crate) fn sum(&self) -> LedgerSum {
+        let Self { opener, acceptor, rate, .. } = *self;
+        let (next, rates) = (self.next.clone(), self.rates.clone());
+        let entry = |(id, entry): (&ContractId, &Entry)| {
+            let Entry { amount, contract, added, removed } = entry;
+            let (kind, terms) = (contract.kind(), contract.terms());
+            (*id, EntrySum { amount: *amount, kind, terms, added: *added, removed: *removed })
+        };
+        let entries = self.entries.iter().map(entry).collect();
+        LedgerSum { opener, acceptor, entries, next, rate, rates }
+    }
+
+    /// What was saved of one with the same capacity.
+    pub(crate) fn become_sum(
+        &mut self,
+        sum: LedgerSum,
+        contract: impl Fn(Kind, &[u8]) -> Arc<dyn Contract>,
+    ) {
+        let LedgerSum { opener, acceptor, entries, next, rate, rates } = sum;
+        let entry = |(id, sum): (ContractId, EntrySum)| {
+            let EntrySum { amount, kind, terms, added, removed } = sum;
+            (id, Entry { amount, contract: contract(kind, &terms), added, removed })
+        };
+        let (capacity, entries) = (self.capacity, entries.into_iter().map(entry).collect());
+        *self = Self { capacity, opener, acceptor, entries, next, rate, rates };
     }
 
     /// The contracts that some commitment has or will have.

@@ -15,7 +15,10 @@ mod ledger;
 mod onchain;
 mod opening;
 mod planted;
+mod points;
 mod state;
+mod sum;
+mod trace;
 
 pub use begun::{Begun, FundingOutput};
 pub use bolt2::{DUST_MSAT_MAX, Limits, Offer, Taken};
@@ -35,3 +38,4 @@ pub use state::{
     AskId, Channel, Dialects, Effect, Event, FUNDING_BLOCKS_MAX, Failing, Known, Negotiating, Now,
     Outcome, Ready, Shutdown, State, Why, is_closing_script,
 };
+pub use sum::Sum;

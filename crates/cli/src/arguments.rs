@@ -318,6 +318,9 @@ pub struct Up {
     /// Where the API listens [default: 127.0.0.1:9737]
     #[arg(long, value_name = "HOST:PORT")]
     pub api: Option<String>,
+    /// The node remembers in this database and not in its folder: postgres://USER@HOST/NAME
+    #[arg(long, value_name = "URL")]
+    pub store: Option<String>,
     /// Blocks come from this bitcoind: http://[USER:PASSWORD@]HOST:PORT
     #[arg(long, value_name = "URL")]
     pub bitcoind: Option<String>,

@@ -37,6 +37,7 @@ pub struct Settings {
     sockets: Option<String>,
     take_over: Option<String>,
     api: Option<String>,
+    store: Option<String>,
     bitcoind: Option<String>,
     bitcoind_cookie: Option<PathBuf>,
     devnet_rpc: Option<String>,
@@ -52,7 +53,7 @@ pub struct Settings {
     log_json: Option<bool>,
 }
 
-const KEYS: [&str; 23] = [
+const KEYS: [&str; 24] = [
     "dir",
     "config",
     "network",
@@ -63,6 +64,7 @@ const KEYS: [&str; 23] = [
     "sockets",
     "take_over",
     "api",
+    "store",
     "bitcoind",
     "bitcoind_cookie",
     "devnet_rpc",
@@ -99,6 +101,8 @@ pub struct Config {
     pub take_over: Option<PathBuf>,
     /// Where the API listens.
     pub api: SocketAddr,
+    /// The database that keeps what the node remembers, if it is not a file of the folder.
+    pub store: Option<String>,
     /// Where blocks come from, if it is not the devnet of this process.
     pub bitcoind: Option<Place>,
     /// How the devnet of this process is to work.
@@ -214,6 +218,7 @@ fn of_variables(mut variables: BTreeMap<String, String>) -> Result<Settings, Str
         sockets: text("sockets"),
         take_over: text("take_over"),
         api: text("api"),
+        store: text("store"),
         bitcoind: text("bitcoind"),
         bitcoind_cookie: text("bitcoind_cookie").map(PathBuf::from),
         devnet_rpc: text("devnet_rpc"),
@@ -242,6 +247,7 @@ fn of_flags(arguments: &Arguments, up: &Up) -> Settings {
         sockets: up.sockets.clone(),
         take_over: up.take_over.clone(),
         api: up.api.clone(),
+        store: up.store.clone(),
         bitcoind: up.bitcoind.clone(),
         bitcoind_cookie: up.bitcoind_cookie.clone(),
         devnet_rpc: up.devnet_rpc.clone(),
@@ -270,6 +276,7 @@ impl Settings {
             sockets: over.sockets.or(self.sockets),
             take_over: over.take_over.or(self.take_over),
             api: over.api.or(self.api),
+            store: over.store.or(self.store),
             bitcoind: over.bitcoind.or(self.bitcoind),
             bitcoind_cookie: over.bitcoind_cookie.or(self.bitcoind_cookie),
             devnet_rpc: over.devnet_rpc.or(self.devnet_rpc),
@@ -317,6 +324,7 @@ impl Settings {
             sockets: path("--sockets", self.sockets)?,
             take_over: path("--take-over", self.take_over)?,
             api: address("--api", self.api.as_deref().unwrap_or("127.0.0.1:9737"))?,
+            store: store(self.store)?,
             bitcoind: bitcoind(self.bitcoind.as_deref(), self.bitcoind_cookie)?,
             devnet: DevnetPlan {
                 rpc: address(
@@ -366,6 +374,18 @@ fn roles(list: Option<&str>) -> Result<Roles, String> {
         }
     }
     Ok(roles)
+}
+
+/// The address of a database.
+fn store(given: Option<String>) -> Result<Option<String>, String> {
+    match given {
+        // It may have a password, which is repeated nowhere.
+        Some(url) if !url.starts_with("postgres://") => {
+            Err("--store takes postgres://USER@HOST/NAME".to_owned())
+        }
+        Some(url) => Ok(Some(url)),
+        None => Ok(None),
+    }
 }
 
 /// The place of a bitcoind, from `http://[USER:PASSWORD@]HOST:PORT` and the file with its cookie.
@@ -532,7 +552,7 @@ mod tests {
     #[test]
     fn what_is_unknown_or_wrong_is_named() {
         type Row<'a> = (&'a [&'a str], &'a str, &'a [(&'a str, &'a str)], &'a str);
-        let rows: [Row<'_>; 19] = [
+        let rows: [Row<'_>; 20] = [
             (&[], "netwrk = \"signet\"", &[], "did you mean network?"),
             (
                 &[],
@@ -547,6 +567,7 @@ mod tests {
             (&["--listen", "9735"], "", &[], "--listen takes an address"),
             (&["--listen", "me@unix:/x"], "", &[], "'me@' is nobody who connects"),
             (&["--signer", "/x"], "", &[], "--signer takes unix:PATH, not '/x'"),
+            (&["--store", "mysql://x:secret@y/z"], "", &[], "--store takes postgres://USER@HOST"),
             (&["--bitcoind", "localhost:1"], "", &[], "--bitcoind takes http://HOST:PORT"),
             (&["--bitcoind", "http://127.0.0.1:1"], "", &[], "USER:PASSWORD@"),
             (&["--bitcoind-cookie", "/x"], "", &[], "needs --bitcoind, too"),

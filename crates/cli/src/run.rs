@@ -85,6 +85,7 @@ pub fn up(config: &Config, json: bool) -> Result<(), Failure> {
         checkpoint: config.checkpoint,
         chain,
         devnet,
+        store: config.store.clone(),
         store_pages_max: None,
     };
     let running = roles::start(plan, tell).map_err(|fault| Failure::of(&fault))?;

@@ -98,7 +98,9 @@ pub struct Plan {
     pub chain: Option<ChainPlan>,
     /// The devnet, if it is here.
     pub devnet: Option<DevnetPlan>,
-    /// Pages to which the store may grow, if it has such a limit.
+    /// The database that keeps what the node remembers, if it is not a file of its folder.
+    pub store: Option<String>,
+    /// Pages to which that file may grow, if it has such a limit.
     pub store_pages_max: Option<u32>,
 }
 
@@ -192,6 +194,7 @@ impl Plan {
             checkpoint: Checkpoint::built_in(network),
             chain: None,
             devnet: None,
+            store: None,
             store_pages_max: None,
         }
     }
@@ -264,13 +267,7 @@ pub fn start(mut plan: Plan, tell: Box<dyn Fn(Event) + Send>) -> Result<Running,
         services: 0,
         ended,
     };
-    let store = match plan.roles.node {
-        true => {
-            let path = plan.dir.join("log.sqlite");
-            Some(Store::open(&path, plan.store_pages_max).map_err(RunFault::Store)?)
-        }
-        false => None,
-    };
+    let store = if plan.roles.node { Some(open_store(&plan)?) } else { None };
     if let Some(plan_of_devnet) = plan.devnet {
         running.start_devnet(&plan.dir, plan_of_devnet, &ends)?;
     }
@@ -412,7 +409,7 @@ impl Running {
         &mut self,
         plan: &Plan,
         pairs: Pairs,
-        store: Store,
+        mut store: Store,
         chain: Option<ChainPlan>,
         tell: Box<dyn Fn(Event) + Send>,
         ends: &Sender<Result<(), RunFault>>,
@@ -427,10 +424,10 @@ impl Running {
         let hub = hub()?;
         self.wakers.push(hub.waker());
         let saved = store.restore(office::POST).map_err(RunFault::Store)?;
-        let mut of_treasury = Before::of(&store).map_err(RunFault::Store)?;
+        let mut of_treasury = Before::of(&mut store).map_err(RunFault::Store)?;
         let of_channels = store.restore(channels_service::CHANNELS).map_err(RunFault::Store)?;
         let of_channels = channels_service::restore(&of_channels).map_err(RunFault::Channels)?;
-        of_treasury.owed = of_channels.owed_fundings();
+        of_treasury.owed = of_channels.state.owed_fundings();
         let log = Log::start(store);
         let (mut office, bell) = Office::open(hub, saved, &log, features(), sockets, signer, tell)
             .map_err(RunFault::Office)?;
@@ -451,7 +448,7 @@ impl Running {
     fn start_chain(
         &mut self,
         network: Network,
-        (mut chain, (before, state)): (ChainPlan, (Before, channels::State)),
+        (mut chain, (before, of_channels)): (ChainPlan, (Before, channels_service::Before)),
         office: &mut Office,
         (log, [for_treasury, for_channels]): (&Log, [At; 2]),
         ends: &Sender<Result<(), RunFault>>,
@@ -469,7 +466,7 @@ impl Running {
         let reach = Reach { signer: for_channels, treasury, wishes, office: office.waker() };
         let terms = channels::Terms::of(network);
         let opened =
-            channels_service::Service::open(hub, state, log, terms, (ear, news), reach, tell);
+            channels_service::Service::open(hub, of_channels, log, terms, (ear, news), reach, tell);
         let (service, bell) = opened.map_err(RunFault::Channels)?;
         self.channels = Some(bell);
         let stop = self.stop.clone();
@@ -610,3 +607,19 @@ impl fmt::Display for RunFault {
 }
 
 impl std::error::Error for RunFault {}
+
+/// What the node remembers. Whoever has remembered something in its folder does not begin anew
+/// elsewhere: it would not know its own channels.
+fn open_store(plan: &Plan) -> Result<Store, RunFault> {
+    let path = plan.dir.join("log.sqlite");
+    match &plan.store {
+        None => Store::open(&path, plan.store_pages_max).map_err(RunFault::Store),
+        Some(_) if path.exists() => {
+            Err(RunFault::Plan("the node has its store in its folder already, log.sqlite"))
+        }
+        #[cfg(feature = "postgres")]
+        Some(address) => Store::connect(address).map_err(RunFault::Store),
+        #[cfg(not(feature = "postgres"))]
+        Some(_) => Err(RunFault::Plan("this build knows no database")),
+    }
+}

@@ -4,7 +4,9 @@
 //! LDK makes an onion for each payment and opens it; ours has none. That work is timed beside, and
 //! taken off LDK's time in the figures that have a target.
 
-use bitcoin::secp256k1::{Message, SECP256K1, SecretKey, ecdsa::Signature};
+mod channel_parts;
+
+use channel_parts::crypto::Crypto;
 use interop_ldk::channel::{Ldks, Onions, Twins};
 use paired::{Target, compare_many, report};
 
@@ -16,6 +18,15 @@ const CRYPTO_MAX: f64 = 2.5;
 const COMMITMENTS: usize = 4;
 
 fn main() {
+    if channel_parts::durable::traced() {
+        return;
+    }
+    in_memory();
+    channel_parts::updates::run();
+    channel_parts::durable::run();
+}
+
+fn in_memory() {
     for (payments, least) in WAVES {
         let (mut ldks, mut twins) = (Ldks::open(), Twins::open(payments));
         // An HTLC has one second stage in each of two commitments.
@@ -46,32 +57,6 @@ fn main() {
         for (who, ns) in [("ours", ours), ("ldk", ldk)] {
             let each = payments as f64 / (ns / 1e9);
             println!("  {who}, waves of {payments}: {each:.0} payments/s");
-        }
-    }
-}
-
-/// So many signatures, each made and verified.
-struct Crypto {
-    key: SecretKey,
-    messages: Vec<Message>,
-}
-
-impl Crypto {
-    fn new(signatures: usize) -> Self {
-        let message = |at: usize| {
-            let mut digest = [3; 32];
-            digest[..8].copy_from_slice(&at.to_be_bytes());
-            Message::from_digest(digest)
-        };
-        let key = SecretKey::from_slice(&[5; 32]).expect("below the order");
-        Self { key, messages: (0..signatures).map(message).collect() }
-    }
-
-    fn run(&mut self) {
-        let public = self.key.public_key(SECP256K1);
-        for message in &self.messages {
-            let signature: Signature = SECP256K1.sign_ecdsa(message, &self.key);
-            SECP256K1.verify_ecdsa(message, &signature, &public).expect("it was just made");
         }
     }
 }

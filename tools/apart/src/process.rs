@@ -173,6 +173,7 @@ fn play(role: &str) -> Result<(), RunFault> {
         checkpoint: signer::Checkpoint::built_in(Network::Regtest),
         chain: None,
         devnet: None,
+        store: None,
         store_pages_max: None,
     };
     let running = roles::start(plan, Box::new(|_| {}))?;

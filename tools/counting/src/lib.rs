@@ -65,6 +65,12 @@ pub fn allocated_bytes() -> u64 {
     COUNTERS.get().allocated_bytes
 }
 
+/// Bytes that this thread has obtained and not given back: below zero where it frees what others
+/// have obtained.
+pub fn live_bytes() -> i64 {
+    COUNTERS.get().live_bytes
+}
+
 /// Runs `work` and tells what it asked of the heap on this thread. What `work` returns is dropped
 /// after the figures are taken. Calls may be nested.
 ///

@@ -13,7 +13,7 @@ mod take;
 use std::fmt;
 use std::sync::Arc;
 
-use tx::{Kind, Templates};
+use tx::{Contract, Kind, Templates};
 use wire::Message;
 use wire::amount::BlockHeight;
 use wire::features::Features;
@@ -47,17 +47,34 @@ pub struct Met {
 /// A saved channel has a contract of a kind that nobody has registered here: without its resolver
 /// its money would be lost, so the channel does not start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NoResolver {
-    /// The message that has added or ended it.
-    pub message_type: u16,
+pub enum NoResolver {
+    /// None reads the message that has added it.
+    Message {
+        /// Its type.
+        message_type: u16,
+    },
+    /// None is for its kind, or the terms are not of that kind.
+    Kind {
+        /// The kind.
+        kind: Kind,
+    },
 }
 
 impl std::error::Error for NoResolver {}
 
 impl fmt::Display for NoResolver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { message_type } = self;
-        write!(f, "a contract of message {message_type} is saved, and no resolver reads that")
+        match self {
+            Self::Message { message_type } => {
+                write!(
+                    f,
+                    "a contract of message {message_type} is saved, and no resolver reads that"
+                )
+            }
+            Self::Kind { kind } => {
+                write!(f, "a contract of kind {} is saved, and no resolver reads it", kind.0)
+            }
+        }
     }
 }
 
@@ -145,14 +162,31 @@ impl Resolvers {
 
     /// Whether a saved change can be taken in.
     pub fn judge(&self, change: &Change) -> Result<(), NoResolver> {
-        let Some(message) = change.added() else { return Ok(()) };
+        if let Change::Sum(sum) = change {
+            return sum.judge(self);
+        }
+        change.added().map_or(Ok(()), |message| self.judge_add(message))
+    }
+
+    /// Whether a message adds a contract of a kind that is known.
+    pub(crate) fn judge_add(&self, message: &Message) -> Result<(), NoResolver> {
         let message_type = message.message_type();
         match self.read(message) {
             Ok(Some((_, Said::Add { .. }))) => Ok(()),
             Ok(Some((_, Said::End { .. } | Said::Ask { .. })) | None) | Err(_) => {
-                Err(NoResolver { message_type })
+                Err(NoResolver::Message { message_type })
             }
         }
+    }
+
+    /// A contract by what is saved of it.
+    pub(crate) fn contract(
+        &self,
+        kind: Kind,
+        terms: &[u8],
+    ) -> Result<Arc<dyn Contract>, NoResolver> {
+        let read = self.of(kind).and_then(|it| it.template().read(terms).ok());
+        read.ok_or(NoResolver::Kind { kind })
     }
 }
 

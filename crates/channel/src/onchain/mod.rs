@@ -23,7 +23,7 @@ pub(crate) use bids::Bids;
 pub use bids::{CoinOffer, Wanted};
 pub(crate) use ended::Ended;
 pub use ended::EndedBy;
-pub(crate) use seen::Seen;
+pub(crate) use seen::{Seen, Spend};
 
 use std::sync::Arc;
 

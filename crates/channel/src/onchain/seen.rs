@@ -23,6 +23,19 @@ pub(crate) struct Spend {
 }
 
 impl Seen {
+    /// What was saved.
+    pub(crate) const fn of(
+        funding: Option<(BlockHeight, u32)>,
+        spends: BTreeMap<OutPoint, Spend>,
+    ) -> Self {
+        Self { funding, spends }
+    }
+
+    /// Where the funding is, and at which place of its block.
+    pub(crate) const fn funding_at(&self) -> Option<(BlockHeight, u32)> {
+        self.funding
+    }
+
     /// Where the funding is.
     pub(crate) fn funding(&self) -> Option<BlockHeight> {
         self.funding.map(|(height, _)| height)

@@ -85,6 +85,7 @@ impl Channel {
             Change::Done => self.state = State::Done,
             Change::Waits { since } => self.waits_since = Some(*since),
             Change::Failing(why) => self.evolve_failing(why),
+            Change::Sum(sum) => self.evolve_sum(sum),
         }
         self.evolve_empty();
     }

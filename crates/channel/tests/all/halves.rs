@@ -339,7 +339,14 @@ impl Half {
                 Effect::Recall(number) => {
                     let log = self.log.iter().cloned();
                     let (begun, resolvers) = (self.begun.clone(), self.live.resolvers().clone());
+                    let (of_kept, known) = (self.begun.clone(), resolvers.clone());
                     let meaning = Channel::recall_with(begun, resolvers, log, number);
+                    // What is kept of the log says the same.
+                    let kept = self.log.iter().filter_map(Change::trace);
+                    let kept =
+                        kept.map(|it| Change::read_trace(&it).expect("ours").expect("known"));
+                    let again = Channel::recall_with(of_kept, known, kept, number);
+                    assert_eq!(again, meaning);
                     self.live.recalled(meaning.expect("the log has it"));
                 }
                 Effect::Borrow(wanted) => self.wanted.push(wanted),
@@ -378,6 +385,17 @@ impl Half {
         }
     }
 
+    /// The channel comes back from its sum, the same as from all its changes.
+    fn restore_sum(&mut self) {
+        let sum = Change::Sum(Box::new(self.live.sum()));
+        let read = Change::decode(&sum.encode()).expect("ours").expect("of this version");
+        assert_eq!(read, sum);
+        let mut again = Channel::with(self.begun.clone(), self.live.resolvers().clone());
+        again.restore(&read).expect("its contracts are known");
+        assert_eq!(format!("{again:?}"), format!("{:?}", self.live), "from its sum");
+        self.live = again;
+    }
+
     /// Everything that was not durable is gone.
     pub fn crash(&mut self) {
         self.log.truncate(self.durable);
@@ -390,6 +408,7 @@ impl Half {
             assert_eq!(read, *change);
             self.live.restore(&read).expect("its contracts are known");
         }
+        self.restore_sum();
         let lost = self.live.disconnected();
         self.take(lost);
         self.told.extend(self.live.owed());

@@ -13,8 +13,8 @@ use std::{
 };
 
 use bus::{Hub, Input, Waker};
-use channel::{Channel, NoResolver};
-use tracing::{info, warn};
+use channel::{Begun, NoResolver};
+use tracing::{error, info, warn};
 use wire::{id::CommitmentNumber, tick::Tick};
 use zeroize::Zeroizing;
 
@@ -29,16 +29,24 @@ use super::{
 use crate::{
     services::{
         channels::{
-            CallId, Change, ChannelName, Channels, Command, Effect, Event, Refusal, Reply, State,
-            Step, Terms, Token,
+            CallId, Change, ChannelName, Channels, Command, Effect, Event, Past, Refusal, Reply,
+            State, Step, Terms, Token,
         },
         gate::{Barrier, Next},
         post::{Passed, Wish},
         saved::ChangeFault,
         treasury::{self, Followed},
     },
-    store::{Core, Log, LogFault, Restored, StoreFault, Write},
+    store::{
+        ARCHIVE_ENTRIES_MAX, Batch, Core, Log, LogFault, Restored, SNAPSHOT_BYTES_MAX, Store,
+        StoreFault, Write,
+    },
 };
+
+/// After so many changes the log gets the sum of all, which lets them be forgotten.
+const SNAPSHOT_EVERY: u64 = 10_000;
+/// A sum is worth one change for each so many of its bytes.
+const SNAPSHOT_BYTES_PER_CHANGE: u64 = 400;
 
 /// Whose changes ours are.
 pub const CHANNELS: Core = Core("channels");
@@ -96,6 +104,7 @@ pub struct Reach {
 pub struct Service {
     hub: Hub,
     channels: Channels,
+    sums: Sums,
     barrier: Barrier<Write, Effect>,
     log: Log,
     saver: Saver,
@@ -114,31 +123,85 @@ pub struct Service {
     now: Tick,
 }
 
+/// What the service starts from.
+pub struct Before {
+    /// What was saved, folded.
+    pub state: State,
+    /// What was saved since the last snapshot.
+    pub sums: Sums,
+}
+
+/// Cuts the log short.
+pub struct Sums {
+    past: Past,
+    changes: u64,
+    /// Changes until the next snapshot; and the least that they are.
+    after: u64,
+    every: u64,
+}
+
 /// What was saved, folded.
-pub fn restore(saved: &Restored) -> Result<State, ChannelsFault> {
-    let mut state = State::default();
+pub fn restore(saved: &Restored) -> Result<Before, ChannelsFault> {
+    let snapshot = saved.snapshot.as_deref().unwrap_or_default();
+    let mut state = State::decode(snapshot).map_err(ChannelsFault::Saved)?;
+    let mut sums = Sums::after(snapshot.len(), SNAPSHOT_EVERY);
     for (_, bytes) in &saved.changes {
         if let Some(change) = Change::decode(bytes).map_err(ChannelsFault::Saved)? {
             state.judge(&change).map_err(ChannelsFault::Contract)?;
+            sums.note(&change);
             state.evolve(&change);
         }
     }
-    Ok(state)
+    Ok(Before { state, sums })
 }
 
-fn recalled(saved: &Restored, of: ChannelName, number: CommitmentNumber) -> Option<tx::Meaning> {
-    let changes = saved.changes.iter().filter_map(|(_, bytes)| Change::decode(bytes).ok()?);
-    let (mut begins, mut lived) = (None, Vec::new());
-    for change in changes {
-        if let Change::Begun { name, begun, .. } = change {
-            begins = if name == of { Some(begun) } else { begins };
-        } else if let Change::Live { name, change } = change
-            && name == of
-        {
-            lived.push(*change);
-        }
+impl Sums {
+    /// After a snapshot of so many bytes; the next one comes after so many changes, or more where
+    /// it would cost more than they do.
+    pub fn after(bytes: usize, every: u64) -> Self {
+        let after = every.max(bytes as u64 / SNAPSHOT_BYTES_PER_CHANGE);
+        Self { past: Past::default(), changes: 0, after, every }
     }
-    Channel::recall(*begins?, lived, number)
+
+    /// This is saved.
+    pub fn note(&mut self, change: &Change) {
+        self.past.note(change);
+        self.changes += 1;
+    }
+
+    /// What takes the place of all that was noted, if that is much: the sum, and what it leaves out
+    /// and revoked commitments have said, for the archive. All of it is saved together.
+    pub fn take(&mut self, state: &State) -> Batch {
+        if self.changes < self.after {
+            return Batch::new();
+        }
+        let bytes = state.encode();
+        let (got, max) = (bytes.len(), SNAPSHOT_BYTES_MAX);
+        if got > max {
+            error!(got, max, "the sum of channels is too long to be saved; changes pile up");
+            self.changes = 0;
+            return Batch::new();
+        }
+        let mut past = std::mem::replace(self, Self::after(got, self.every)).past;
+        let archived =
+            past.take().map(|(key, entry)| Write::Archive { core: CHANNELS, key, entry });
+        archived.chain([Write::Snapshot { core: CHANNELS, bytes }]).collect()
+    }
+}
+
+/// What a commitment of the peer has said, as far as the store knows.
+pub fn recalled(
+    store: &mut Store,
+    name: ChannelName,
+    begun: Begun,
+    number: CommitmentNumber,
+) -> Result<Option<tx::Meaning>, StoreFault> {
+    let max = u32::try_from(ARCHIVE_ENTRIES_MAX).unwrap_or(u32::MAX);
+    let entries = store.newest(CHANNELS, &Past::key(&name), max)?;
+    let saved = store.restore(CHANNELS)?;
+    let entries = entries.iter().rev().map(|(_, entry)| entry.as_slice());
+    let since = saved.changes.iter().map(|(_, bytes)| bytes.as_slice());
+    Ok(Past::recall(name, begun, entries, since, number))
 }
 
 impl Ear {
@@ -160,7 +223,7 @@ impl Service {
     /// Opens with what was saved.
     pub fn open(
         mut hub: Hub,
-        state: State,
+        before: Before,
         log: &Log,
         terms: Terms,
         (ear, news): (Ear, Receiver<News>),
@@ -175,7 +238,8 @@ impl Service {
         let saver = Saver::new(log, hub.waker());
         let service = Self {
             hub,
-            channels: Channels::open(state, terms, now, clock::unix_time()),
+            channels: Channels::open(before.state, terms, now, clock::unix_time()),
+            sums: before.sums,
             barrier: Barrier::default(),
             log: log.clone(),
             saver,
@@ -284,11 +348,15 @@ impl Service {
         while let Some(step) = self.channels.poll() {
             match step {
                 Step::Save(change) => {
+                    self.sums.note(&change);
                     self.barrier.save(Write::Change { core: CHANNELS, bytes: change.encode() });
                 }
                 Step::Do(effect) => self.barrier.hold(effect),
             }
         }
+        // All that was to be saved has been given to the barrier: the sum is that of all of it.
+        let sum = self.sums.take(self.channels.state());
+        sum.into_iter().for_each(|write| self.barrier.save(write));
         while let Some(next) = self.barrier.release() {
             match next {
                 Next::Save { ticket, records } => {
@@ -333,10 +401,10 @@ impl Service {
 
     /// Looks up what a revoked commitment says. If the log does not know of it nothing is told.
     fn recall(&self, name: ChannelName, number: CommitmentNumber) {
-        let ear = self.ear.clone();
+        let Some(held) = self.channels.state().channels.get(&name) else { return };
+        let (ear, begun) = (self.ear.clone(), held.channel.begun().clone());
         self.log.read(move |store| {
-            let Ok(saved) = store.restore(CHANNELS) else { return };
-            if let Some(meaning) = recalled(&saved, name, number) {
+            if let Ok(Some(meaning)) = recalled(store, name, begun, number) {
                 ear.tell(News::Recalled(name, Box::new(meaning)));
             }
         });

@@ -25,7 +25,7 @@ impl ChannelsFile {
     ) -> Result<(Self, Channels), JournalFault> {
         let mut channels = Channels::bolt3(keys);
         let Some(bytes) = JournalFile::read(dir, CHANNELS_FILE)? else {
-            let file = JournalFile::new(dir, CHANNELS_FILE);
+            let file = JournalFile::new(dir, CHANNELS_FILE).with_room();
             return Ok((Self { file, network }, channels));
         };
         let restored = channels.restore(&bytes, network).map_err(|why| JournalFault::File {
@@ -34,8 +34,9 @@ impl ChannelsFile {
             without: "do not go on without it, nor with an older one: what was signed would be \
                       forgotten, and the money of channels could be taken",
         })?;
-        let whole = Whole { sum_bytes: restored.sum_bytes, bytes: restored.bytes };
-        let file = JournalFile::go_on(dir, CHANNELS_FILE, bytes.len(), whole)?;
+        let has_room = bytes[restored.bytes..].iter().all(|byte| *byte == 0);
+        let whole = Whole { sum_bytes: restored.sum_bytes, bytes: restored.bytes, has_room };
+        let file = JournalFile::go_on(dir, CHANNELS_FILE, bytes.len(), whole)?.with_room();
         Ok((Self { file, network }, channels))
     }
 

@@ -68,7 +68,7 @@ pub struct Before {
 
 impl Before {
     /// Reads it.
-    pub fn of(store: &Store) -> Result<Self, StoreFault> {
+    pub fn of(store: &mut Store) -> Result<Self, StoreFault> {
         Ok(Self {
             owed: Vec::new(),
             own: store.restore(TREASURY)?,

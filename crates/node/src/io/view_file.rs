@@ -29,14 +29,16 @@ impl ViewFile {
             without: "without it the signer begins anew",
         };
         let restored = View::decode(&bytes, network).map_err(wrong)?;
+        let len = bytes.len();
         let view = restored.view;
         if !view.goes_on_from(checkpoint).map_err(wrong)? {
             let (had, begin) = (view.tip(), checkpoint.block());
             info!(%had, %begin, "the signer's view of the chain begins anew with its checkpoint");
             return Ok(fresh());
         }
-        let whole = Whole { sum_bytes: restored.sum_bytes, bytes: restored.bytes };
-        let file = JournalFile::go_on(dir, VIEW_FILE, bytes.len(), whole)?;
+        let (sum_bytes, bytes) = (restored.sum_bytes, restored.bytes);
+        let whole = Whole { sum_bytes, bytes, has_room: false };
+        let file = JournalFile::go_on(dir, VIEW_FILE, len, whole)?;
         Ok((Self(file), view))
     }
 

@@ -1,11 +1,6 @@
 //! Why a store cannot be used.
 
-use std::{
-    fmt, io,
-    path::{Path, PathBuf},
-};
-
-use rusqlite::ErrorCode;
+use std::{fmt, io, path::PathBuf};
 
 /// Why a store cannot be used. What was durable before still is.
 #[derive(Debug)]
@@ -52,6 +47,15 @@ pub enum StoreFault {
         /// The path.
         path: PathBuf,
     },
+    /// Another process has taken it: what this one knows may be old.
+    Fenced {
+        /// The store.
+        path: PathBuf,
+        /// The epoch of whoever has it now.
+        got: i64,
+        /// Ours.
+        have: i64,
+    },
     /// Something else.
     Failed {
         /// The path.
@@ -59,21 +63,6 @@ pub enum StoreFault {
         /// In the words of the database.
         why: String,
     },
-}
-
-impl StoreFault {
-    pub(super) fn of(path: &Path, fault: rusqlite::Error) -> Self {
-        let (path, why) = (path.to_owned(), fault.to_string());
-        match fault.sqlite_error_code() {
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::InUse { path },
-            Some(ErrorCode::NotADatabase) => {
-                Self::Damaged { path, why: "this is no database".to_owned() }
-            }
-            Some(ErrorCode::DatabaseCorrupt) => Self::Damaged { path, why },
-            Some(ErrorCode::DiskFull) => Self::Full { path },
-            _ => Self::Failed { path, why },
-        }
-    }
 }
 
 impl fmt::Display for StoreFault {
@@ -97,6 +86,11 @@ impl fmt::Display for StoreFault {
             Self::Full { path } => {
                 write!(f, "no room left for {}; make some and start again", path.display())
             }
+            Self::Fenced { path, got, have } => write!(
+                f,
+                "{} was taken by another process (epoch {got}, ours is {have}); stop one of them",
+                path.display()
+            ),
             Self::Failed { path, why } => write!(f, "{}: {why}", path.display()),
         }
     }

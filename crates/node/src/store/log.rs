@@ -52,7 +52,7 @@ struct Thread {
 }
 
 type Tell = Box<dyn Fn(Durable) + Send>;
-type Read = Box<dyn FnOnce(&Store) + Send>;
+type Read = Box<dyn FnOnce(&mut Store) + Send>;
 
 #[derive(Default)]
 struct Shared {
@@ -85,7 +85,7 @@ impl Log {
     }
 
     /// Asks the store something, on the log's thread, once all that was given before is durable.
-    pub fn read(&self, read: impl FnOnce(&Store) + Send + 'static) {
+    pub fn read(&self, read: impl FnOnce(&mut Store) + Send + 'static) {
         self.0.shared.lock().reads.push(Box::new(read));
         self.0.shared.filled.notify_one();
     }
@@ -199,7 +199,7 @@ fn write_on(shared: &Shared, mut store: Store, writers: &mut Vec<Tell>) -> Resul
         if !batches.is_empty() {
             store.commit(&batches)?;
         }
-        reads.into_iter().for_each(|read| read(&store));
+        reads.into_iter().for_each(|read| read(&mut store));
         for ((last, waited), tell) in given.into_iter().zip(&*writers) {
             if waited {
                 tell(Durable::Through(last));

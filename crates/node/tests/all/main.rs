@@ -26,6 +26,7 @@ mod purse;
 mod reach;
 mod source;
 mod store;
+mod sums;
 mod takeover;
 mod treasury;
 mod view_file;

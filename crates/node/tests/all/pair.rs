@@ -40,7 +40,7 @@ pub struct End {
     /// So many of its next answers are that it cannot save anything.
     pub signer_is_full: usize,
     /// What is durable.
-    log: Vec<Vec<u8>>,
+    pub log: Vec<Vec<u8>>,
     waiting: VecDeque<Held>,
     asked: VecDeque<(Token, signer::Ask)>,
     wanted: VecDeque<(Token, treasury::Command)>,
@@ -191,17 +191,21 @@ impl End {
         self.wanted.clear();
         self.inbox.clear();
         let mut state = State::default();
-        for bytes in &self.log {
-            let change = Change::decode(bytes).expect("ours").expect("of this version");
-            state.evolve(&change);
+        evolve(&mut state, &self.log);
+        // The same comes of a snapshot, and of what was saved behind it.
+        let mut again = State::default();
+        for some in self.log.chunks(1 + self.log.len() / 3) {
+            evolve(&mut again, some);
+            again = State::decode(&again.encode()).expect("ours");
         }
+        assert_eq!(format!("{again:?}"), format!("{state:?}"), "from snapshots");
         let owed = state.owed_fundings();
         let bank = std::mem::replace(&mut self.bank, Bank::with(treasury::Saved::default()));
         self.bank = bank.restart_owing(owed);
         self.bank.treasury.signer_came();
         self.bank.follow();
         self.bank.serve(&mut self.signer);
-        self.channels = Channels::open(state, terms(), self.now, UnixTime(2));
+        self.channels = Channels::open(again, terms(), self.now, UnixTime(2));
         self.channels.signer_came();
     }
 
@@ -223,6 +227,13 @@ impl End {
             Some(Ok(Reply::Payments(lines))) => lines,
             other => panic!("{other:?}"),
         }
+    }
+}
+
+fn evolve(state: &mut State, log: &[Vec<u8>]) {
+    for bytes in log {
+        let change = Change::decode(bytes).expect("ours").expect("of this version");
+        state.evolve(&change);
     }
 }
 

@@ -10,7 +10,7 @@ use std::{
 
 use apart::{Place, WAIT};
 use node::{
-    roles::{self, RunFault},
+    roles::{self, Plan, RunFault},
     services::gate::Ticket,
     services::post::{self, Reply},
     store::{
@@ -37,42 +37,131 @@ fn open(path: &Path) -> Store {
     Store::open(path, None).expect("it opens")
 }
 
+/// The same of each store: whoever opens it comes behind whoever had it.
+fn of_each(test: impl Fn(&dyn Fn() -> Store)) {
+    let place = Place::new();
+    test(&|| open(&place.at("log.sqlite")));
+    #[cfg(feature = "postgres")]
+    {
+        let place = Place::new();
+        let database = database::Database::start(place.path());
+        test(&|| Store::connect(&database.address()).expect("it is there"));
+    }
+}
+
 #[test]
 fn cores_are_restored_apart_and_in_order() {
-    let place = Place::new();
-    let path = place.at("log.sqlite");
-    let mut store = open(&path);
-    store
-        .commit(&[vec![change(ONE, "a"), change(TWO, "x")], vec![change(ONE, "b")]])
-        .expect("room");
-    drop(store);
-    let mut store = open(&path);
-    assert_eq!(texts(&store.restore(ONE).expect("whole")), ["a", "b"]);
-    assert_eq!(texts(&store.restore(TWO).expect("whole")), ["x"]);
-    let snapshot = Write::Snapshot { core: ONE, bytes: b"a and b".to_vec() };
-    store.commit(&[vec![snapshot], vec![change(ONE, "c")]]).expect("room");
-    drop(store);
-    let restored = open(&path).restore(ONE).expect("whole");
-    assert_eq!(restored.snapshot.as_deref(), Some(&b"a and b"[..]));
-    assert_eq!(texts(&restored), ["c"]);
-    assert_eq!(texts(&open(&path).restore(TWO).expect("whole")), ["x"]);
+    of_each(|open| {
+        let mut store = open();
+        let batches = [vec![change(ONE, "a"), change(TWO, "x")], vec![change(ONE, "b")]];
+        store.commit(&batches).expect("room");
+        drop(store);
+        let mut store = open();
+        assert_eq!(texts(&store.restore(ONE).expect("whole")), ["a", "b"]);
+        assert_eq!(texts(&store.restore(TWO).expect("whole")), ["x"]);
+        let snapshot = Write::Snapshot { core: ONE, bytes: b"a and b".to_vec() };
+        let behind = vec![change(ONE, "c"), change(TWO, "y"), change(ONE, "d")];
+        store.commit(&[vec![snapshot], behind]).expect("room");
+        store.commit(&[vec![change(ONE, "e")]]).expect("room");
+        store.commit(&[]).expect("nothing is to be done");
+        drop(store);
+        let restored = open().restore(ONE).expect("whole");
+        assert_eq!(restored.snapshot.as_deref(), Some(&b"a and b"[..]));
+        assert_eq!(texts(&restored), ["c", "d", "e"]);
+        let at: Vec<_> = restored.changes.iter().map(|(position, _)| *position).collect();
+        assert!(at.is_sorted() && at[0] > node::store::Position(0), "{at:?}");
+        assert_eq!(texts(&open().restore(TWO).expect("whole")), ["x", "y"]);
+    });
 }
 
 #[test]
 fn the_archive_keeps_the_newest() {
+    of_each(|open| {
+        let mut store = open();
+        let entry = |number: u64| Write::Archive {
+            core: ONE,
+            key: b"received".to_vec(),
+            entry: number.to_be_bytes().to_vec(),
+        };
+        let last = ARCHIVE_ENTRIES_MAX + 50;
+        store.commit(&[(1..=last).map(entry).collect()]).expect("room");
+        let kept = store.newest(ONE, b"received", u32::MAX).expect("whole");
+        assert_eq!(kept.len() as u64, ARCHIVE_ENTRIES_MAX);
+        assert_eq!(kept[0], (last, last.to_be_bytes().to_vec()));
+        assert_eq!(store.newest(ONE, b"received", 2).expect("whole"), kept[..2]);
+        assert!(store.newest(ONE, b"other", 5).expect("whole").is_empty());
+    });
+}
+
+/// Whoever comes last has the database: the one before saves nothing any more, of no kind.
+#[cfg(feature = "postgres")]
+#[test]
+fn whoever_takes_the_database_fences_whoever_had_it() {
     let place = Place::new();
-    let mut store = open(&place.at("log.sqlite"));
-    let entry = |number: u64| Write::Archive {
-        core: ONE,
-        key: b"received".to_vec(),
-        entry: number.to_be_bytes().to_vec(),
+    let database = database::Database::start(place.path());
+    let connect = || Store::connect(&database.address()).expect("it is there");
+    let mut first = connect();
+    first.commit(&[vec![change(ONE, "a")]]).expect("it has it");
+    let mut second = connect();
+    second.commit(&[vec![change(ONE, "b")]]).expect("it has it");
+    let key = b"k".to_vec();
+    let writes = [
+        change(ONE, "late"),
+        Write::Snapshot { core: ONE, bytes: b"late".to_vec() },
+        Write::Archive { core: ONE, key: key.clone(), entry: b"late".to_vec() },
+    ];
+    for write in writes {
+        let fault = first.commit(&[vec![write]]).expect_err("it was taken");
+        assert!(matches!(fault, StoreFault::Fenced { got: 2, have: 1, .. }), "{fault}");
+        assert!(fault.to_string().contains("taken by another process"), "{fault}");
+    }
+    let restored = second.restore(ONE).expect("whole");
+    assert_eq!((texts(&restored), restored.snapshot), (vec!["a".into(), "b".into()], None));
+    assert!(second.newest(ONE, &key, 5).expect("whole").is_empty());
+    // A log on it tells those who wait.
+    let log = Log::start(first);
+    let (told, durable) = channel();
+    let writer = log.writer(move |news| told.send(news).expect("we wait"));
+    writer.append(vec![change(ONE, "later")]).expect("it is open");
+    let Durable::Failed(fault) = durable.recv_timeout(WAIT).expect("it is told") else {
+        panic!("it was saved")
     };
-    let last = ARCHIVE_ENTRIES_MAX + 50;
-    store.commit(&[(1..=last).map(entry).collect()]).expect("room");
-    let kept = store.newest(ONE, b"received", u32::MAX).expect("whole");
-    assert_eq!(kept.len() as u64, ARCHIVE_ENTRIES_MAX);
-    assert_eq!(kept[0], (last, last.to_be_bytes().to_vec()));
-    assert!(store.newest(ONE, b"other", 5).expect("whole").is_empty());
+    assert!(matches!(*fault, StoreFault::Fenced { .. }), "{fault}");
+    // Whoever was fenced comes back as the last one.
+    connect().commit(&[vec![change(ONE, "c")]]).expect("it has it");
+    assert!(second.commit(&[vec![change(ONE, "d")]]).is_err());
+    let missing = Store::connect("host=/nowhere user=leyden").err().expect("there is none");
+    assert!(matches!(missing, StoreFault::Failed { .. }), "{missing}");
+}
+
+/// A whole node on a database, and again; its folder has no store of its own.
+#[cfg(feature = "postgres")]
+#[test]
+fn a_node_remembers_in_a_database() {
+    let (place, own) = (Place::new(), Place::new());
+    let database = database::Database::start(place.path());
+    let in_it = |own: &Place| Plan { store: Some(database.address()), ..plan(own.path(), 72) };
+    let mut first = Party::with(in_it(&own), Place::new(), 72);
+    let id = first.id();
+    first.stop();
+    let mut second = Party::with(in_it(&own), Place::new(), 72);
+    assert_eq!(second.id(), id);
+    assert!(!own.at("log.sqlite").exists());
+    // Who has remembered something in its folder does not begin anew elsewhere.
+    let old = Place::new();
+    drop(open(&old.at("log.sqlite")));
+    let refused = roles::start(in_it(&old), Box::new(|_| ())).err().expect("it has one");
+    assert!(matches!(refused, RunFault::Plan(why) if why.contains("log.sqlite")), "{refused}");
+    // And nobody takes what is in use but a node that starts: then the one before ends.
+    let mut thief = Store::connect(&database.address()).expect("it is there");
+    thief.commit(&[vec![change(ONE, "x")]]).expect("it has it");
+    let peer = Party::start(73);
+    let connect = post::Command::Connect { node: peer.id(), address: peer.address() };
+    let running = second.running.take().expect("it runs");
+    let bell = running.bell.clone().expect("it has a node");
+    bell.call(connect, Box::new(|_| ())).expect("it has room");
+    let fault = running.wait().expect_err("it was taken");
+    assert!(fault.to_string().contains("taken by another process (epoch 3, ours is 2)"), "{fault}");
 }
 
 /// The body of a process that is killed: it commits numbers and says which are durable.
@@ -144,7 +233,7 @@ fn what_was_durable_survives_a_kill() {
         }
         child.kill().expect("it runs");
         child.wait().expect("it is ours");
-        let store = open(&path);
+        let mut store = open(&path);
         let (one, two) = (store.restore(ONE).expect("whole"), store.restore(TWO).expect("whole"));
         assert_eq!(texts(&one), texts(&two), "batches are whole");
         let numbers: Vec<u64> = texts(&one).iter().map(|it| it.parse().expect("ours")).collect();
@@ -350,7 +439,7 @@ fn a_node_with_a_full_disk_stops_and_says_why() {
     let text = fault.to_string();
     assert!(text.contains("no room left"), "{text}");
     let was_told = events.try_iter().filter(|it| matches!(it, post::Event::Message { .. })).count();
-    let store = open(&place.at("log.sqlite"));
+    let mut store = open(&place.at("log.sqlite"));
     let kept = store.newest(node::io::office::POST, b"received", u32::MAX).expect("whole");
     assert!(kept.len() >= was_told, "{} kept, {was_told} told", kept.len());
 }

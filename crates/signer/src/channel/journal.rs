@@ -8,7 +8,8 @@
 //! it: from the file's first byte for the sum, from the change's first byte for a change.
 //!
 //! The last change is left out if a crash has cut it: the file ends too early, or one of its
-//! sectors is empty since the file had grown before its bytes came. Nobody was told of it. All
+//! sectors is empty since the file had grown before its bytes came, and behind it there is nothing
+//! but zeros: room for more, which a file may have at any time. Nobody was told of it. All
 //! else is damage, and refused with its place, in the last change as well: it may have been
 //! answered, and a signer that forgets an answer could give another one. Hence a length stands
 //! there twice: a wrong one would make all behind it look cut.
@@ -227,7 +228,7 @@ fn end_of_change(bytes: &[u8], at: usize) -> Result<Option<usize>, ChannelsFault
     }
     match check(bytes, at, end - CHECKSUM_BYTES) {
         Ok(()) => Ok(Some(end)),
-        Err(_) if end == bytes.len() && has_hole(bytes, at, end) => Ok(None),
+        Err(_) if is_room(&bytes[end..]) && has_hole(bytes, at, end) => Ok(None),
         Err(fault) => Err(fault),
     }
 }
@@ -242,6 +243,11 @@ fn head(bytes: &[u8], at: usize) -> Option<[u32; 2]> {
 /// Whether a change begins anywhere here: then what is before it was never the end.
 fn has_head(bytes: &[u8]) -> bool {
     (0..bytes.len()).any(|at| head(bytes, at).is_some_and(|[again, got]| got == !again))
+}
+
+/// Whether nothing stands there: a file may have room behind its last change.
+fn is_room(bytes: &[u8]) -> bool {
+    bytes.iter().all(|byte| *byte == 0)
 }
 
 /// Whether all that lies there of one sector is empty.

@@ -156,6 +156,13 @@ fn what_a_crash_cuts_off_was_never_answered() {
             holed.resize(end, 0);
             let read = by.restore(&holed, NETWORK).unwrap();
             assert_eq!(read.bytes, disk.ends[last], "a hole from {cut} on");
+            // There was room behind it, and some sectors were written.
+            let mut torn = disk.file[..end.min(disk.file.len())].to_vec();
+            let hole = cut..torn.len().min(cut + 512);
+            torn[hole].fill(0);
+            torn.resize(end + 5_000, 0);
+            let read = by.restore(&torn, NETWORK).unwrap();
+            assert_eq!(read.bytes, disk.ends[last], "a sector from {cut} on is missing");
         }
     }
     for cut in 0..disk.ends[0] {

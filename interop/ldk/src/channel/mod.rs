@@ -5,8 +5,11 @@
 
 mod chain;
 mod cheat;
+mod ldk_disk;
 mod money;
 mod onions;
+mod our_disk;
+mod our_signer;
 mod ours;
 mod pairs;
 mod parts;
@@ -16,9 +19,11 @@ mod world;
 
 pub use chain::Chain;
 pub use cheat::OldMonitor;
+pub use ldk_disk::LdkSaves;
 pub use money::{BOTH, Deal, Who};
 pub use onions::Onions;
-pub use ours::{Ours, policy};
-pub use pairs::{Ldks, Twins};
+pub use our_disk::OurDisk;
+pub use ours::{KEY, Ours, policy};
+pub use pairs::{Ldks, TXID, Twins};
 pub use theirs::{Happened, Theirs, Wants};
 pub use world::{CAPACITY, PUSHED, World};

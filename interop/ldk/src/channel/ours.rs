@@ -1,6 +1,7 @@
 //! Our side: a channel, its signer, its log, and what waits to happen.
 
 use std::collections::VecDeque;
+use std::path::Path;
 use std::sync::Arc;
 
 use bitcoin::{Amount, Block, OutPoint, ScriptBuf, Sequence, Transaction};
@@ -11,13 +12,16 @@ use channel::{
     Refusal, State as Life, Violation, Wanted,
 };
 use signer::{
-    Branch, ChannelAnswer, ChannelAsk, ChannelChange, ChannelOp, ChannelRefusal, Channels,
-    KeyIndex, KeyPlace, Money, NodeIndex, Seed, ShownKeys, SpendInput, WalletKey,
+    Branch, ChannelAnswer, ChannelAsk, ChannelOp, ChannelRefusal, KeyIndex, KeyPlace, ShownKeys,
+    SpendInput,
 };
-use tx::{Side, Templates};
+use tx::Side;
 use wire::amount::{BlockCount, BlockHeight, CsvDelay, FeeratePerKw, HtlcCount, Msat, Sat};
 use wire::id::{ChainHash, ChannelKey, CommitmentNumber, HtlcId};
 use wire::{Message, Network};
+
+use super::our_disk::OurDisk;
+use super::our_signer::{Signer, answer};
 
 /// Our name of the channel.
 pub const KEY: ChannelKey = ChannelKey([3; 32]);
@@ -34,6 +38,8 @@ pub struct Ours {
     keys: ShownKeys,
     home: Home,
     signer: Signer,
+    /// Where it saves, beside `begun` and `log`.
+    disk: Option<OurDisk>,
     state: State,
     /// What restores the channel: its beginning, and its saved changes.
     begun: Option<Begun>,
@@ -71,38 +77,6 @@ enum State {
     Live(Box<Channel>),
 }
 
-/// What our signer has.
-struct Signer {
-    entropy: u8,
-    channels: Channels,
-    wallet: WalletKey,
-    policy: signer::Policy,
-    /// What it has remembered, in its order.
-    log: Vec<ChannelChange>,
-}
-
-impl Signer {
-    fn new(entropy: u8) -> Self {
-        let seed = Seed::take(&mut [entropy; 32]).expect("entropy of 32 bytes is a seed");
-        let keys = seed.channel_keys(Network::Regtest, NodeIndex::FIRST);
-        Self {
-            entropy,
-            channels: Channels::new(keys, Templates::bolt3()),
-            wallet: seed.wallet_key(Network::Regtest),
-            policy: signer::Policy::default(),
-            log: Vec::new(),
-        }
-    }
-
-    /// Another that remembers the same.
-    fn twin(&self) -> Self {
-        let mut twin = Self::new(self.entropy);
-        self.log.iter().for_each(|it| twin.channels.evolve(KEY, it));
-        twin.log.clone_from(&self.log);
-        twin
-    }
-}
-
 /// What we want of channels here.
 pub fn policy() -> Policy {
     Policy {
@@ -127,7 +101,15 @@ pub fn policy() -> Policy {
 impl Ours {
     /// A side without a channel.
     pub fn new(entropy: u8, policy: Policy) -> Self {
-        let mut signer = Signer::new(entropy);
+        Self::with(Signer::new(entropy), policy, None)
+    }
+
+    /// A side without a channel, which saves: in a store, and what its signer knows in a folder.
+    pub fn saving(entropy: u8, policy: Policy, dir: &Path, disk: OurDisk) -> Self {
+        Self::with(Signer::saving(entropy, dir), policy, Some(disk))
+    }
+
+    fn with(mut signer: Signer, policy: Policy, disk: Option<OurDisk>) -> Self {
         let place = KeyPlace { branch: Branch::Receive, index: KeyIndex::FIRST };
         let home = Home { place, script: signer.wallet.account().script(place) };
         let ask = ChannelAsk { channel: KEY, op: ChannelOp::Keys };
@@ -139,6 +121,7 @@ impl Ours {
             keys: *keys,
             home,
             signer,
+            disk,
             state: State::Idle,
             begun: None,
             log: Vec::new(),
@@ -373,6 +356,14 @@ impl Ours {
     /// Forgets what was saved: this channel will not restart.
     pub fn forget_log(&mut self) {
         self.log.clear();
+        self.signer.log.clear();
+    }
+
+    /// All that has changed is durable when this returns.
+    pub fn commit(&mut self) {
+        if let Some(disk) = &mut self.disk {
+            disk.commit();
+        }
     }
 
     /// A message of the peer.
@@ -383,6 +374,42 @@ impl Ours {
     /// Whether messages wait to be heard.
     pub fn has_mail(&self) -> bool {
         !self.inbox.is_empty()
+    }
+
+    /// Does all there is to do. What has come together is saved together, before anything of it
+    /// leaves.
+    pub fn pump_together(&mut self) {
+        for _ in 0..STEPS_MAX {
+            let may_hear = |it: &Self| it.live().is_none_or(Channel::can_receive);
+            while may_hear(self)
+                && let Some(bytes) = self.inbox.pop_front()
+            {
+                self.hear(&bytes);
+            }
+            self.drive_on();
+            if self.waiting.iter().any(|it| !matches!(it, Effect::Tell(_))) {
+                self.commit();
+            }
+            std::mem::take(&mut self.waiting).into_iter().for_each(|it| self.release(it));
+            let asked = std::mem::take(&mut self.asked);
+            if asked.is_empty() && (self.inbox.is_empty() || !may_hear(self)) {
+                return;
+            }
+            asked.into_iter().for_each(|(id, ask)| self.ask_signer(id, &ask));
+        }
+        panic!("we do not come to rest");
+    }
+
+    fn drive_on(&mut self) {
+        for _ in 0..STEPS_MAX {
+            let Some(live) = self.live() else { return };
+            let outcome = live.drive();
+            if outcome.effects.is_empty() {
+                return;
+            }
+            self.take(outcome);
+        }
+        panic!("it is driven on and on");
     }
 
     /// Does all there is to do.
@@ -398,15 +425,7 @@ impl Ours {
     /// Does one thing. False if there is nothing to do.
     pub fn step(&mut self) -> bool {
         if let Some(effect) = self.waiting.pop_front() {
-            match effect {
-                Effect::Send(message) => self.send(&message),
-                Effect::Ask(id, ask) => self.asked.push_back((id, *ask)),
-                Effect::Tell(event) => self.told.push_back(event),
-                Effect::Publish(package) => self.published.push(package),
-                Effect::Recall(number) => self.recall(number),
-                Effect::Borrow(wanted) => self.wanted.push(wanted),
-                Effect::Hangup => self.wants_away = true,
-            }
+            self.release(effect);
             return true;
         }
         if let Some(wanted) = self.wanted.pop() {
@@ -414,9 +433,7 @@ impl Ours {
             return true;
         }
         if let Some((id, ask)) = self.asked.pop_front() {
-            let answer = answer(&mut self.signer, &ask);
-            let outcome = self.channel().answered(id, answer);
-            self.judge(outcome);
+            self.ask_signer(id, &ask);
             return true;
         }
         let may_hear = self.live().is_none_or(Channel::can_receive);
@@ -429,6 +446,24 @@ impl Ours {
         let has_more = !outcome.effects.is_empty();
         self.take(outcome);
         has_more
+    }
+
+    fn release(&mut self, effect: Effect) {
+        match effect {
+            Effect::Send(message) => self.send(&message),
+            Effect::Ask(id, ask) => self.asked.push_back((id, *ask)),
+            Effect::Tell(event) => self.told.push_back(event),
+            Effect::Publish(package) => self.published.push(package),
+            Effect::Recall(number) => self.recall(number),
+            Effect::Borrow(wanted) => self.wanted.push(wanted),
+            Effect::Hangup => self.wants_away = true,
+        }
+    }
+
+    fn ask_signer(&mut self, id: AskId, ask: &ChannelAsk) {
+        let answer = answer(&mut self.signer, ask);
+        let outcome = self.channel().answered(id, answer);
+        self.judge(outcome);
     }
 
     fn recall(&mut self, number: CommitmentNumber) {
@@ -532,6 +567,10 @@ impl Ours {
     /// Both have signed. The beginning is saved as bytes.
     fn begin(&mut self, begun: Begun) {
         let begun = Begun::decode(&begun.encode()).expect("ours");
+        if let Some(disk) = &mut self.disk {
+            disk.begin(begun.clone());
+            disk.commit();
+        }
         self.state = State::Live(Box::new(Channel::new(begun.clone())));
         self.begun = Some(begun);
         let State::Live(live) = &mut self.state else { panic!("it was just begun") };
@@ -555,7 +594,10 @@ impl Ours {
     fn take(&mut self, outcome: Outcome) {
         let State::Live(live) = &mut self.state else { panic!("both have signed") };
         live.take(&outcome);
-        self.log.extend(outcome.changes.iter().map(Change::encode));
+        match &mut self.disk {
+            Some(disk) => outcome.changes.into_iter().for_each(|it| disk.changed(it)),
+            None => self.log.extend(outcome.changes.iter().map(Change::encode)),
+        }
         self.waiting.extend(outcome.effects);
     }
 
@@ -603,17 +645,6 @@ fn signature_of(answer: &ChannelAnswer) -> Option<wire::key::Signature> {
         | ChannelAnswer::CloseSigned { .. }
         | ChannelAnswer::InputsSigned { .. } => None,
     }
-}
-
-/// Whatever a signer is asked for, saved at once.
-fn answer(signer: &mut Signer, ask: &ChannelAsk) -> Result<ChannelAnswer, ChannelRefusal> {
-    let money = Money { wallet: &signer.wallet, policy: &signer.policy };
-    let (change, answer) = signer.channels.decide_with(ask, &money)?;
-    if let Some(change) = change {
-        signer.channels.evolve(ask.channel, &change);
-        signer.log.push(change);
-    }
-    Ok(answer)
 }
 
 fn change_of(bytes: &[u8]) -> Change {

@@ -3,9 +3,13 @@
 //! A wave is so many HTLCs of the same amount: all are added, committed on both sides, fulfilled,
 //! and committed again. All messages go over as bytes. Waves go to and fro in turns.
 
+use std::path::PathBuf;
+
 use bitcoin::Txid;
 use bitcoin::hashes::{Hash as _, sha256};
-use channel::{ContractId, Dialects, End, Event, Funding, FundingOutput, Offer, Policy, Variation};
+use channel::{
+    Begun, ContractId, Dialects, End, Event, Funding, FundingOutput, Offer, Policy, Sum, Variation,
+};
 use lightning::types::payment::PaymentPreimage;
 use lightning::util::logger::Level;
 use tx::Form;
@@ -14,13 +18,15 @@ use wire::id::{self, OnionPacket, OutputIndex, TemporaryChannelId};
 
 use super::ours::{KEY, Ours, policy};
 use super::theirs::{Happened, Theirs, Wants};
-use super::{Chain, parts};
+use super::{Chain, LdkSaves, OurDisk, parts};
 
 /// The size of a channel: half of it is on each side.
 const CAPACITY: Sat = Sat(16_000_000);
 const HALF: Msat = Msat(CAPACITY.0 * 500);
 const RATE: FeeratePerKw = FeeratePerKw(1_000);
 const FORM: Form = Form::Anchors;
+/// Of the transaction that funds our own pairs.
+pub const TXID: [u8; 32] = [5; 32];
 /// What each HTLC of a wave pays.
 pub const AMOUNT: Msat = Msat(1_000_000);
 /// As many as BOLT 2 allows.
@@ -43,8 +49,13 @@ pub struct Twins {
 }
 
 impl Ldks {
-    /// An open channel.
+    /// An open channel; nothing is saved.
     pub fn open() -> Self {
+        Self::saving([LdkSaves::Nothing; 2])
+    }
+
+    /// An open channel whose sides save like this.
+    pub fn saving(saves: [LdkSaves<'_>; 2]) -> Self {
         let wants = Wants {
             form: FORM,
             depth: BlockCount(3),
@@ -52,8 +63,9 @@ impl Ldks {
             htlcs_max: HTLCS_MAX,
             level: Level::Error,
         };
-        let end = |seed, peer| Theirs::new(seed, Theirs::id_of(peer), &wants);
-        let mut pair = Self { ends: [end(5, 6), end(6, 5)], waves: 0 };
+        let [first, second] = saves;
+        let end = |seed, peer, it| Theirs::saving(seed, Theirs::id_of(peer), &wants, it);
+        let mut pair = Self { ends: [end(5, 6, first), end(6, 5, second)], waves: 0 };
         let mut chain = Chain::new();
         for _ in 0..Chain::first_blocks() {
             pair.mine(&mut chain);
@@ -124,17 +136,24 @@ impl Ldks {
 }
 
 impl Twins {
-    /// An open channel, in which so many payments are under way at most.
+    /// An open channel, in which so many payments are under way at most; nothing is saved.
     pub fn open(payments: usize) -> Self {
+        Self::with(payments, Ours::new)
+    }
+
+    /// The same, whose sides save: each in a store, and its signer in a folder.
+    pub fn saving(payments: usize, mut place: impl FnMut() -> (PathBuf, OurDisk)) -> Self {
+        Self::with(payments, |entropy, policy| {
+            let (dir, disk) = place();
+            Ours::saving(entropy, policy, &dir, disk)
+        })
+    }
+
+    fn with(payments: usize, mut end: impl FnMut(u8, Policy) -> Ours) -> Self {
         let (htlcs_max, in_flight_percent) = (HTLCS_MAX, 100);
         let policy = Policy { htlcs_max, in_flight_percent, ..policy() };
-        let preimage = |at: usize| {
-            let mut bytes = [1; 32];
-            bytes[..8].copy_from_slice(&at.to_be_bytes());
-            id::PaymentPreimage(bytes)
-        };
         let mut pair = Self {
-            ends: [Ours::new(7, policy.clone()), Ours::new(8, policy)],
+            ends: [end(7, policy.clone()), end(8, policy)],
             waves: 0,
             preimages: (0..payments).map(preimage).collect(),
             onion: Box::new(OnionPacket(std::array::from_fn(|at| at as u8))),
@@ -153,7 +172,7 @@ impl Twins {
             home,
         });
         pair.settle();
-        let (txid, output) = (Txid::from_byte_array([5; 32]), OutputIndex(0));
+        let (txid, output) = (Txid::from_byte_array(TXID), OutputIndex(0));
         pair.ends[0].funded(FundingOutput { txid, output });
         pair.settle();
         pair.ends.iter_mut().for_each(Ours::is_deep);
@@ -167,13 +186,7 @@ impl Twins {
         let at = self.waves % 2;
         self.waves += 1;
         for preimage in &self.preimages[..payments] {
-            let offer = Offer {
-                amount: AMOUNT,
-                payment_hash: id::PaymentHash(sha256::Hash::hash(&preimage.0).to_byte_array()),
-                cltv_expiry: EXPIRY,
-                onion: self.onion.clone(),
-                path_key: None,
-            };
+            let offer = offer(preimage, &self.onion);
             self.ends[at].offer(offer).unwrap_or_else(|no| panic!("{no}"));
         }
         self.settle();
@@ -191,23 +204,71 @@ impl Twins {
             let told = std::mem::take(&mut end.told);
             let over: Vec<_> = told.iter().filter_map(over).collect();
             assert_eq!(over.len(), payments, "all are paid");
+            // Nothing leaves after this: it is saved with what comes next.
             over.into_iter().for_each(|id| end.heard(id));
             end.forget_log();
         }
     }
 
+    /// So many are under way in each direction, and stay so.
+    pub fn hold(&mut self, payments: usize) {
+        for end in &mut self.ends {
+            for at in 0..payments {
+                let offer = offer(&preimage(usize::MAX - at), &self.onion);
+                end.offer(offer).unwrap_or_else(|no| panic!("{no}"));
+            }
+        }
+        self.settle();
+        for end in &mut self.ends {
+            let told = std::mem::take(&mut end.told);
+            assert_eq!(told.iter().filter_map(offered).count(), payments, "all have come");
+            end.forget_log();
+        }
+    }
+
+    /// With what the channel of the first side has begun.
+    pub fn begun(&self) -> &Begun {
+        self.ends[0].channel().begun()
+    }
+
+    /// All that has become of it.
+    pub fn sum(&self) -> Sum {
+        self.ends[0].channel().sum()
+    }
+
+    /// What a commitment of now weighs.
+    pub fn weight(&self) -> u64 {
+        FORM.weight(self.ends[0].channel().ledger().entries().len())
+    }
+
     fn settle(&mut self) {
         let [first, second] = &mut self.ends;
         loop {
-            first.pump();
+            first.pump_together();
             parts::carry(&mut first.sent, |bytes| second.deliver(bytes));
-            second.pump();
+            second.pump_together();
             parts::carry(&mut second.sent, |bytes| first.deliver(bytes));
             if !first.has_mail() {
                 break;
             }
         }
         assert_eq!([&first.broken, &second.broken], [&None, &None]);
+    }
+}
+
+fn preimage(at: usize) -> id::PaymentPreimage {
+    let mut bytes = [1; 32];
+    bytes[..8].copy_from_slice(&at.to_be_bytes());
+    id::PaymentPreimage(bytes)
+}
+
+fn offer(preimage: &id::PaymentPreimage, onion: &OnionPacket) -> Offer {
+    Offer {
+        amount: AMOUNT,
+        payment_hash: id::PaymentHash(sha256::Hash::hash(&preimage.0).to_byte_array()),
+        cltv_expiry: EXPIRY,
+        onion: Box::new(*onion),
+        path_key: None,
     }
 }
 

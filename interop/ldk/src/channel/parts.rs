@@ -1,4 +1,4 @@
-//! What LDK wants to be given: fees, a broadcaster, a disk, a router, a log. All in memory.
+//! What LDK wants to be given: fees, a broadcaster, a router, a log. All in memory.
 
 use std::collections::VecDeque;
 use std::sync::{
@@ -10,18 +10,12 @@ use bitcoin::{Transaction, secp256k1};
 use lightning::{
     blinded_path::payment::{BlindedPaymentPath, ReceiveTlvs},
     chain::{
-        self, ChannelMonitorUpdateStatus,
+        self,
         chaininterface::{BroadcasterInterface, ConfirmationTarget, FeeEstimator},
-        chainmonitor::Persist,
-        channelmonitor::{ChannelMonitor, ChannelMonitorUpdate},
     },
     ln::channel_state::ChannelDetails,
     routing::router::{InFlightHtlcs, Route, RouteParameters, Router},
-    sign::InMemorySigner,
-    util::{
-        logger::{Level, Logger, Record},
-        persist::MonitorName,
-    },
+    util::logger::{Level, Logger, Record},
 };
 
 /// The rate that LDK believes in, in sat/kw: the same for all but the least that it accepts.
@@ -30,9 +24,6 @@ pub struct Rates(AtomicU32);
 /// What LDK has published: packages, a child behind its parents.
 #[derive(Default)]
 pub struct Published(Mutex<Vec<Vec<Transaction>>>);
-
-/// A disk that is always quick enough, and forgets.
-pub struct Disk;
 
 /// A router that knows no way: every payment comes with its route.
 pub struct NoWay;
@@ -89,27 +80,6 @@ impl BroadcasterInterface for Published {
         let mut published = self.0.lock().expect("no test panics with it");
         published.push(txs.iter().map(|it| (*it).clone()).collect());
     }
-}
-
-impl Persist<InMemorySigner> for Disk {
-    fn persist_new_channel(
-        &self,
-        _: MonitorName,
-        _: &ChannelMonitor<InMemorySigner>,
-    ) -> ChannelMonitorUpdateStatus {
-        ChannelMonitorUpdateStatus::Completed
-    }
-
-    fn update_persisted_channel(
-        &self,
-        _: MonitorName,
-        _: Option<&ChannelMonitorUpdate>,
-        _: &ChannelMonitor<InMemorySigner>,
-    ) -> ChannelMonitorUpdateStatus {
-        ChannelMonitorUpdateStatus::Completed
-    }
-
-    fn archive_persisted_channel(&self, _: MonitorName) {}
 }
 
 impl Router for NoWay {

@@ -38,7 +38,8 @@ use wire::amount::{BlockCount, BlockHeight, FeeratePerKw, HtlcCount, Msat, Sat};
 use wire::features::{Feature, Features};
 use wire::id::OnionPacket;
 
-use super::parts::{AllBlocks, Disk, Lines, NoWay, Published, Rates};
+use super::ldk_disk::{LdkDisk, LdkSaves};
+use super::parts::{AllBlocks, Lines, NoWay, Published, Rates};
 use super::purse::{Bumper, Purse, bumper, sweep};
 
 type Monitors = ChainMonitor<
@@ -47,7 +48,7 @@ type Monitors = ChainMonitor<
     Arc<Published>,
     Arc<Rates>,
     Arc<Lines>,
-    Arc<Disk>,
+    Arc<LdkDisk>,
     Arc<KeysManager>,
 >;
 
@@ -173,6 +174,11 @@ impl Drop for Theirs {
 impl Theirs {
     /// A node at the first block, with a peer that is not connected.
     pub fn new(seed: u8, peer: PublicKey, wants: &Wants) -> Self {
+        Self::saving(seed, peer, wants, LdkSaves::Nothing)
+    }
+
+    /// The same, which saves.
+    pub fn saving(seed: u8, peer: PublicKey, wants: &Wants, saves: LdkSaves<'_>) -> Self {
         let keys = Arc::new(KeysManager::new(&[seed; 32], 1, 1, true));
         let (rates, published) =
             (Arc::new(Rates::new(wants.rate.0)), Arc::new(Published::default()));
@@ -182,7 +188,7 @@ impl Theirs {
             Arc::clone(&published),
             Arc::clone(&log),
             Arc::clone(&rates),
-            Arc::new(Disk),
+            Arc::new(LdkDisk::new(saves, &log, &keys, (&published, &rates))),
             Arc::clone(&keys),
             keys.get_peer_storage_key(),
         ));

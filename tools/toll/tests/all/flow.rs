@@ -178,12 +178,20 @@ fn a_channel_without_the_resolver_does_not_begin_with_a_toll() {
         let restored: Result<Vec<()>, _> =
             end.log.iter().map(|change| forgetful.restore(change)).collect();
         let no = restored.expect_err("it does not know tolls");
-        assert_eq!(no.message_type, 40_001);
+        assert_eq!(no, channel::NoResolver::Message { message_type: 40_001 });
         assert!(no.to_string().contains("no resolver"), "{no}");
         // Whoever knows them does.
         let mut live = Channel::with(end.begun.clone(), resolvers());
         end.log.iter().for_each(|it| live.restore(it).expect("it is known"));
         assert_eq!(live.contracts().len(), 1);
+        // The same of all that was saved, in one.
+        let sum = channel::Change::Sum(Box::new(live.sum()));
+        let mut forgetful = Channel::new(end.begun.clone());
+        let no = forgetful.restore(&sum).expect_err("it does not know tolls");
+        assert_eq!(no, channel::NoResolver::Message { message_type: 40_001 });
+        let mut again = Channel::with(end.begun.clone(), resolvers());
+        again.restore(&sum).expect("it is known");
+        assert_eq!(format!("{again:?}"), format!("{live:?}"));
     }
     // Dialects alone say nothing of tolls.
     assert_ne!(resolvers().met(&features(), &features()), Dialects::ALL.into());

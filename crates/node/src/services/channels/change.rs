@@ -184,7 +184,7 @@ impl Change {
                 to.extend(created.0.to_be_bytes());
                 let funding = funding.as_ref().map(|it| serialize(&**it)).unwrap_or_default();
                 write_long(&funding, to);
-                to.extend(begun.encode());
+                to.extend(begun.encode_whole());
                 2
             }
             Self::Live { name, change } => {

@@ -14,6 +14,7 @@ mod openings;
 mod payments;
 mod peers;
 mod state;
+mod sum;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -42,6 +43,7 @@ pub use state::{
     Attempt, AttemptId, ChannelName, Held, PAYMENTS_MAX, Payment, PaymentId, Progress, ReturnBytes,
     State,
 };
+pub use sum::Past;
 
 use crate::services::treasury;
 use lanes::Lane;

@@ -60,7 +60,7 @@ pub struct State {
 #[derive(Clone, Debug)]
 pub struct Held {
     /// The channel.
-    pub channel: Channel,
+    pub channel: Box<Channel>,
     /// When both sides had their first commitments.
     pub created: UnixTime,
     /// What funds it, if we do.
@@ -131,7 +131,7 @@ impl State {
         match change {
             Change::Begun { name, created, funding, begun } => {
                 let held = Held {
-                    channel: Channel::new((**begun).clone()),
+                    channel: Box::new(Channel::new((**begun).clone())),
                     created: *created,
                     funding: funding.clone(),
                     confirmed: None,

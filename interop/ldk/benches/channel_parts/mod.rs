@@ -1,0 +1,5 @@
+//! What is measured.
+
+pub mod crypto;
+pub mod durable;
+pub mod updates;
