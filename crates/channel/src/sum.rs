@@ -4,8 +4,8 @@
 //! |---|---|
 //! | life | kind (1: 0 funding, 1 normal, 2 shutdown, 3 negotiating, 4 failing, 5 done), more |
 //! | funding | said by us (1) and the peer (1), an alias of each, the block from which we wait |
-//! | ledger | balances (16 each), next contracts: side (1), kind (2), number (8) of each; rate (4), |
-//! | | rates on their way: step (1) and rate (4) of each |
+//! | ledger | balances (16 each), next contracts: side (1), kind (2), number (8) of each; rate |
+//! | | (4), rates on their way: step (1) and rate (4) of each |
 //! | entries | contract, amount (8), kind (2), terms, step (1), step out (1), if paid (1) |
 //! | known | contract, the message that has added it, end, secret |
 //! | over | contract, end |
