@@ -89,7 +89,7 @@ fn search_blocks(plant: &str) -> String {
 const TOWN_PLANTS: [(&str, &str, &[&str]); 4] = [
     ("LEYDEN_PLANTED", "edge-before-barrier", &["not durable"]),
     ("LEYDEN_PLANTED", "payment-not-saved", &["tells"]),
-    ("LEYDEN_PLANT", "lost-on-reconnect", &["does not come to rest", "without need"]),
+    ("LEYDEN_PLANT", "lost-on-reconnect", &["warns", "does not come to rest", "without need"]),
     ("LEYDEN_PLANT", "watch-not-reissued", &["does not come to rest"]),
 ];
 const TOWN_SEEDS_MAX: u64 = 40;
