@@ -219,9 +219,9 @@ impl Channel {
             if is_offered && by != self.setup.side {
                 outcome.tell(Event::Offered(*id));
             } else if ends.is_some() && id.offered_by != by {
+                // What the chain has ended before was told then.
                 let end = self.contracts.get(id).and_then(|it| it.end.clone());
-                let end = end.expect("it has an end since that was proposed");
-                outcome.tell(Event::Over { id: *id, end });
+                end.into_iter().for_each(|end| outcome.tell(Event::Over { id: *id, end }));
             }
         }
     }

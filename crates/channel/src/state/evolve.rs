@@ -120,8 +120,10 @@ impl Channel {
 
     fn evolve_revoked(&mut self, by: Side) {
         for gone in self.ledger.revoke(by) {
-            let end = self.contracts.remove(&gone.id).and_then(|known| known.end);
-            self.over.insert(gone.id, end.expect("it is gone because somebody has ended it"));
+            // One that is not there any more was ended on the chain.
+            if let Some(end) = self.contracts.remove(&gone.id).and_then(|known| known.end) {
+                self.over.insert(gone.id, end);
+            }
         }
     }
 

@@ -107,6 +107,15 @@ parts!(
     towns_keep_the_rules_19 19
 );
 
+/// A child that cost more than the signer lets it, and an answer of the signer that came when the
+/// chain had ended the contract before.
+#[test]
+fn towns_that_have_found_bugs_keep_the_rules() {
+    for seed in [1_021, 40_135] {
+        assert_eq!(town::run(seed, false).broken, None);
+    }
+}
+
 #[test]
 fn a_seed_is_a_town() {
     let (one, other) = (town::run(7, true), town::run(7, true));
