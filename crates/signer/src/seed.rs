@@ -1,6 +1,7 @@
 //! The seed: 24 (or 12) words of BIP 39, of which everything else is made.
 
 use std::fmt::{Debug, Display};
+use std::sync::OnceLock;
 
 use bip39::{Error, Language, Mnemonic};
 use static_assertions::assert_not_impl_any;
@@ -24,6 +25,8 @@ pub(crate) const BIP39_SEED_BYTES: usize = 64;
 pub struct Seed {
     entropy: Secret<ENTROPY_BYTES>,
     length: Length,
+    /// Made once, when the first key is wanted: it is slow on purpose.
+    stretched: OnceLock<Secret<BIP39_SEED_BYTES>>,
 }
 
 /// How much of the entropy counts.
@@ -82,7 +85,7 @@ impl Seed {
     }
 
     pub(crate) fn copied(entropy: &[u8], length: Length) -> Seed {
-        let mut seed = Seed { entropy: Secret::zeros(), length };
+        let mut seed = Seed { entropy: Secret::zeros(), length, stretched: OnceLock::new() };
         seed.entropy.as_mut()[..length.bytes()].copy_from_slice(entropy);
         seed
     }
@@ -93,12 +96,14 @@ impl Seed {
 
     /// What BIP 32 starts from. BIP 39: "If a passphrase is not present, an empty string "" is used
     /// instead."
-    pub(crate) fn bip39_seed(&self) -> Secret<BIP39_SEED_BYTES> {
-        let mut out = Secret::zeros();
-        let mut seed = self.words().0.to_seed_normalized("");
-        out.as_mut().copy_from_slice(&seed);
-        seed.zeroize();
-        out
+    pub(crate) fn bip39_seed(&self) -> &Secret<BIP39_SEED_BYTES> {
+        self.stretched.get_or_init(|| {
+            let mut out = Secret::zeros();
+            let mut seed = self.words().0.to_seed_normalized("");
+            out.as_mut().copy_from_slice(&seed);
+            seed.zeroize();
+            out
+        })
     }
 }
 
