@@ -23,6 +23,8 @@ const DUST_MSAT_MAX: u64 = 5_000_000;
 const LAG_BLOCKS: u32 = 4;
 /// Balances are in thousandths, coins are not.
 const ROUNDING_SAT: u64 = 1;
+/// What an anchor holds (BOLT 3).
+const ANCHOR: Amount = Amount::from_sat(330);
 
 /// Whose a coin is: one or two houses.
 type Owners = BTreeSet<usize>;
@@ -148,7 +150,11 @@ impl World {
                 (None, None) => of.clone(),
             };
             let is_home = self.of_script(&output.script_pubkey).is_some();
-            if !is_home && self.chain.is_unspent(&outpoint) {
+            // The opener pays for both anchors, and the other side may spend its own.
+            let spends_funding =
+                transaction.input.iter().any(|input| channels.contains_key(&input.previous_output));
+            let is_anchor = spends_funding && output.value == ANCHOR;
+            if !is_home && (is_anchor || self.chain.is_unspent(&outpoint)) {
                 if output.value <= WORTHLESS_MAX {
                     for house in &its {
                         *story.costs.entry(*house).or_default() += output.value;
