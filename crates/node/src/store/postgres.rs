@@ -182,7 +182,10 @@ fn failed(path: &Path, fault: &::postgres::Error) -> StoreFault {
     // What the server says stands behind what the client says.
     let why = match fault.as_db_error() {
         Some(said) => said.to_string(),
-        None => fault.to_string(),
+        None => match std::error::Error::source(fault) {
+            Some(source) => format!("{fault}: {source}"),
+            None => fault.to_string(),
+        },
     };
     StoreFault::Failed { path, why }
 }
