@@ -18,6 +18,7 @@ mod links;
 mod net;
 mod node;
 mod plan;
+mod record;
 mod sockets;
 mod table;
 pub mod town;

@@ -9,23 +9,10 @@ use node::services::{
     treasury::{Change, Hit, Saved, SavedWallet, State},
 };
 
+pub(crate) use crate::record::{Core, Record};
+
 /// A rule that was broken.
 pub(crate) type Broken = String;
-
-/// Whose record it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Core {
-    Treasury,
-    Publisher,
-    Wallet,
-}
-
-/// One thing to save.
-#[derive(Clone, Debug)]
-pub(crate) enum Record {
-    Change(Core, Vec<u8>),
-    Snapshot(Core, Vec<u8>),
-}
 
 /// A sum, and the changes since then.
 type Kept = (Option<Vec<u8>>, Vec<Vec<u8>>);

@@ -19,23 +19,10 @@ use super::{
     Broken, Happening, Keys, Sourced, UNIX, World, faults::Point, keys::Who, truth::conserved,
 };
 
+pub(crate) use crate::record::{Core, Record};
+
 /// After so many changes their sum is saved instead.
 const SNAPSHOT_EVERY: u64 = 120;
-
-/// Whose record it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Core {
-    Treasury,
-    Publisher,
-    Wallet,
-}
-
-/// One thing that a treasury saves: a change, or the sum of all.
-#[derive(Clone, Debug)]
-pub(crate) enum Record {
-    Change(Core, Vec<u8>),
-    Snapshot(Core, Vec<u8>),
-}
 
 /// What is saved together.
 #[derive(Clone, Debug)]
