@@ -85,8 +85,7 @@ pub struct KeyPlace {
 
 impl KeyPlace {
     fn steps(self) -> [ChildNumber; 2] {
-        [self.branch as u32, self.index.0]
-            .map(|step| ChildNumber::from_normal_idx(step).expect("below 2^31"))
+        [self.branch as u32, self.index.0].map(step_to)
     }
 }
 
@@ -99,13 +98,43 @@ pub struct Account {
     pub fingerprint: Fingerprint,
 }
 
+/// One branch of an account. Whoever makes many addresses of it takes the step to it once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AccountBranch {
+    branch: Branch,
+    xpub: Xpub,
+}
+
 impl Account {
+    /// One branch.
+    pub fn branch(&self, branch: Branch) -> AccountBranch {
+        AccountBranch { branch, xpub: below(&self.xpub, branch as u32) }
+    }
+
     /// The script that pays to a place of this account.
     pub fn script(&self, place: KeyPlace) -> ScriptBuf {
-        let key = self.xpub.derive_pub(SECP256K1, &place.steps());
-        let key = key.expect("no step is hardened, and the depth fits").to_x_only_pub();
-        ScriptBuf::new_p2tr(SECP256K1, key, None)
+        self.branch(place.branch).script(place.index)
     }
+}
+
+impl AccountBranch {
+    /// Where an address of it is.
+    pub const fn place(&self, index: KeyIndex) -> KeyPlace {
+        KeyPlace { branch: self.branch, index }
+    }
+
+    /// The script that pays there: as [`Account::script`].
+    pub fn script(&self, index: KeyIndex) -> ScriptBuf {
+        ScriptBuf::new_p2tr(SECP256K1, below(&self.xpub, index.0).to_x_only_pub(), None)
+    }
+}
+
+fn below(xpub: &Xpub, step: u32) -> Xpub {
+    xpub.derive_pub(SECP256K1, &[step_to(step)]).expect("no step is hardened, and the depth fits")
+}
+
+fn step_to(number: u32) -> ChildNumber {
+    ChildNumber::from_normal_idx(number).expect("below 2^31")
 }
 
 /// The account's private side. Wiped when dropped.

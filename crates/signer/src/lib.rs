@@ -44,7 +44,9 @@ mod spend;
 mod view;
 mod zbase32;
 
-pub use account::{Account, Branch, KEY_INDEX_MAX, KeyIndex, KeyPlace, WALLET_PURPOSE, WalletKey};
+pub use account::{
+    Account, AccountBranch, Branch, KEY_INDEX_MAX, KeyIndex, KeyPlace, WALLET_PURPOSE, WalletKey,
+};
 pub use api::{Answer, Ask, ConnectionId, Refusal, topic};
 pub use channel::{
     CHANNELS_MAX, CHANNELS_VERSION, CLAIM_FEE_PERCENT_MAX, CLOSE_FEE_PERCENT_MAX,

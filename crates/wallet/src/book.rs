@@ -7,7 +7,7 @@ use std::{
 
 use bitcoin::{OutPoint, ScriptBuf, Transaction, TxOut, Txid};
 use chain::{BlockRef, Height, REORG_BLOCKS_MAX, Watch};
-use signer::{Account, Branch, KEY_INDEX_MAX, KeyIndex, KeyPlace};
+use signer::{Account, AccountBranch, Branch, KEY_INDEX_MAX, KeyIndex, KeyPlace};
 
 use crate::{
     api::{DraftId, Holder, Lock, Wish},
@@ -27,6 +27,8 @@ const DEEP_BLOCKS: u32 = REORG_BLOCKS_MAX;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Book {
     pub(crate) account: Account,
+    /// They follow from the account.
+    branches: [AccountBranch; 2],
     /// The block before the first that matters.
     pub(crate) birthday: BlockRef,
     /// The newest block that it has heard of.
@@ -95,6 +97,7 @@ impl Book {
     pub(crate) fn blank(account: Account, birthday: BlockRef) -> Self {
         Self {
             account,
+            branches: Branch::ALL.map(|branch| account.branch(branch)),
             birthday,
             cursor: birthday,
             transactions: BTreeMap::new(),
@@ -123,6 +126,11 @@ impl Book {
     /// Whose key spends an output, if it is ours.
     pub(crate) fn place(&self, outpoint: &OutPoint) -> Option<KeyPlace> {
         self.places.get(&self.output(outpoint)?.script_pubkey).copied()
+    }
+
+    /// The script of a place.
+    pub(crate) fn script(&self, place: KeyPlace) -> ScriptBuf {
+        self.branches[place.branch as usize].script(place.index)
     }
 
     /// For whom a coin is kept, now.
@@ -452,15 +460,14 @@ impl Book {
     /// Makes the places that are watched since more are used.
     fn extend_places(&mut self) -> Vec<ScriptBuf> {
         let mut added = Vec::new();
-        for branch in Branch::ALL {
-            let want = self.used[branch as usize] + GAP_ADDRESSES;
-            let (have, want) = (self.watched[branch as usize], want.min(KEY_INDEX_MAX + 1));
-            self.watched[branch as usize] = want.max(have);
+        for (nth, branch) in self.branches.iter().enumerate() {
+            let want = self.used[nth] + GAP_ADDRESSES;
+            let (have, want) = (self.watched[nth], want.min(KEY_INDEX_MAX + 1));
+            self.watched[nth] = want.max(have);
             for index in have..want {
                 let index = KeyIndex::new(index).expect("the range ends there");
-                let place = KeyPlace { branch, index };
-                let script = self.account.script(place);
-                self.places.insert(script.clone(), place);
+                let script = branch.script(index);
+                self.places.insert(script.clone(), branch.place(index));
                 added.push(script);
             }
         }

@@ -138,7 +138,7 @@ impl Wallet {
         };
         let Some(TxOut { script_pubkey, .. }) = elastic else {
             let index = self.book.free_change()?;
-            let change = self.book.account.script(KeyPlace { branch: Branch::Change, index });
+            let change = self.book.script(KeyPlace { branch: Branch::Change, index });
             return Ok(job(change, false, Some(index)));
         };
         let place = self.book.places.get(&script_pubkey).copied();

@@ -108,7 +108,7 @@ impl Wallet {
             return Err(Refusal::TooMuch { got, max });
         }
         let index = self.book.free_change()?;
-        let change = self.book.account.script(KeyPlace { branch: Branch::Change, index });
+        let change = self.book.script(KeyPlace { branch: Branch::Change, index });
         let mut job = Job {
             fixed: Vec::new(),
             rest: change.clone(),

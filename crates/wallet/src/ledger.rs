@@ -1,14 +1,18 @@
 //! `bdk_wallet`, told what the book says: it knows which transactions count, and chooses coins.
 
-use std::sync::Arc;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+};
 
 use bdk_wallet::{
-    KeychainKind, LocalOutput, Update,
-    chain::{BlockId, ConfirmationBlockTime, TxUpdate},
+    ChangeSet, LoadParams, LocalOutput, Update,
+    chain::{BlockId, ConfirmationBlockTime, DescriptorExt, TxUpdate, keychain_txout, local_chain},
 };
-use bitcoin::{Network, OutPoint, Transaction, Txid};
+use bitcoin::{Network, OutPoint, Transaction, Txid, constants::genesis_block};
 use chain::{BlockRef, Height};
-use signer::Account;
+use miniscript::descriptor::{Descriptor, DescriptorPublicKey};
+use signer::{Account, Branch};
 
 use crate::book::{Book, Entry, GAP_ADDRESSES};
 
@@ -17,6 +21,8 @@ use crate::book::{Book, Entry, GAP_ADDRESSES};
 pub(crate) struct Ledger {
     pub(crate) bdk: bdk_wallet::Wallet,
     network: Network,
+    /// Our outputs that nothing spends, once somebody has asked for them.
+    unspent: OnceLock<Vec<LocalOutput>>,
 }
 
 /// A transaction that counts.
@@ -29,20 +35,35 @@ pub(crate) struct Canonical {
 impl Ledger {
     /// Made anew of everything.
     pub(crate) fn new(book: &Book, network: Network) -> Self {
-        let [receive, change] = [0, 1].map(|branch| descriptor(&book.account, network, branch));
-        let bdk = bdk_wallet::Wallet::create(receive, change)
-            .network(network)
+        let [receive, change] =
+            Branch::ALL.map(|branch| descriptor(&book.account, network, branch));
+        let mut indexer = keychain_txout::ChangeSet::default();
+        for (branch, of) in Branch::ALL.into_iter().zip([&receive, &change]) {
+            if let Some(last) = book.used[branch as usize].checked_sub(1) {
+                indexer.last_revealed.insert(of.descriptor_id(), last);
+            }
+            // To derive them again would be most of the work of a start.
+            let places = book.places.iter().filter(|(_, place)| place.branch == branch);
+            let scripts = places.map(|(script, place)| (place.index.number(), script.clone()));
+            indexer.spk_cache.insert(of.descriptor_id(), scripts.collect());
+        }
+        let first = (0, Some(genesis_block(network).block_hash()));
+        let known = ChangeSet {
+            descriptor: Some(receive),
+            change_descriptor: Some(change),
+            network: Some(network),
+            local_chain: local_chain::ChangeSet { blocks: BTreeMap::from([first]) },
+            indexer,
+            ..ChangeSet::default()
+        };
+        let bdk = LoadParams::new()
             // What the book watches, and nothing else.
             .lookahead(GAP_ADDRESSES)
-            .create_wallet_no_persist()
-            .expect("the descriptors are made of a key and fixed words");
-        let mut ledger = Self { bdk, network };
-        let used = book.used.map(|used| used.checked_sub(1));
-        let kinds = [KeychainKind::External, KeychainKind::Internal];
-        let last_active_indices =
-            kinds.into_iter().zip(used).filter_map(|(kind, used)| Some((kind, used?))).collect();
-        let update = Update { last_active_indices, ..Update::default() };
-        ledger.bdk.apply_update(update).expect("it says nothing of blocks");
+            .use_spk_cache(true)
+            .load_wallet_no_persist(known)
+            .expect("the descriptors are made of a key and fixed words")
+            .expect("it has descriptors");
+        let mut ledger = Self { bdk, network, unspent: OnceLock::new() };
         ledger.add(book, book.transactions.values());
         ledger
     }
@@ -52,6 +73,8 @@ impl Ledger {
         let mut tip = self.bdk.latest_checkpoint();
         let mut tx_update = TxUpdate::<ConfirmationBlockTime>::default();
         for entry in entries {
+            // A block without any of ours changes nothing of what counts.
+            self.unspent.take();
             let txid = entry.transaction.compute_txid();
             tx_update.txs.push(Arc::clone(&entry.transaction));
             // bdk has the first block of all already, and pays nobody of ours.
@@ -84,8 +107,8 @@ impl Ledger {
     }
 
     /// Our outputs that nothing spends, in their order.
-    pub(crate) fn unspent(&self) -> impl Iterator<Item = LocalOutput> + '_ {
-        self.bdk.list_unspent()
+    pub(crate) fn unspent(&self) -> impl Iterator<Item = &LocalOutput> {
+        self.unspent.get_or_init(|| self.bdk.list_unspent().collect()).iter()
     }
 
     /// All transactions that count.
@@ -106,10 +129,16 @@ impl Ledger {
     }
 }
 
-fn descriptor(account: &Account, network: Network, branch: u8) -> String {
+fn descriptor(
+    account: &Account,
+    network: Network,
+    branch: Branch,
+) -> Descriptor<DescriptorPublicKey> {
     let coin = if network == Network::Bitcoin { 0 } else { 1 };
-    let Account { xpub, fingerprint } = account;
-    format!("tr([{fingerprint}/{}'/{coin}'/0']{xpub}/{branch}/*)", signer::WALLET_PURPOSE)
+    let (Account { xpub, fingerprint }, branch) = (account, branch as u32);
+    let text =
+        format!("tr([{fingerprint}/{}'/{coin}'/0']{xpub}/{branch}/*)", signer::WALLET_PURPOSE);
+    text.parse().expect("it is made of a key and fixed words")
 }
 
 fn block_id(block: BlockRef) -> BlockId {

@@ -136,13 +136,13 @@ impl Wallet {
             self.apply(Change::Handed { index });
         }
         let place = KeyPlace { branch: Branch::Receive, index };
-        Ok((place, self.book.account.script(place)))
+        Ok((place, self.book.script(place)))
     }
 
     /// All coins, in the order of their outpoints.
     pub fn coins(&self) -> Vec<Coin> {
         let own = self.book.own_pending();
-        let coin = |output: bdk_wallet::LocalOutput| self.coin(&output, &own);
+        let coin = |output| self.coin(output, &own);
         let mut coins: Vec<Coin> = self.ledger.unspent().filter_map(coin).collect();
         coins.sort_by_key(|coin| coin.outpoint);
         coins

@@ -168,7 +168,7 @@ impl Channel {
             What::Claim(claim) => {
                 let sweep = self.sweep(vec![claim.clone()], Sat(0), &[]);
                 let dust = self.begun.agreed().home.script.minimal_non_dust().to_sat();
-                (sweep.weight_max(&self.setup.terms).unwrap_or(u64::MAX), dust)
+                (sweep.weight_max_with(&mut self.locks()).unwrap_or(u64::MAX), dust)
             }
             // Without anchors it pays what was agreed on.
             What::Stage(_) if !self.setup.terms.form.has_anchors() => return true,
@@ -288,7 +288,8 @@ impl Channel {
         let terms = &self.setup.terms;
         match work {
             Work::Claims(claims) => {
-                self.sweep(claims.clone(), Sat(0), coins).weight_max(terms).ok()
+                let sweep = self.sweep(claims.clone(), Sat(0), coins);
+                sweep.weight_max_with(&mut self.locks()).ok()
             }
             Work::Stages(stages) => {
                 let Says { meaning, built, .. } = ended.says.as_ref()?;

@@ -67,7 +67,7 @@ impl Channel {
         contracts: Option<(&Says, &Takings)>,
     ) -> Vec<Job> {
         claims.retain(|(claim, _)| !self.is_taken(&claim.outpoint));
-        let mut locks = Locks::new(&self.setup.terms);
+        let mut locks = self.locks();
         let job = |(claim, at): (Claim, BlockHeight)| {
             let taking = contracts.and_then(|(says, takings)| {
                 let output = says.built.outputs.get(claim.outpoint.vout as usize)?;
@@ -77,6 +77,15 @@ impl Channel {
             self.job(&mut locks, (claim, taking), at)
         };
         claims.into_iter().filter_map(job).collect()
+    }
+
+    /// Keys of the commitment that has ended the channel are derived already.
+    pub(super) fn locks(&self) -> Locks<'_> {
+        let terms = &self.setup.terms;
+        match self.ended.as_ref().and_then(|it| it.says.as_ref()) {
+            Some(Says { meaning, built, .. }) => Locks::knowing(terms, meaning, built),
+            None => Locks::new(terms),
+        }
     }
 
     /// How our commitment's contracts, or the peer's, are taken: their resolvers say it.

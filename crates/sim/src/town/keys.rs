@@ -100,9 +100,14 @@ fn place(branch: Branch, index: u32) -> KeyPlace {
     KeyPlace { branch, index: KeyIndex::new(index).expect("it is small") }
 }
 
-fn seed(house: usize) -> Seed {
-    let mut entropy = [0x61 + house as u8; 32];
-    Seed::take(&mut entropy).expect("32 bytes are a seed")
+/// Kept: what is made of words is made slowly, so that nobody can guess them.
+static SEEDS: LazyLock<Vec<Seed>> = LazyLock::new(|| {
+    let seed = |house| Seed::take(&mut [0x61 + house as u8; 32]).expect("32 bytes are a seed");
+    (0..HOUSES_MAX).map(seed).collect()
+});
+
+fn seed(house: usize) -> &'static Seed {
+    &SEEDS[house]
 }
 
 fn no_handshake() -> noise::EphemeralKey {

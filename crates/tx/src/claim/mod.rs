@@ -212,6 +212,11 @@ impl<'a> Locks<'a> {
         Self(Derived::new(terms))
     }
 
+    /// The same, and those of one commitment are derived already.
+    pub fn knowing(terms: &'a Terms, meaning: &Meaning, built: &Commitment) -> Self {
+        Self(Derived::knowing(terms, meaning, built))
+    }
+
     /// As [`Claim::lock`].
     pub fn of(&mut self, claim: &Claim) -> Result<Lock, ClaimFault> {
         claim.lock_with(&mut self.0)
@@ -221,6 +226,11 @@ impl<'a> Locks<'a> {
 impl<'a> Derived<'a> {
     const fn new(terms: &'a Terms) -> Self {
         Self { terms, keys: BTreeMap::new() }
+    }
+
+    fn knowing(terms: &'a Terms, meaning: &Meaning, built: &Commitment) -> Self {
+        let of = (meaning.owner, meaning.point.bytes());
+        Self { terms, keys: BTreeMap::from([(of, (built.keys, built.contract_keys))]) }
     }
 
     fn of(&mut self, owner: Side, at: &At) -> &mut (CommitmentKeys, Option<ContractKeys>) {
@@ -292,7 +302,8 @@ impl Commitment {
     ) -> Vec<Claim> {
         let txid = self.transaction.compute_txid();
         let at = At { number: meaning.number, point: meaning.point };
-        let (is_owner, mut derived) = (claimer == meaning.owner, Derived::new(terms));
+        let is_owner = claimer == meaning.owner;
+        let mut derived = Derived::knowing(terms, meaning, self);
         let claim = |(vout, output): (u32, &crate::Output)| {
             let outpoint = OutPoint { txid, vout };
             let of = |what| Claim { outpoint, value: output.value, claimer, what };

@@ -4,7 +4,7 @@ use bitcoin::{Amount, ScriptBuf, TxOut};
 use wire::amount::{LockTime, Sat};
 
 use super::unsigned::{count, later, sum};
-use super::{Claim, ClaimFault, Coin, Derived, Unsigned};
+use super::{Claim, ClaimFault, Coin, Locks, Unsigned};
 use crate::Terms;
 
 /// Takes claims of one channel, and coins that pay for it, to one place. With an anchor alone and
@@ -26,9 +26,12 @@ pub struct Sweep {
 impl Sweep {
     /// Builds it.
     pub fn build(&self, terms: &Terms) -> Result<Unsigned, ClaimFault> {
+        self.build_with(&mut Locks::new(terms))
+    }
+
+    fn build_with(&self, locks: &mut Locks<'_>) -> Result<Unsigned, ClaimFault> {
         count(self.claims.len(), self.coins.len())?;
-        let mut derived = Derived::new(terms);
-        let locks = self.claims.iter().map(|it| it.lock_with(&mut derived));
+        let locks = self.claims.iter().map(|it| locks.of(it));
         let locks = locks.collect::<Result<Vec<_>, _>>()?;
         let (spent, fee) = (sum(&locks, &self.coins)?, self.fee);
         let min = Sat(self.pays_to.minimal_non_dust().to_sat());
@@ -43,7 +46,12 @@ impl Sweep {
 
     /// What it weighs at most, signed: whatever its fee will be.
     pub fn weight_max(&self, terms: &Terms) -> Result<u64, ClaimFault> {
+        self.weight_max_with(&mut Locks::new(terms))
+    }
+
+    /// The same, with keys that are derived already.
+    pub fn weight_max_with(&self, locks: &mut Locks<'_>) -> Result<u64, ClaimFault> {
         let free = Self { fee: Sat(0), ..self.clone() };
-        free.build(terms).map(|it| it.weight_max())
+        free.build_with(locks).map(|it| it.weight_max())
     }
 }
