@@ -18,7 +18,7 @@ use std::fmt::{self, Debug, Display};
 
 use bitcoin::bip32::{ChainCode, ChildNumber, Fingerprint, Xpriv, Xpub};
 use bitcoin::key::{Keypair, TapTweak};
-use bitcoin::{Network, NetworkKind, ScriptBuf};
+use bitcoin::{Network, NetworkKind, ScriptBuf, WitnessProgram, WitnessVersion};
 use secp256k1::{SECP256K1, SecretKey};
 use static_assertions::assert_not_impl_any;
 
@@ -127,6 +127,12 @@ impl AccountBranch {
     pub fn script(&self, index: KeyIndex) -> ScriptBuf {
         ScriptBuf::new_p2tr(SECP256K1, below(&self.xpub, index.0).to_x_only_pub(), None)
     }
+}
+
+/// As long as every script of every account.
+pub(crate) fn any_script() -> ScriptBuf {
+    let program = WitnessProgram::new(WitnessVersion::V1, &[0; 32]);
+    ScriptBuf::new_witness_program(&program.expect("taproot has 32 bytes"))
 }
 
 fn below(xpub: &Xpub, step: u32) -> Xpub {

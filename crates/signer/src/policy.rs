@@ -242,7 +242,7 @@ impl Policy {
         }
         let short = SpendFlaw::Short { inputs: spent, outputs: paid };
         let fee = spent.checked_sub(paid).ok_or(short)?;
-        self.judge_fee(account, spend, fee, paid)?;
+        self.judge_fee(spend, fee, paid)?;
         Ok(fee)
     }
 
@@ -289,14 +289,8 @@ impl Policy {
         }
     }
 
-    fn judge_fee(
-        &self,
-        account: &Account,
-        spend: &Spend,
-        fee: Amount,
-        paid: Amount,
-    ) -> Result<(), SpendFlaw> {
-        let vbytes = spend.weight(account).to_vbytes_ceil();
+    fn judge_fee(&self, spend: &Spend, fee: Amount, paid: Amount) -> Result<(), SpendFlaw> {
+        let vbytes = spend.weight().to_vbytes_ceil();
         let is_flagged = spend.allow_high_fee && self.high_fees;
         let max_sat_per_vb = match is_flagged {
             true => FEE_RATE_FLAGGED_SAT_PER_VB_MAX,

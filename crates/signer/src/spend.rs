@@ -14,7 +14,7 @@ use bitcoin::{
 use secp256k1::schnorr::Signature;
 use secp256k1::{Message, SECP256K1, XOnlyPublicKey};
 
-use crate::account::{Account, KeyPlace, WalletKey};
+use crate::account::{Account, KeyPlace, WalletKey, any_script};
 
 /// Inputs of one spend.
 pub const SPEND_INPUTS_MAX: usize = 250;
@@ -76,6 +76,10 @@ pub enum Payee {
 impl Spend {
     /// The transaction, without its signatures.
     pub fn transaction(&self, account: &Account) -> Transaction {
+        self.transaction_with(|place| account.script(place))
+    }
+
+    fn transaction_with(&self, ours: impl Fn(KeyPlace) -> ScriptBuf) -> Transaction {
         let input = |input: &SpendInput| TxIn {
             previous_output: input.outpoint,
             script_sig: ScriptBuf::new(),
@@ -85,7 +89,7 @@ impl Spend {
         let output = |output: &SpendOutput| TxOut {
             value: output.amount,
             script_pubkey: match &output.to {
-                Payee::Ours(place) => account.script(*place),
+                Payee::Ours(place) => ours(*place),
                 Payee::Script(script) => script.clone(),
             },
         };
@@ -107,8 +111,8 @@ impl Spend {
     }
 
     /// What the signed transaction weighs.
-    pub fn weight(&self, account: &Account) -> Weight {
-        let mut transaction = self.transaction(account);
+    pub fn weight(&self) -> Weight {
+        let mut transaction = self.transaction_with(|_| any_script());
         for input in &mut transaction.input {
             input.witness.push([0; SIGNATURE_BYTES]);
         }

@@ -31,7 +31,7 @@ impl Wallet {
         let job = self.replacement_job(&entry, fee_rate, allow_high_fee)?;
         let replacement = self.replacement(txid, &job, draw)?;
         let spend = self.meaning(&replacement, allow_high_fee);
-        let vbytes = spend.weight(self.account()).to_vbytes_ceil();
+        let vbytes = spend.weight().to_vbytes_ceil();
         let way = FEE_RATE_MIN.fee_vb(vbytes).unwrap_or(Amount::MAX_MONEY);
         let (got, min) = (fee(&spend), self.fee_with_descendants(txid) + way);
         if got < min {

@@ -181,7 +181,7 @@ fn a_signature_is_one_of_taproot() {
             let message = Message::from_digest(hash.to_byte_array());
             SECP256K1.verify_schnorr(&signature.signature, &message, &key).unwrap();
         }
-        assert_eq!(transaction.weight(), spend.weight(&account()));
+        assert_eq!(transaction.weight(), spend.weight());
     }
 }
 
@@ -299,7 +299,7 @@ fn costs(fee: u64) -> Spend {
 #[test]
 fn a_fee_rate_has_a_limit_and_the_flag_another_one() {
     let mut bob = trusting();
-    let vbytes = costs(0).weight(&account()).to_vbytes_ceil();
+    let vbytes = costs(0).weight().to_vbytes_ceil();
     assert_eq!(vbytes, 111, "one input and one output of taproot");
     let flagged = |fee| Spend { allow_high_fee: true, ..costs(fee) };
     assert_eq!(FEE_RATE_SAT_PER_VB_MAX, 1_000);
@@ -370,7 +370,7 @@ fn what_only_comes_back_costs_little() {
 fn a_node_without_the_right_says_in_vain_that_a_person_wants_the_fee() {
     let mut bob = bob();
     assert!(!Policy::default().high_fees);
-    let vbytes = costs(0).weight(&account()).to_vbytes_ceil();
+    let vbytes = costs(0).weight().to_vbytes_ceil();
     let flagged = |spend| Spend { allow_high_fee: true, ..spend };
     signed(&mut bob, &flagged(costs(1_000 * vbytes)));
     let got = flaw(&mut bob, &flagged(costs(1_001 * vbytes)));

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bitcoin::{Amount, OutPoint, ScriptBuf, Transaction};
+use bitcoin::{Amount, OutPoint, ScriptBuf, Transaction, Txid};
 use channel::{EndedBy, State as Phase};
 use node::services::channels::{Held, Payment, Progress};
 use tx::Side;
@@ -123,7 +123,7 @@ impl World {
             for house in &of {
                 *story.costs.entry(*house).or_default() += fee;
             }
-            self.outputs(transaction, &of, &channels, &mut owners, &mut story);
+            self.outputs((txid, transaction), &of, &channels, &mut owners, &mut story);
         }
         Ok(story)
     }
@@ -135,26 +135,25 @@ impl World {
 
     fn outputs(
         &self,
-        transaction: &Transaction,
+        (txid, transaction): (Txid, &Transaction),
         of: &Owners,
         channels: &BTreeMap<OutPoint, [Option<usize>; 2]>,
         owners: &mut BTreeMap<OutPoint, Owners>,
         story: &mut Story,
     ) {
-        let txid = transaction.compute_txid();
+        let spends_funding =
+            transaction.input.iter().any(|input| channels.contains_key(&input.previous_output));
         for (vout, output) in (0..).zip(&transaction.output) {
             let outpoint = OutPoint { txid, vout };
-            let its = match (self.of_script(&output.script_pubkey), channels.get(&outpoint)) {
+            let home = self.of_script(&output.script_pubkey);
+            let its = match (home, channels.get(&outpoint)) {
                 (Some(house), _) => Owners::from([house]),
                 (None, Some(both)) => both.iter().flatten().copied().collect(),
                 (None, None) => of.clone(),
             };
-            let is_home = self.of_script(&output.script_pubkey).is_some();
             // The opener pays for both anchors, and the other side may spend its own.
-            let spends_funding =
-                transaction.input.iter().any(|input| channels.contains_key(&input.previous_output));
             let is_anchor = spends_funding && output.value == ANCHOR;
-            if !is_home && (is_anchor || self.chain.is_unspent(&outpoint)) {
+            if home.is_none() && (is_anchor || self.chain.is_unspent(&outpoint)) {
                 if output.value <= WORTHLESS_MAX {
                     for house in &its {
                         *story.costs.entry(*house).or_default() += output.value;

@@ -1,6 +1,6 @@
 //! A node of a town: its channels and its treasury, in one process, with one disk.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::OnceLock};
 
 use chain::{PublishChange, PublishState};
 use node::services::{
@@ -36,7 +36,15 @@ pub(crate) enum Batch {
 pub(crate) struct Disk {
     /// A sum, and the changes since then.
     bank: BTreeMap<Core, (Vec<u8>, Vec<Vec<u8>>)>,
-    channels: Vec<Vec<u8>>,
+    channels: Vec<Line>,
+}
+
+/// A change as its bytes, which are read when a process starts that has not been told of it.
+#[derive(Clone)]
+struct Line {
+    bytes: Vec<u8>,
+    /// The same bytes are not read twice.
+    read: OnceLock<Change>,
 }
 
 /// An effect, and how many changes of its service were made before it.
@@ -119,7 +127,7 @@ impl<R, E> Gated<R, E> {
 impl Disk {
     fn commit(&mut self, batch: &Batch) {
         match batch {
-            Batch::Channels(changes) => self.channels.extend(changes.iter().map(Change::encode)),
+            Batch::Channels(changes) => self.channels.extend(changes.iter().map(Line::new)),
             Batch::Bank(records) => {
                 for record in records {
                     match record {
@@ -138,9 +146,8 @@ impl Disk {
     /// The channels, from their bytes.
     pub(crate) fn channels(&self) -> Result<State, Broken> {
         let mut state = State::default();
-        for bytes in &self.channels {
-            let change = Change::decode(bytes).map_err(|fault| fault.to_string())?;
-            state.evolve(&change.ok_or("a change that its own version passes over")?);
+        for line in &self.channels {
+            state.evolve(line.read()?);
         }
         Ok(state)
     }
@@ -168,6 +175,21 @@ impl Disk {
         });
         let wallet = wallet.unwrap_or_default();
         Ok(Saved { own, publisher, wallet, owed: Vec::new() })
+    }
+}
+
+impl Line {
+    fn new(change: &Change) -> Self {
+        Self { bytes: change.encode(), read: OnceLock::new() }
+    }
+
+    fn read(&self) -> Result<&Change, Broken> {
+        if let Some(change) = self.read.get() {
+            return Ok(change);
+        }
+        let change = Change::decode(&self.bytes).map_err(|fault| fault.to_string())?;
+        let change = change.ok_or("a change that its own version passes over")?;
+        Ok(self.read.get_or_init(|| change))
     }
 }
 
@@ -378,7 +400,17 @@ impl World {
     fn perform(&mut self, house: usize, effect: Effect) -> Result<(), Broken> {
         self.note(|| text_of(house, &effect));
         let life = self.houses[house].life;
-        if let Some(point) = point_of(&effect) {
+        let message = match &effect {
+            Effect::Send { bytes, .. } => Some(Message::decode(bytes)),
+            Effect::Hangup { .. }
+            | Effect::AskSigner(..)
+            | Effect::AskTreasury(..)
+            | Effect::Recall { .. }
+            | Effect::Reply { .. }
+            | Effect::Tell(_) => None,
+        };
+        let message = message.transpose().map_err(|fault| format!("no message: {fault}"))?;
+        if let Some(point) = point_of(&effect, message.as_ref()) {
             self.strike(house, point);
         }
         if self.houses[house].life != life {
@@ -386,8 +418,10 @@ impl World {
         }
         match effect {
             Effect::Send { connection, bytes } => {
-                self.truth.says(house, &bytes)?;
-                self.send(house, connection, bytes);
+                if let Some(message) = message {
+                    self.truth.says(house, &message)?;
+                    self.send(house, connection, bytes, message);
+                }
             }
             Effect::Hangup { connection } => self.cut(connection, Some(house)),
             Effect::AskSigner(token, ask) => self.ask_signer(house, Who::Channels(token), &ask),
@@ -501,9 +535,9 @@ fn text_of(house: usize, effect: &Effect) -> String {
 }
 
 #[allow(clippy::wildcard_enum_match_arm, reason = "all other messages are of no channel")]
-fn point_of(effect: &Effect) -> Option<Point> {
+fn point_of(effect: &Effect, message: Option<&Message>) -> Option<Point> {
     Some(match effect {
-        Effect::Send { bytes, .. } => match Message::decode(bytes).ok()? {
+        Effect::Send { .. } => match message? {
             Message::OpenChannel(_)
             | Message::AcceptChannel(_)
             | Message::FundingCreated(_)

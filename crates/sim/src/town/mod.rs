@@ -344,7 +344,7 @@ impl World {
             | Happening::Source { .. } => {}
             Happening::Join { pair } => self.join(pair),
             Happening::Came { id, end } => self.came(id, end),
-            Happening::Deliver { id, to } => self.deliver(id, to)?,
+            Happening::Deliver { id, to } => self.deliver(id, to),
             Happening::Lost { id, end } => self.lost(id, end),
             Happening::Mine => self.mine()?,
             Happening::People => {

@@ -9,7 +9,7 @@ use wire::{
     tick::{Millis, Tick},
 };
 
-use super::{Broken, Happening, World, keys};
+use super::{Happening, World, keys};
 
 /// What a message costs on the wire besides its own bytes.
 const FRAME_BYTES: usize = 34;
@@ -31,8 +31,8 @@ struct Pair {
 struct Wire {
     pair: usize,
     ends: [usize; 2],
-    /// What is on its way to each end.
-    queues: [VecDeque<Vec<u8>>; 2],
+    /// What is on its way to each end, and what it says.
+    queues: [VecDeque<(Vec<u8>, Message)>; 2],
     /// When the last of it arrives.
     last: [Tick; 2],
     /// Which end has it.
@@ -92,24 +92,29 @@ impl World {
         self.note(|| format!("{house}: connected with {peer}"));
     }
 
-    pub(super) fn send(&mut self, house: usize, id: ConnectionId, bytes: Vec<u8>) {
+    pub(super) fn send(
+        &mut self,
+        house: usize,
+        id: ConnectionId,
+        bytes: Vec<u8>,
+        message: Message,
+    ) {
         let soon = self.soon(30);
         let Some(wire) = self.roads.wires.get_mut(&id).filter(|wire| !wire.broken) else { return };
         let to = usize::from(wire.ends[0] == house);
-        wire.queues[to].push_back(bytes);
+        wire.queues[to].push_back((bytes, message));
         wire.last[to] = wire.last[to].max(soon);
         let at = wire.last[to];
         self.at(at, Happening::Deliver { id, to });
     }
 
-    pub(super) fn deliver(&mut self, id: ConnectionId, to: usize) -> Result<(), Broken> {
-        let Some(wire) = self.roads.wires.get_mut(&id) else { return Ok(()) };
+    pub(super) fn deliver(&mut self, id: ConnectionId, to: usize) {
+        let Some(wire) = self.roads.wires.get_mut(&id) else { return };
         let house = wire.ends[to];
-        let Some(bytes) = wire.queues[to].pop_front().filter(|_| wire.known[to]) else {
-            return Ok(());
+        let Some((bytes, message)) = wire.queues[to].pop_front().filter(|_| wire.known[to]) else {
+            return;
         };
-        let Some(office) = &mut self.houses[house].office else { return Ok(()) };
-        let message = Message::decode(&bytes).map_err(|fault| format!("no message: {fault}"))?;
+        let Some(office) = &mut self.houses[house].office else { return };
         // As the post office passes them.
         if let Message::Error(said) = &message {
             let text = String::from_utf8_lossy(&said.data.0).into_owned();
@@ -121,7 +126,6 @@ impl World {
             office.channels.message(id, &bytes);
         }
         self.note(|| format!("{house}: hears {}", message.name()));
-        Ok(())
     }
 
     /// A connection breaks: of what is on its way some bytes arrive. One end may have said to let
@@ -133,10 +137,10 @@ impl World {
             if hung_up_by == Some(wire.ends[1 - to]) {
                 continue;
             }
-            let on_its_way = wire.queues[to].iter().map(|it| it.len() + FRAME_BYTES);
+            let on_its_way = wire.queues[to].iter().map(|(it, _)| it.len() + FRAME_BYTES);
             let mut left = self.dice.below(on_its_way.sum::<usize>() + 1);
             let mut whole = 0;
-            for bytes in &wire.queues[to] {
+            for (bytes, _) in &wire.queues[to] {
                 let Some(less) = left.checked_sub(bytes.len() + FRAME_BYTES) else { break };
                 (left, whole) = (less, whole + 1);
             }

@@ -217,13 +217,12 @@ impl Truth {
     }
 
     /// A house says something.
-    pub(crate) fn says(&self, house: usize, bytes: &[u8]) -> Result<(), Broken> {
-        let message = Message::decode(bytes).map_err(|fault| format!("no message: {fault}"))?;
+    pub(crate) fn says(&self, house: usize, message: &Message) -> Result<(), Broken> {
         let text = |data: &[u8]| String::from_utf8_lossy(data).into_owned();
-        if let Message::Warning(said) = &message {
+        if let Message::Warning(said) = message {
             return Err(format!("house {house} warns: {}", text(&said.data.0)));
         }
-        if let Message::Error(said) = &message {
+        if let Message::Error(said) = message {
             let (is_channel, text) =
                 (self.fundings.contains_key(&said.channel_id), text(&said.data.0));
             if !is_channel && !HARMLESS.iter().any(|it| text.contains(it)) {
