@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# ./dev sim: worlds in which everything fails. Built optimised, with every assertion.
+# ./dev sim: worlds in which everything fails. Built optimised, with every assertion of ours.
 
 dev_sim() {
   need_system

@@ -7,7 +7,10 @@ use std::{
 
 use bdk_wallet::{
     ChangeSet, LoadParams, LocalOutput, Update,
-    chain::{BlockId, ConfirmationBlockTime, DescriptorExt, TxUpdate, keychain_txout, local_chain},
+    chain::{
+        BlockId, ConfirmationBlockTime, DescriptorExt, DescriptorId, TxUpdate, keychain_txout,
+        local_chain,
+    },
 };
 use bitcoin::{Network, OutPoint, Transaction, Txid, constants::genesis_block};
 use chain::{BlockRef, Height};
@@ -21,8 +24,17 @@ use crate::book::{Book, Entry, GAP_ADDRESSES};
 pub(crate) struct Ledger {
     pub(crate) bdk: bdk_wallet::Wallet,
     network: Network,
+    roots: [Root; 2],
     /// Our outputs that nothing spends, once somebody has asked for them.
     unspent: OnceLock<Vec<LocalOutput>>,
+}
+
+/// A branch as bdk names it.
+#[derive(Clone, Debug)]
+struct Root {
+    branch: Branch,
+    id: DescriptorId,
+    descriptor: Descriptor<DescriptorPublicKey>,
 }
 
 /// A transaction that counts.
@@ -35,22 +47,25 @@ pub(crate) struct Canonical {
 impl Ledger {
     /// Made anew of everything.
     pub(crate) fn new(book: &Book, network: Network) -> Self {
-        let [receive, change] =
-            Branch::ALL.map(|branch| descriptor(&book.account, network, branch));
+        Self::of(book, network, Branch::ALL.map(|branch| Root::new(&book.account, network, branch)))
+    }
+
+    fn of(book: &Book, network: Network, roots: [Root; 2]) -> Self {
         let mut indexer = keychain_txout::ChangeSet::default();
-        for (branch, of) in Branch::ALL.into_iter().zip([&receive, &change]) {
-            if let Some(last) = book.used[branch as usize].checked_sub(1) {
-                indexer.last_revealed.insert(of.descriptor_id(), last);
+        for Root { branch, id, .. } in &roots {
+            if let Some(last) = book.used[*branch as usize].checked_sub(1) {
+                indexer.last_revealed.insert(*id, last);
             }
             // To derive them again would be most of the work of a start.
-            let places = book.places.iter().filter(|(_, place)| place.branch == branch);
+            let places = book.places.iter().filter(|(_, place)| place.branch == *branch);
             let scripts = places.map(|(script, place)| (place.index.number(), script.clone()));
-            indexer.spk_cache.insert(of.descriptor_id(), scripts.collect());
+            indexer.spk_cache.insert(*id, scripts.collect());
         }
+        let [receive, change] = roots.each_ref().map(|root| Some(root.descriptor.clone()));
         let first = (0, Some(genesis_block(network).block_hash()));
         let known = ChangeSet {
-            descriptor: Some(receive),
-            change_descriptor: Some(change),
+            descriptor: receive,
+            change_descriptor: change,
             network: Some(network),
             local_chain: local_chain::ChangeSet { blocks: BTreeMap::from([first]) },
             indexer,
@@ -63,7 +78,7 @@ impl Ledger {
             .load_wallet_no_persist(known)
             .expect("the descriptors are made of a key and fixed words")
             .expect("it has descriptors");
-        let mut ledger = Self { bdk, network, unspent: OnceLock::new() };
+        let mut ledger = Self { bdk, network, roots, unspent: OnceLock::new() };
         ledger.add(book, book.transactions.values());
         ledger
     }
@@ -99,7 +114,7 @@ impl Ledger {
 
     /// Something is gone.
     pub(crate) fn renew(&mut self, book: &Book) {
-        *self = Self::new(book, self.network);
+        *self = Self::of(book, self.network, self.roots.clone());
     }
 
     pub(crate) const fn network(&self) -> Network {
@@ -129,16 +144,16 @@ impl Ledger {
     }
 }
 
-fn descriptor(
-    account: &Account,
-    network: Network,
-    branch: Branch,
-) -> Descriptor<DescriptorPublicKey> {
-    let coin = if network == Network::Bitcoin { 0 } else { 1 };
-    let (Account { xpub, fingerprint }, branch) = (account, branch as u32);
-    let text =
-        format!("tr([{fingerprint}/{}'/{coin}'/0']{xpub}/{branch}/*)", signer::WALLET_PURPOSE);
-    text.parse().expect("it is made of a key and fixed words")
+impl Root {
+    fn new(account: &Account, network: Network, branch: Branch) -> Self {
+        let coin = if network == Network::Bitcoin { 0 } else { 1 };
+        let Account { xpub, fingerprint } = account;
+        let (purpose, step) = (signer::WALLET_PURPOSE, branch as u32);
+        let text = format!("tr([{fingerprint}/{purpose}'/{coin}'/0']{xpub}/{step}/*)");
+        let descriptor: Descriptor<DescriptorPublicKey> =
+            text.parse().expect("it is made of a key and fixed words");
+        Self { branch, id: descriptor.descriptor_id(), descriptor }
+    }
 }
 
 fn block_id(block: BlockRef) -> BlockId {
