@@ -1,7 +1,8 @@
 //! Keys that change with every commitment, and the points they come from.
 
 use bitcoin::hashes::{Hash as _, HashEngine as _, sha256};
-use secp256k1::{PublicKey, SECP256K1, Scalar, SecretKey};
+use secp256k1::ecdsa::{RecoverableSignature, RecoveryId};
+use secp256k1::{Message, PublicKey, SECP256K1, Scalar, SecretKey};
 use wire::key::Point;
 
 use crate::{Side, Terms};
@@ -93,34 +94,58 @@ pub fn revocation_key(basepoint: &Point, point: &Point) -> Point {
 }
 
 /// The same, for whoever has the secret of the basepoint too: one multiplication instead of two.
+/// That secret serves all commitments, so it is multiplied in constant time.
 pub fn revocation_key_of_base(basepoint: &Point, base: &SecretKey, point: &Point) -> Point {
-    sum_of(point, hash(point, basepoint), base, hash(basepoint, point))
-}
-
-/// The same, for whoever has the secret of the commitment too.
-pub fn revocation_key_of_secret(basepoint: &Point, point: &Point, secret: &SecretKey) -> Point {
-    sum_of(basepoint, hash(basepoint, point), secret, hash(point, basepoint))
-}
-
-/// `point * by + secret * times * G`.
-fn sum_of(point: &Point, by: Scalar, secret: &SecretKey, times: Scalar) -> Point {
-    let theirs = point.key().mul_tweak(SECP256K1, &by);
+    let theirs = point.key().mul_tweak(SECP256K1, &hash(point, basepoint));
     let theirs = theirs.expect("a hash is neither zero nor above the order");
-    let mut ours = secret.mul_tweak(&times).expect("a hash is neither zero nor above the order");
-    let sum = theirs.add_exp_tweak(SECP256K1, &ours.into());
+    let mut ours = times(base, &hash(basepoint, point));
+    let sum = theirs.combine(&ours.public_key(SECP256K1));
     ours.non_secure_erase();
     sum.expect("nobody finds such a pair").into()
+}
+
+/// The same, for whoever has the secret of the commitment too, which is used once and then given
+/// up: both multiplications are one, which is not of constant time.
+pub fn revocation_key_of_secret(basepoint: &Point, point: &Point, secret: &SecretKey) -> Point {
+    let mut plus = times(secret, &hash(point, basepoint));
+    let sum = times_plus(basepoint.key(), &hash(basepoint, point), &plus);
+    plus.non_secure_erase();
+    match sum {
+        Some(sum) => sum.into(),
+        None => revocation_key(basepoint, point),
+    }
+}
+
+/// `point * by + plus * G`. Whoever finds the key of a signature does that at once: it is
+/// `(point * s - G * digest) / r`, where `r` is the x coordinate of `point`. That has to be below
+/// the order, and nearly all are; the few others anybody could choose.
+fn times_plus(point: &PublicKey, by: &Scalar, plus: &SecretKey) -> Option<PublicKey> {
+    let bytes = point.serialize();
+    let (parity, x) = (i32::from(bytes[0] & 1), &bytes[1..]);
+    let r = Scalar::from(SecretKey::from_slice(x).ok()?);
+    let s = SecretKey::from_slice(&by.to_be_bytes()).expect("a hash is not zero");
+    let (s, mut digest) = (times(&s, &r), times(plus, &r).negate());
+    let mut signature = [0; 64];
+    signature[..32].copy_from_slice(x);
+    signature[32..].copy_from_slice(&s.secret_bytes());
+    let parity = RecoveryId::from_i32(parity).expect("it is 0 or 1");
+    let signature = RecoverableSignature::from_compact(&signature, parity);
+    let signature = signature.expect("both are below the order");
+    let message = Message::from_digest(digest.secret_bytes());
+    digest.non_secure_erase();
+    Some(SECP256K1.recover_ecdsa(&message, &signature).expect("nobody finds such a pair"))
+}
+
+fn times(key: &SecretKey, by: &Scalar) -> SecretKey {
+    key.mul_tweak(by).expect("a hash is neither zero nor above the order")
 }
 
 /// The secret to [`revocation_key`].
 pub fn revocation_secret(base: &SecretKey, per_commitment: &SecretKey) -> SecretKey {
     let basepoint = base.public_key(SECP256K1).into();
     let point = per_commitment.public_key(SECP256K1).into();
-    let times = |key: &SecretKey, by: Scalar| {
-        key.mul_tweak(&by).expect("a hash is neither zero nor above the order")
-    };
-    let ours = times(base, hash(&basepoint, &point));
-    let theirs = times(per_commitment, hash(&point, &basepoint));
+    let ours = times(base, &hash(&basepoint, &point));
+    let theirs = times(per_commitment, &hash(&point, &basepoint));
     ours.add_tweak(&theirs.into()).expect("nobody finds such a pair")
 }
 

@@ -40,6 +40,6 @@ pub use keys::{
 };
 pub use script::{anchor, funding, revocable, to_remote};
 pub use second::SecondStage;
-pub use secret::{CommitmentSeed, FIRST_INDEX, RevokedSecrets, SecretFault, SecretIndex};
+pub use secret::{CommitmentSeed, FIRST_INDEX, NearSeed, RevokedSecrets, SecretFault, SecretIndex};
 pub use terms::{Funding, Party, Side, Terms};
 pub use witness::{Pieces, funding_witness};

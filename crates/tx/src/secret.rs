@@ -7,13 +7,16 @@ use secp256k1::{SECP256K1, SecretKey};
 use static_assertions::assert_not_impl_any;
 use wire::id::{CommitmentNumber, PerCommitmentSecret};
 use wire::key::Point;
-use zeroize::Zeroize as _;
+use zeroize::{Zeroize as _, Zeroizing};
 
 assert_not_impl_any!(CommitmentSeed: Clone, Copy, fmt::Debug, fmt::Display);
+assert_not_impl_any!(NearSeed<'_>: Clone, Copy, fmt::Debug, fmt::Display);
 
 /// The index of the first secret; the others count down from here.
 pub const FIRST_INDEX: SecretIndex = SecretIndex((1 << BITS) - 1);
 const BITS: u32 = 48;
+/// Secrets are near each other if all but so many bits of their indexes are the same.
+const NEAR_BITS: u32 = 4;
 
 /// The place of a secret in the tree that one seed spans.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -69,13 +72,44 @@ impl CommitmentSeed {
 
     /// What the other side hears before.
     pub fn point(&self, index: SecretIndex) -> Point {
-        let mut secret = self.secret(index);
-        let mut key = SecretKey::from_slice(&secret.0).expect("nobody finds such a hash");
-        let point = key.public_key(SECP256K1).into();
-        key.non_secure_erase();
-        secret.0.zeroize();
-        point
+        point_of(self.secret(index))
     }
+
+    /// The same seed, where most of the way to this index, and so to those beside it, is gone once.
+    pub fn near(&self, index: SecretIndex) -> NearSeed<'_> {
+        let branch = SecretIndex(index.0 >> NEAR_BITS << NEAR_BITS);
+        NearSeed { seed: self, branch, secret: Zeroizing::new(self.secret(branch).0) }
+    }
+}
+
+/// A seed, and the secret from which those beside some index follow. Wiped when dropped.
+pub struct NearSeed<'a> {
+    seed: &'a CommitmentSeed,
+    branch: SecretIndex,
+    secret: Zeroizing<[u8; 32]>,
+}
+
+impl NearSeed<'_> {
+    /// As [`CommitmentSeed::secret`].
+    pub fn secret(&self, index: SecretIndex) -> PerCommitmentSecret {
+        match index.0 >> NEAR_BITS << NEAR_BITS == self.branch.0 {
+            true => derive(PerCommitmentSecret(*self.secret), NEAR_BITS, index),
+            false => self.seed.secret(index),
+        }
+    }
+
+    /// As [`CommitmentSeed::point`].
+    pub fn point(&self, index: SecretIndex) -> Point {
+        point_of(self.secret(index))
+    }
+}
+
+fn point_of(mut secret: PerCommitmentSecret) -> Point {
+    let mut key = SecretKey::from_slice(&secret.0).expect("nobody finds such a hash");
+    let point = key.public_key(SECP256K1).into();
+    key.non_secure_erase();
+    secret.0.zeroize();
+    point
 }
 
 impl Drop for CommitmentSeed {

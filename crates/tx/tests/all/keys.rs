@@ -1,10 +1,12 @@
 //! The vectors of BOLT 3, appendix E.
 
-use secp256k1::{SECP256K1, SecretKey};
+use secp256k1::{PublicKey, SECP256K1, SecretKey};
 use tx::{
     derived_key, derived_secret, revocation_key, revocation_key_of_base, revocation_key_of_secret,
     revocation_secret,
 };
+
+use wire::dice::Dice;
 
 use crate::vectors::hex;
 
@@ -34,4 +36,32 @@ fn keys_are_derived_as_in_appendix_e() {
         revocation_secret(&base, &point),
         secret("d09ffff62ddb2297ab000cc85bcb4283fdeb6aa052affbc9dddcf33b61078110")
     );
+}
+
+/// Whoever knows a secret comes to the same key, whatever the points are.
+#[test]
+fn a_revocation_key_is_the_same_on_all_ways() {
+    let mut dice = Dice::new(3);
+    for _ in 0..200 {
+        let [base, secret] = [(); 2].map(|()| SecretKey::from_slice(&dice.array::<32>()).unwrap());
+        let [basepoint, point] = [base, secret].map(|it| it.public_key(SECP256K1).into());
+        let key = revocation_key(&basepoint, &point);
+        assert_eq!(revocation_key_of_base(&basepoint, &base, &point), key);
+        assert_eq!(revocation_key_of_secret(&basepoint, &point, &secret), key);
+    }
+}
+
+/// A peer may choose a basepoint whose x coordinate is not below the order of the curve.
+#[test]
+fn a_basepoint_far_right_is_a_basepoint() {
+    let mut far = hex("02fffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141");
+    let found = (0..64).find_map(|more| {
+        far[32] = 0x41 + more;
+        PublicKey::from_slice(&far).ok()
+    });
+    let basepoint = found.expect("every other is on the curve").into();
+    let secret = SecretKey::from_slice(&[7; 32]).unwrap();
+    let point = secret.public_key(SECP256K1).into();
+    let key = revocation_key(&basepoint, &point);
+    assert_eq!(revocation_key_of_secret(&basepoint, &point, &secret), key);
 }

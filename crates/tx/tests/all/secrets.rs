@@ -104,3 +104,17 @@ fn the_last_secret_of_all_is_kept_too() {
     assert!(RevokedSecrets::from_kept(CommitmentNumber(u64::MAX), &[]).is_none());
     assert!(RevokedSecrets::from_kept(CommitmentNumber(0), &[]).is_some());
 }
+
+/// The short way ends where the long one does, on both sides of where it begins to be long.
+#[test]
+fn secrets_near_others_are_the_same() {
+    let seed = CommitmentSeed::take(&mut [5; 32]);
+    for number in [0, 1, 14, 15, 16, 17, 31, 4_000, (1 << 48) - 2] {
+        let at = |number| SecretIndex::of(CommitmentNumber(number)).expect("there are so many");
+        let near = seed.near(at(number));
+        for number in [number.saturating_sub(1), number, number + 1] {
+            assert_eq!(near.secret(at(number)), seed.secret(at(number)), "{number}");
+            assert_eq!(near.point(at(number)), seed.point(at(number)), "{number}");
+        }
+    }
+}
