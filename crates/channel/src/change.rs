@@ -168,6 +168,38 @@ pub enum Change {
     Sum(Box<Sum>),
 }
 
+impl Change {
+    /// Whether what follows from it need not wait until it is durable: if a crash takes it, it
+    /// comes again. Our signer, who has saved what it gave up, says that once more before we say
+    /// where we stand; and the peer says its revocation again if we have not heard it.
+    pub const fn can_wait(&self) -> bool {
+        match self {
+            Self::Advanced { .. } | Self::Revoked { .. } => true,
+            Self::Added { .. }
+            | Self::Ended { .. }
+            | Self::Rate(_)
+            | Self::Signed
+            | Self::Received { .. }
+            | Self::Lost
+            | Self::Heard(_)
+            | Self::Deep { .. }
+            | Self::Ready { .. }
+            | Self::Shutdown
+            | Self::ShutdownHeard { .. }
+            | Self::Closed(_)
+            | Self::Rejected
+            | Self::Failing(_)
+            | Self::Learned { .. }
+            | Self::InBlock { .. }
+            | Self::BlockGone { .. }
+            | Self::Resolved { .. }
+            | Self::Done
+            | Self::Waits { .. }
+            | Self::Sum(_) => false,
+        }
+    }
+}
+
 /// How a contract ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum End {

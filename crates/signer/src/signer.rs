@@ -217,9 +217,12 @@ impl Signer {
 }
 
 impl Pending<'_> {
-    /// What has to be on the disk first; nothing if all stays as it is.
-    pub const fn unsaved(&self) -> Option<&SignerChange> {
-        self.change.as_ref()
+    /// What has to be on the disk first; nothing if all stays as it is, or may be lost in a crash.
+    pub fn unsaved(&self) -> Option<&SignerChange> {
+        self.change.as_ref().filter(|change| match change {
+            SignerChange::View(_) => true,
+            SignerChange::Channel { change, .. } => self.signer.channels.has_to_be_saved(change),
+        })
     }
 
     /// The signer, without the change: of that its journals are the sum.

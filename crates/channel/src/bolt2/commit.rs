@@ -1,6 +1,6 @@
 //! `commitment_signed` and `revoke_and_ack`: one signature, one revocation.
 
-use signer::{ChannelAnswer, ChannelOp, ChannelRefusal};
+use signer::{ChannelAnswer, ChannelOp, ChannelRefusal, EndFlaw};
 use tx::Side;
 use wire::key::Signature;
 use wire::{CommitmentSigned, RevokeAndAck};
@@ -9,7 +9,7 @@ use crate::change::Change;
 use crate::fault::Violation;
 use crate::ledger::{As, Step};
 use crate::planted;
-use crate::state::{Advance, AskId, Asked, Channel, Event, Outcome, Why, next};
+use crate::state::{Advance, AskId, Asked, Channel, Event, Outcome, Phase, ShownFor, Why, next};
 
 impl Channel {
     /// Signs what is not signed, if there is something and it is our turn.
@@ -131,6 +131,7 @@ impl Channel {
             (Asked::Bid(key), Ok(ChannelAnswer::InputsSigned { signatures })) => {
                 Ok(self.bid_signed(&key, &signatures))
             }
+            (Asked::Shown(shown_for), Ok(ChannelAnswer::Done)) => Ok(self.ask_again(&shown_for)),
             // It is about another question, or another channel.
             (question, Ok(_)) => Ok(self.not_signed(&question, "our signer says something else")),
             (question, Err(refusal)) => self.answered_no(&question, &refusal),
@@ -143,6 +144,9 @@ impl Channel {
         question: &Asked,
         refusal: &ChannelRefusal,
     ) -> Result<Outcome, Violation> {
+        if let Some(outcome) = self.shown_again(question, refusal) {
+            return Ok(outcome);
+        }
         let why = refusal.to_string();
         match (question, blame(refusal)) {
             (_, Blame::Us) => Err(Violation::Forgotten { why }),
@@ -157,22 +161,82 @@ impl Channel {
         }
     }
 
+    /// Our signer does not wait for its disk when it is shown a secret, and has lost the last one
+    /// in a crash: it is shown again, and asked again. Once: one that has lost more is waited for.
+    fn shown_again(&self, question: &Asked, refusal: &ChannelRefusal) -> Option<Outcome> {
+        use ChannelRefusal::{End, OutOfTurn};
+        let (OutOfTurn { unrevoked: number, .. }
+        | End(
+            EndFlaw::NotRevoked { unrevoked: number, .. } | EndFlaw::Unrevoked { number, .. },
+        )) = refusal
+        else {
+            return None;
+        };
+        let (number, secret) = (*number, self.remote.secrets.secret(*number)?);
+        if self.link.has_shown_again {
+            return None;
+        }
+        let shown_for = match question {
+            Asked::Sign => ShownFor::Sign,
+            Asked::Close(_) => ShownFor::Close,
+            Asked::Bid(key) => ShownFor::Bid(key.clone()),
+            Asked::Advance(_)
+            | Asked::Revoke(..)
+            | Asked::Publish
+            | Asked::Check
+            | Asked::Shown(_) => return None,
+        };
+        let mut outcome = self.nothing();
+        let asked = self.ask(&mut outcome, ChannelOp::Revoked { number, secret });
+        (outcome.link.showing, outcome.link.has_shown_again) = (Some((asked, shown_for)), true);
+        Some(outcome)
+    }
+
+    /// It has seen it.
+    fn ask_again(&self, shown_for: &ShownFor) -> Outcome {
+        let mut outcome = self.nothing();
+        outcome.link.showing = None;
+        match (shown_for, &self.link.closing) {
+            (ShownFor::Sign, _) => self.sign_again(&mut outcome),
+            (ShownFor::Close, Some(closing)) => {
+                self.ask_close(closing.close.clone(), closing.purpose.clone(), &mut outcome);
+            }
+            (ShownFor::Close, None) => {}
+            (ShownFor::Bid(key), _) => {
+                // It is thought of anew, now.
+                outcome.link.bids.remove(key);
+                outcome.link.at_rest = None;
+            }
+        }
+        outcome
+    }
+
     /// Our signer does not do what we ask, and that is not the peer's fault: everything waits, and
     /// people hear of it. With the next block it is asked again; what is between the peer and us
     /// is then begun anew, with another connection.
     fn not_signed(&self, question: &Asked, why: &str) -> Outcome {
         let mut outcome = match question {
-            Asked::Bid(key) => self.bid_refused(key),
+            Asked::Bid(key) | Asked::Shown(ShownFor::Bid(key)) => self.bid_refused(key),
             Asked::Sign
             | Asked::Advance(_)
             | Asked::Revoke(..)
             | Asked::Close(_)
             | Asked::Publish
-            | Asked::Check => self.nothing(),
+            | Asked::Check
+            | Asked::Shown(ShownFor::Sign | ShownFor::Close) => self.nothing(),
         };
+        if let Asked::Shown(_) = question {
+            outcome.link.showing = None;
+        }
         outcome.link.is_refused = true;
-        let is_of_connection =
-            matches!(question, Asked::Sign | Asked::Advance(_) | Asked::Revoke(..) | Asked::Check);
+        let is_of_connection = matches!(
+            question,
+            Asked::Sign
+                | Asked::Advance(_)
+                | Asked::Revoke(..)
+                | Asked::Check
+                | Asked::Shown(ShownFor::Sign)
+        );
         outcome.link.is_stalled |= is_of_connection;
         outcome.tell(Event::Refused { why: why.to_owned() });
         outcome
@@ -187,6 +251,10 @@ impl Channel {
             extension: Default::default(),
         });
         outcome.link.signing = None;
+        outcome.link.has_shown_again = false;
+        if std::mem::take(&mut outcome.link.revokes_late) {
+            self.advance_again(&mut outcome);
+        }
         self.say_unsaid(&mut outcome);
         outcome
     }
@@ -198,7 +266,15 @@ impl Channel {
             self.tell_acked(self.setup.side, &mut outcome);
         }
         outcome.link.advancing = None;
+        if self.link.phase == Phase::Waiting {
+            self.greet(next(self.local.number), self.local.points[1], &mut outcome);
+        }
         if !self.is_up() {
+            return outcome;
+        }
+        if self.link.signing.is_some() {
+            // What it is asked for was agreed on without this: the peer has to hear it before.
+            outcome.link.revokes_late = true;
             return outcome;
         }
         outcome = outcome.send(revoke);

@@ -5,6 +5,7 @@ use signer::ChannelOp;
 use tx::{SecretIndex, Side};
 use wire::ChannelReestablish;
 use wire::id::{CommitmentNumber, PerCommitmentSecret};
+use wire::key::Point;
 
 use crate::change::Change;
 use crate::contract::Met;
@@ -16,28 +17,40 @@ use crate::state::{Advance, Channel, Effect, Event, Outcome, Phase, State, next}
 const NO_SECRET: PerCommitmentSecret = PerCommitmentSecret([0; 32]);
 
 impl Channel {
-    /// A connection is there: says where we stand. A channel that fails stands nowhere any more,
-    /// and says that instead. [`Resolvers::met`](crate::Resolvers::met) says what both can do.
+    /// A connection is there: says where we stand. If the peer has signed what our signer has not
+    /// answered yet, that comes first: it may have, before a crash. A channel that fails stands
+    /// nowhere any more, and says that instead. [`Resolvers::met`](crate::Resolvers::met) says what
+    /// both can do.
     pub fn connected(&self, met: impl Into<Met>) -> Outcome {
         match &self.state {
             State::Failing(failing) => return self.greet_failing(&failing.why),
             State::Done => return self.nothing(),
             State::Funding | State::Normal | State::Shutdown(_) | State::Negotiating(_) => {}
         }
+        let mut outcome = self.nothing();
+        outcome.link.meet(Phase::Waiting, met.into());
+        outcome.link.is_again = true;
+        match self.local.received {
+            Some(_) => self.advance_owed(&mut outcome),
+            None => self.greet(self.local.number, self.local.points[0], &mut outcome),
+        }
+        outcome
+    }
+
+    /// Says where we stand, with this commitment of ours.
+    pub(super) fn greet(&self, local: CommitmentNumber, point: Point, outcome: &mut Outcome) {
         let said = ChannelReestablish {
             channel_id: self.channel_id,
-            next_commitment_number: self.next_commitment(),
+            next_commitment_number: next(local),
             next_revocation_number: self.remote.unrevoked,
             your_last_per_commitment_secret: self.last_secret().unwrap_or(NO_SECRET),
-            my_current_per_commitment_point: self.local.points[0],
+            my_current_per_commitment_point: point,
             next_funding: None,
             my_current_funding_locked: None,
             extension: Default::default(),
         };
-        let mut outcome = self.nothing().send(said);
-        outcome.link.meet(Phase::Greeting, met.into());
-        outcome.link.is_again = true;
-        outcome
+        outcome.effects.push(Effect::Send(Box::new(said.into())));
+        outcome.link.phase = Phase::Greeting;
     }
 
     /// The connection is gone.
@@ -51,12 +64,6 @@ impl Channel {
         outcome.link.meet(Phase::Up, met.into());
         outcome.link.has_heard = true;
         outcome
-    }
-
-    /// The number of the next commitment of ours that the peer may sign.
-    fn next_commitment(&self) -> CommitmentNumber {
-        let received = u64::from(self.local.received.is_some());
-        CommitmentNumber(self.local.number.0 + received + 1)
     }
 
     pub(crate) fn receive_reestablish(
@@ -86,7 +93,7 @@ impl Channel {
         let mut outcome = self.nothing();
         (outcome.link.phase, outcome.link.has_heard) = (Phase::Up, true);
         outcome.tell(Event::Up);
-        let numbers = [self.next_commitment(), said.next_commitment_number];
+        let numbers = [next(self.local.number), said.next_commitment_number];
         self.ready_again(numbers, &mut outcome);
         if lost_revocation && !self.revoked_last {
             self.advance_again(&mut outcome);
@@ -96,9 +103,6 @@ impl Channel {
         }
         if lost_revocation && self.revoked_last {
             self.advance_again(&mut outcome);
-        }
-        if !lost_revocation {
-            self.advance_owed(&mut outcome);
         }
         self.say_unsaid(&mut outcome);
         Ok(outcome)

@@ -67,6 +67,8 @@ pub(crate) struct Link {
     pub(crate) checking: Option<AskId>,
     /// There are updates that the peer has not heard, because a signature comes first.
     pub(crate) unsaid: bool,
+    /// Our signer has not signed yet what comes before a revocation: that is said behind it.
+    pub(crate) revokes_late: bool,
     /// Our newest signature was lost, and is said again behind a revocation.
     pub(crate) signs_again: bool,
     /// The peer has heard our `shutdown` in this connection.
@@ -87,6 +89,10 @@ pub(crate) struct Link {
     pub(crate) bids: Bids,
     /// Our signer has refused something: it is asked again with the next block.
     pub(crate) is_refused: bool,
+    /// It is shown again what it had lost, for this.
+    pub(crate) showing: Option<(AskId, ShownFor)>,
+    /// It was, and has not signed since.
+    pub(crate) has_shown_again: bool,
     /// It was something without which this connection cannot go on.
     pub(crate) is_stalled: bool,
     /// That was a block ago: we hang up, and both say where they stand.
@@ -171,6 +177,14 @@ pub(crate) enum Advance {
     Again,
 }
 
+/// What our signer is asked again when it has seen what it had lost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum ShownFor {
+    Sign,
+    Close,
+    Bid(Vec<OutPoint>),
+}
+
 /// A question to which an answer has come.
 pub(crate) enum Asked {
     Sign,
@@ -180,6 +194,7 @@ pub(crate) enum Asked {
     Publish,
     Check,
     Bid(Vec<OutPoint>),
+    Shown(ShownFor),
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -187,6 +202,8 @@ pub(crate) enum Phase {
     /// There is none.
     #[default]
     Gone,
+    /// There is one, and our signer says first how far we are.
+    Waiting,
     /// We have said where we stand, and the peer has not.
     Greeting,
     /// Both have.
@@ -220,6 +237,11 @@ impl Link {
         if self.checking == Some(asked) {
             return Some(Asked::Check);
         }
+        if let Some((id, shown)) = &self.showing
+            && *id == asked
+        {
+            return Some(Asked::Shown(shown.clone()));
+        }
         let bid = self.bids.iter().find(|(_, bid)| bid.asked == Some(asked));
         bid.map(|(key, _)| Asked::Bid(key.clone()))
     }
@@ -238,6 +260,8 @@ impl Link {
         (kept.closing, kept.checking, kept.offered) = (None, None, Offered::default());
         (kept.unsaid, kept.said_shutdown, kept.heard_shutdown) = (false, false, false);
         (kept.is_stalled, kept.hangs_up) = (false, false);
+        (kept.has_shown_again, kept.revokes_late) = (false, false);
+        kept.showing = kept.showing.filter(|it| matches!(it.1, ShownFor::Bid(_)));
         kept
     }
 

@@ -41,7 +41,7 @@ use crate::onchain::{Ended, Seen};
 
 pub use failing::{Failing, Why};
 pub use funding::{FUNDING_BLOCKS_MAX, Ready};
-pub(crate) use link::{Advance, Asked, Link, Phase};
+pub(crate) use link::{Advance, Asked, Link, Phase, ShownFor};
 pub use link::{AskId, Dialects};
 pub use negotiating::Negotiating;
 pub use outcome::{Effect, Event, Outcome};
@@ -261,7 +261,7 @@ impl Channel {
         self.now = now;
         if is_new && self.link.is_refused {
             (self.link.is_refused, self.link.publishing, self.link.closing) = (false, None, None);
-            self.link.hangs_up = self.link.is_stalled;
+            (self.link.hangs_up, self.link.has_shown_again) = (self.link.is_stalled, false);
             if let State::Failing(_) = self.state {
                 self.link.advancing = None;
             }
@@ -339,9 +339,10 @@ impl Channel {
     }
 
     /// Whether the peer may be heard now. While our signer looks at a revocation, what follows has
-    /// to wait: what the peer signs next is built on it.
-    pub const fn can_receive(&self) -> bool {
-        self.link.revoking.is_none()
+    /// to wait: what the peer signs next is built on it. So it has before we have said where we
+    /// stand.
+    pub fn can_receive(&self) -> bool {
+        self.link.revoking.is_none() && self.link.phase != Phase::Waiting
     }
 
     /// A message of the peer about this channel, at a time at which it
@@ -365,7 +366,7 @@ impl Channel {
                 State::Negotiating(negotiating) => self.receive_closing(negotiating, message),
                 State::Failing(_) | State::Done => Ok(self.nothing()),
             },
-            (Phase::Gone | Phase::Greeting, _) => Err(unexpected),
+            (Phase::Gone | Phase::Waiting | Phase::Greeting, _) => Err(unexpected),
         }
     }
 

@@ -187,7 +187,7 @@ impl Channel {
         })
     }
 
-    pub(super) fn ask_close(&self, close: Close, purpose: Purpose, outcome: &mut Outcome) {
+    pub(crate) fn ask_close(&self, close: Close, purpose: Purpose, outcome: &mut Outcome) {
         let ours = Payee::Ours(self.begun.agreed().home.place);
         let sign = SignClose { close: close.clone(), ours };
         let asked = self.ask(outcome, ChannelOp::SignClose(Box::new(sign)));
@@ -198,7 +198,7 @@ impl Channel {
     pub(crate) fn closing_signed(&self, closing: &Closing, signature: Signature) -> Outcome {
         let State::Negotiating(negotiating) = &self.state else { return self.nothing() };
         let mut outcome = self.nothing();
-        outcome.link.closing = None;
+        (outcome.link.closing, outcome.link.has_shown_again) = (None, false);
         match &closing.purpose {
             Purpose::Offer => {
                 outcome.link.offered.local = Some(closing.close.fee);

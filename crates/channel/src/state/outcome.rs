@@ -15,7 +15,8 @@ use crate::onchain::Wanted;
 pub struct Outcome {
     /// In their order.
     pub changes: Vec<Change>,
-    /// In their order; none of them leaves the process before the changes are durable.
+    /// In their order; none of them leaves the process before the changes are durable, but for
+    /// those that [can wait](Change::can_wait).
     pub effects: Vec<Effect>,
     pub(crate) link: Link,
 }

@@ -81,10 +81,22 @@ pub fn answer(signer: &mut Keys, ask: &ChannelAsk) -> Result<ChannelAnswer, Chan
 impl Keys {
     /// The signer as it was when its log was so long.
     pub fn of_old(&self, len: usize) -> Self {
+        self.of_log(self.log[..len].to_vec())
+    }
+
+    /// The signer after a crash that took the peer's last revocation, whose save it does not wait
+    /// for. Nothing if there was none.
+    pub fn without_last_revocation(&self) -> Option<Self> {
+        let mut log = self.log.clone();
+        let last = log.iter().rposition(ChannelChange::can_wait)?;
+        log.remove(last);
+        Some(self.of_log(log))
+    }
+
+    fn of_log(&self, log: Vec<ChannelChange>) -> Self {
         let mut old = channels_of(self.entropy, self.channels.templates().clone());
-        old.log = self.log[..len].to_vec();
-        old.log.iter().for_each(|it| old.channels.evolve(KEY, it));
-        old
+        log.iter().for_each(|it| old.channels.evolve(KEY, it));
+        Self { log, ..old }
     }
 }
 
@@ -322,7 +334,9 @@ impl Half {
     /// The disk has caught up, and what waited for it happens.
     pub fn flush(&mut self, to: &mut VecDeque<Message>) {
         if !is_planted("send-before-save") {
-            self.durable = self.log.len();
+            // What can wait has not come to the disk yet.
+            let last = self.log.iter().rposition(|change| !change.can_wait());
+            self.durable = self.durable.max(last.map_or(0, |at| at + 1));
         }
         while let Some(effect) = self.waiting.pop_front() {
             match effect {

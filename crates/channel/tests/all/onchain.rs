@@ -320,6 +320,32 @@ fn a_revoked_commitment_costs_everything_however_old() {
     }
 }
 
+/// The signer has lost the secret in a crash, and is shown it again before it has to punish.
+#[test]
+fn a_revoked_commitment_costs_everything_though_the_signer_forgot_its_secret() {
+    for at in [0, 1] {
+        let mut town = town(Form::Anchors);
+        offered(&mut town, 0, 20_000_000, 1, 200);
+        let cheat = keep(&town, at, 12);
+        offered(&mut town, 1, 20_000_000, 2, 200);
+        let (honest, all) = (1 - at, CAPACITY.0);
+        let lost = town.ends[honest].signer.without_last_revocation();
+        town.ends[honest].signer = lost.expect("the cheat has revoked");
+        town.ends.iter_mut().for_each(|it| it.may_fail = true);
+        let taken = town.mempool.submit(&town.ledger, cheat.commitment, 0);
+        taken.unwrap_or_else(|no| panic!("{no}"));
+        town.mine();
+        town.sees[at] = false;
+        for _ in 0..110 {
+            town.mine();
+            town.pump();
+        }
+        assert_eq!(*town.ends[honest].live.state(), State::Done, "{:?}", town.refused);
+        let has = town.has(honest);
+        assert!(has + 40_000 > all && has < all, "{at}: {has} of {all}");
+    }
+}
+
 #[test]
 fn second_stages_of_a_revoked_commitment_are_taken_back() {
     for form in FORMS {

@@ -1,14 +1,14 @@
 //! A signer that is not as it should be: the channel waits and says so, nobody loses anything, and
 //! all goes on when the signer is right again.
 
-use channel::{Event, Now, State};
+use channel::{Dialects, Event, Now, State};
 use signer::{ChannelAnswer, ChannelRefusal};
 use tx::Form;
-use wire::amount::BlockHeight;
+use wire::amount::{BlockHeight, FeeratePerKw};
 use wire::dice::Dice;
 
 use crate::halves::{Half, answer, pair};
-use crate::live::{end_of_any, offer, reconnect, two};
+use crate::live::{end_of_any, offer, reconnect, reconnect_as, two};
 
 /// What a signer does to a question.
 type Does = fn(&mut Half, Result<ChannelAnswer, ChannelRefusal>) -> Asked;
@@ -141,4 +141,98 @@ fn a_signer_of_yesterday_is_waited_for() {
         }
         goes_on(ends, at, "yesterday's");
     }
+}
+
+/// It is shown again what it had lost, and nobody hears of it.
+#[test]
+fn a_signer_that_lost_a_revocation_in_a_crash_goes_on() {
+    for at in [0, 1] {
+        let mut ends = pair(Form::Anchors);
+        let mut dice = Dice::new(5);
+        for _ in 0..4 {
+            let outcome = ends[0].live.send_add(offer(&mut dice));
+            ends[0].take(outcome.unwrap_or_else(|no| panic!("{no}")).1);
+            turns(&mut ends, at, None);
+            let lost = ends[at].signer.without_last_revocation();
+            ends[at].signer = lost.expect("the peer has revoked something");
+            let outcome = end_of_any(&ends[1], &mut dice).expect("there is one");
+            ends[1].take(outcome);
+            turns(&mut ends, at, None);
+        }
+        assert!(!is_refused(&ends[at].told), "{:?}", ends[at].told);
+        for end in &ends {
+            assert!(!end.hung_up && *end.live.state() == State::Normal);
+            assert!(end.live.contracts().is_empty(), "all is over");
+        }
+    }
+}
+
+/// The same, when both close and the signer wants to know that nothing else can come.
+#[test]
+fn a_signer_that_lost_a_revocation_in_a_crash_closes() {
+    for at in [0, 1] {
+        let mut ends = pair(Form::Anchors);
+        let mut dice = Dice::new(6);
+        let outcome = ends[0].live.send_add(offer(&mut dice));
+        ends[0].take(outcome.unwrap_or_else(|no| panic!("{no}")).1);
+        turns(&mut ends, at, None);
+        let outcome = end_of_any(&ends[1], &mut dice).expect("there is one");
+        ends[1].take(outcome);
+        turns(&mut ends, at, None);
+        let lost = ends[at].signer.without_last_revocation();
+        ends[at].signer = lost.expect("the peer has revoked something");
+        let (tip, rate) = (BlockHeight(6), FeeratePerKw(1_000));
+        ends.iter_mut().for_each(|end| end.live.at(Now { tip, urgent: rate, calm: rate }));
+        reconnect_as(&mut ends, None, Dialects::ALL);
+        turns(&mut ends, at, None);
+        let outcome = ends[0].live.close().unwrap_or_else(|no| panic!("{no}"));
+        ends[0].take(outcome);
+        turns(&mut ends, at, None);
+        assert!(!is_refused(&ends[at].told), "{:?}", ends[at].told);
+        for end in &ends {
+            assert!(!end.published.is_empty(), "{at}: {:?}", end.live.state());
+        }
+    }
+}
+
+/// A signature that has to wait for the signer comes before the revocation that was asked for after
+/// it: the peer would take the one for what follows from the other.
+#[test]
+fn what_was_agreed_on_first_is_said_first() {
+    let mut refused = 0;
+    for at in [0, 1] {
+        for number in 0..6 {
+            let mut ends = pair(Form::Anchors);
+            let mut dice = Dice::new(number as u64);
+            for end in &mut ends {
+                let outcome = end.live.send_add(offer(&mut dice));
+                end.take(outcome.unwrap_or_else(|no| panic!("{no}")).1);
+            }
+            let refuses: Does = |_, right| match right {
+                Ok(ChannelAnswer::RemoteSigned { .. }) => Err(ChannelRefusal::Closing),
+                Ok(_) | Err(_) => right,
+            };
+            turns(&mut ends, at, Some((number, refuses)));
+            refused += usize::from(is_refused(&ends[at].told));
+            for end in &mut ends {
+                end.live.at(Now { tip: BlockHeight(7), ..Default::default() });
+            }
+            turns(&mut ends, at, None);
+            for _ in 0..3 {
+                reconnect(&mut ends, None);
+                turns(&mut ends, at, None);
+                for which in [0, 1] {
+                    if let Some(outcome) = end_of_any(&ends[which], &mut dice) {
+                        ends[which].take(outcome);
+                        turns(&mut ends, at, None);
+                    }
+                }
+            }
+            for end in &ends {
+                assert_eq!(*end.live.state(), State::Normal, "{at}, question {number}");
+                assert!(end.live.contracts().is_empty(), "{at}, question {number}");
+            }
+        }
+    }
+    assert!(refused >= 4, "only {refused} signatures were refused");
 }

@@ -307,7 +307,7 @@ fn every_end(seeds: &[u64], is_parked: bool) {
 
 /// A few that show every end; `many_worlds` has the rest.
 const SEEDS: [u64; 9] = [0, 4, 7, 9, 20, 26, 29, 31, 33];
-const PARKED_SEEDS: [u64; 9] = [0, 1, 2, 3, 4, 5, 6, 7, 8];
+const PARKED_SEEDS: [u64; 12] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11];
 
 #[test]
 #[ignore = "minutes: LEYDEN_WORLDS says how many, from LEYDEN_FROM on"]

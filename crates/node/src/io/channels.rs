@@ -271,13 +271,19 @@ impl Service {
             let wait = self.channels.wake_at();
             let wait = wait.map(|at| Duration::from_millis(at.since(self.now).0 + 1));
             let wait = if self.unasked.is_empty() { wait } else { Some(ROOM_EVERY) };
+            let waits = self.barrier.has_late();
+            let wait = if waits { Some(wait.map_or(LATE, |it| it.min(LATE))) } else { wait };
             self.hub.poll(wait, &mut inputs).map_err(ChannelsFault::Io)?;
+            if waits && inputs.is_empty() {
+                self.barrier.flush();
+            }
             self.tick();
             for input in inputs.drain(..) {
                 self.take(input);
             }
             self.woken()?;
         }
+        self.barrier.flush();
         self.settle()
     }
 
@@ -349,7 +355,11 @@ impl Service {
             match step {
                 Step::Save(change) => {
                     self.sums.note(&change);
-                    self.barrier.save(Write::Change { core: CHANNELS, bytes: change.encode() });
+                    let write = Write::Change { core: CHANNELS, bytes: change.encode() };
+                    match change.can_wait() {
+                        true => self.barrier.save_late(write),
+                        false => self.barrier.save(write),
+                    }
                 }
                 Step::Do(effect) => self.barrier.hold(effect),
             }
@@ -431,6 +441,8 @@ impl Service {
     }
 }
 
+/// What need not be saved at once waits so long for what must.
+const LATE: Duration = Duration::from_millis(20);
 /// A treasury without room is looked at again after this time.
 const ROOM_EVERY: Duration = Duration::from_millis(20);
 

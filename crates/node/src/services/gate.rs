@@ -2,6 +2,9 @@
 
 use std::collections::VecDeque;
 
+/// So many records may wait for what comes next.
+const LATE_RECORDS_MAX: usize = 1_000;
+
 /// Numbers what was given to the log, from 1 on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ticket(pub u64);
@@ -88,11 +91,13 @@ pub struct Barrier<R, E> {
     gate: Gate<Next<R, E>>,
     last: Ticket,
     batch: Vec<R>,
+    /// There is something in `batch` for which effects wait.
+    is_due: bool,
 }
 
 impl<R, E> Default for Barrier<R, E> {
     fn default() -> Self {
-        Self { gate: Gate::default(), last: Ticket(0), batch: Vec::new() }
+        Self { gate: Gate::default(), last: Ticket(0), batch: Vec::new(), is_due: false }
     }
 }
 
@@ -100,6 +105,23 @@ impl<R, E> Barrier<R, E> {
     /// This is to be saved.
     pub fn save(&mut self, record: R) {
         self.batch.push(record);
+        self.is_due = true;
+    }
+
+    /// This is to be saved with what comes next, before it: no effect waits for it.
+    pub fn save_late(&mut self, record: R) {
+        self.batch.push(record);
+        self.is_due |= self.batch.len() >= LATE_RECORDS_MAX;
+    }
+
+    /// Whether something waits for what comes next.
+    pub const fn has_late(&self) -> bool {
+        !self.batch.is_empty()
+    }
+
+    /// Nothing has come for a while: what waits is to be saved as it is.
+    pub const fn flush(&mut self) {
+        self.is_due = !self.batch.is_empty();
     }
 
     /// This is to be done, once all before it is durable.
@@ -121,7 +143,7 @@ impl<R, E> Barrier<R, E> {
 
     /// What came since the last ticket gets the next one, and leaves at once: it has no cause.
     fn close_batch(&mut self) {
-        if !self.batch.is_empty() {
+        if std::mem::take(&mut self.is_due) {
             self.last = Ticket(self.last.0 + 1);
             let records = std::mem::take(&mut self.batch);
             self.gate.pass(Next::Save { ticket: self.last, records });

@@ -10,6 +10,7 @@ mod clerk;
 #[cfg(feature = "devnet")]
 mod devnet;
 mod flood;
+mod gate;
 mod handover;
 mod http;
 mod memory;

@@ -1,11 +1,13 @@
 //! What a signer remembers of its channels, as bytes: the sum of each, and behind them all changes
 //! one after the other.
 //!
-//! The sum is `version (1 byte, 1) | network (1) | name of the keys (16) | channels (4) | each
-//! behind its length (4) | checksum (4)`. A change is `length of its body with all bits the other
-//! way (4) | the length (4) | body | checksum (4)`, and its body `channel (32) | change`.
-//! `saved.rs` says what stands in both. A checksum is the beginning of the SHA-256 of all before
-//! it: from the file's first byte for the sum, from the change's first byte for a change.
+//! The sum is `version (1 byte, 2) | network (1) | name of the keys (16) | channels (4) | each
+//! behind its length (4) | checksum (4)`. What is saved together is `length of its body with
+//! all bits the other way (4) | the length (4) | body | checksum (4)`, and its body changes, each
+//! `length (BigSize) | channel (32) | change`: those that could wait, and behind them the one that
+//! could not. `saved.rs` says what stands in both. A checksum is the beginning of the SHA-256 of
+//! all before it: from the file's first byte for the sum, from its own first byte for what is saved
+//! together.
 //!
 //! The last change is left out if a crash has cut it: the file ends too early, or one of its
 //! sectors is empty since the file had grown before its bytes came, and behind it there is nothing
@@ -23,7 +25,7 @@ use bitcoin::Network;
 use wire::fault::Broke;
 use wire::id::ChannelKey;
 use wire::reader::Reader;
-use wire::saved::ChangeFault;
+use wire::saved::{self, ChangeFault};
 
 use super::keys::NAME_BYTES;
 use super::saved::{read_change, read_memory, write_change, write_memory};
@@ -31,7 +33,7 @@ use super::{CHANNELS_MAX, ChannelChange, Channels};
 use crate::journal::{CHECKSUM_BYTES, checksum, number};
 
 /// The layout that is written, and the only one that is read.
-pub const CHANNELS_VERSION: u8 = 1;
+pub const CHANNELS_VERSION: u8 = 2;
 
 const HEAD_BYTES: usize = 8;
 /// A disk writes so many bytes or none.
@@ -121,17 +123,23 @@ impl Channels {
         to
     }
 
-    /// The bytes that are saved of a change that is not taken in yet, behind those that were saved
-    /// before.
+    /// The bytes that are saved of a change that is not taken in yet, and of all that waited for
+    /// it, behind those that were saved before.
     pub fn encode_change(&self, channel: &ChannelKey, change: &ChannelChange) -> Vec<u8> {
-        let change = write_change(change, self.memory.get(channel));
-        let len = u32::try_from(channel.0.len() + change.len()).expect("questions are shorter");
-        let mut to = Vec::with_capacity(HEAD_BYTES + 32 + change.len() + CHECKSUM_BYTES);
+        let newest = self.encode_one(channel, change);
+        let body = saved::join(self.late.iter().cloned().chain([newest]));
+        let len = u32::try_from(body.len()).expect("questions are shorter, and few can wait");
+        let mut to = Vec::with_capacity(HEAD_BYTES + body.len() + CHECKSUM_BYTES);
         to.extend((!len).to_be_bytes());
         to.extend(len.to_be_bytes());
-        to.extend(channel.0);
-        to.extend(change);
+        to.extend(body);
         to.extend(checksum(&to));
+        to
+    }
+
+    pub(super) fn encode_one(&self, channel: &ChannelKey, change: &ChannelChange) -> Vec<u8> {
+        let mut to = channel.0.to_vec();
+        to.extend(write_change(change, self.memory.get(channel)));
         to
     }
 
@@ -144,8 +152,9 @@ impl Channels {
     ) -> Result<RestoredChannels, ChannelsFault> {
         let had = std::mem::take(&mut self.memory);
         let read = self.read_all(bytes, network);
-        if read.is_err() {
-            self.memory = had;
+        match read {
+            Ok(_) => self.late.clear(),
+            Err(_) => self.memory = had,
         }
         read
     }
@@ -158,7 +167,7 @@ impl Channels {
         let sum_bytes = self.read_sum(bytes, network)?;
         let mut at = sum_bytes;
         while let Some(end) = end_of_change(bytes, at)? {
-            self.read_change(&bytes[at + HEAD_BYTES..end - CHECKSUM_BYTES], at)?;
+            self.read_changes(&bytes[at + HEAD_BYTES..end - CHECKSUM_BYTES], at)?;
             at = end;
         }
         Ok(RestoredChannels { sum_bytes, bytes: at })
@@ -200,14 +209,16 @@ impl Channels {
     }
 
     /// Its checksum is right, so it is what was written behind what is there.
-    fn read_change(&mut self, body: &[u8], at: usize) -> Result<(), ChannelsFault> {
-        let mut from = Reader::new(body);
-        let channel = ChannelKey(*from.array()?);
-        let before = self.memory.get(&channel);
-        let change = read_change(from.rest(), before, &self.templates)
-            .map_err(|fault| ChannelsFault::Channel { at, fault })?;
-        if let Some(change) = change {
-            self.evolve(channel, &change);
+    fn read_changes(&mut self, body: &[u8], at: usize) -> Result<(), ChannelsFault> {
+        for bytes in saved::split(body)? {
+            let mut from = Reader::new(bytes);
+            let channel = ChannelKey(*from.array()?);
+            let before = self.memory.get(&channel);
+            let change = read_change(from.rest(), before, &self.templates)
+                .map_err(|fault| ChannelsFault::Channel { at, fault })?;
+            if let Some(change) = change {
+                self.fold(channel, &change);
+            }
         }
         Ok(())
     }

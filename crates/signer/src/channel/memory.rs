@@ -14,6 +14,8 @@ pub(super) struct Memory {
     pub(super) setup: SetUp,
     /// Our newest commitment that the peer has signed; all before it are revoked.
     pub(super) local: Option<Agreed>,
+    /// The point of our commitment after that, if it is at hand.
+    pub(super) next_point: Option<Point>,
     /// The peer's newest commitment that we have signed.
     pub(super) remote: Option<Agreed>,
     /// The points of the peer's commitments that are not revoked: of the newest, and before it.
@@ -50,6 +52,9 @@ pub enum ChannelChange {
         meaning: Box<Meaning>,
         /// Its id.
         txid: Txid,
+        /// The point of the one that will follow, if it is at hand. It is not saved: it can be had
+        /// again.
+        next: Option<Point>,
     },
     /// The peer has revoked a commitment.
     Revoked {
@@ -64,6 +69,21 @@ pub enum ChannelChange {
     Shut,
 }
 
+impl ChannelChange {
+    /// Whether its answer may leave before it is saved. If it is lost in a crash the signer says
+    /// that a secret is missing, and whoever asked shows it again.
+    pub const fn can_wait(&self) -> bool {
+        match self {
+            Self::Revoked { .. } => true,
+            Self::SetUp(_)
+            | Self::SignedRemote { .. }
+            | Self::Advanced { .. }
+            | Self::Closing
+            | Self::Shut => false,
+        }
+    }
+}
+
 impl Agreed {
     /// Whether it is the same transaction, second stages included: those follow from the rate.
     pub(super) fn is(&self, txid: Txid, rate: FeeratePerKw) -> bool {
@@ -76,6 +96,7 @@ impl Memory {
         Self {
             setup,
             local: None,
+            next_point: None,
             remote: None,
             points: [None; 2],
             secrets: RevokedSecrets::default(),
@@ -105,11 +126,15 @@ impl Memory {
                 self.points = [Some((meaning.number, meaning.point)), self.points[0]];
                 self.remote = Some(Agreed { meaning: (**meaning).clone(), txid: *txid });
             }
-            ChannelChange::Advanced { meaning, txid } => {
+            ChannelChange::Advanced { meaning, txid, next } => {
                 self.local = Some(Agreed { meaning: (**meaning).clone(), txid: *txid });
+                self.next_point = *next;
             }
             ChannelChange::Revoked { number, secret } => {
-                self.secrets.insert(*number, secret).expect("it was judged before");
+                // It is saved once more with the next change, if its own save was not waited for.
+                if self.secrets.secret(*number) != Some(*secret) {
+                    self.secrets.insert(*number, secret).expect("it was judged before");
+                }
             }
             ChannelChange::Closing => self.closing = true,
             ChannelChange::Shut => self.shut = true,

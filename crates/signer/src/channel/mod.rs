@@ -22,8 +22,8 @@ use std::collections::BTreeMap;
 use bitcoin::{Amount, Transaction, TxOut};
 use secp256k1::{Message, SECP256K1, SecretKey};
 use tx::{
-    Commitment, CommitmentKeys, CommitmentSeed, ContractKeys, Meaning, Placed, SecretIndex,
-    Templates, derived_secret_of, revocation_key_of_base, revocation_key_of_secret,
+    Commitment, CommitmentKeys, CommitmentSeed, ContractKeys, Meaning, NearSeed, Placed,
+    SecretIndex, Templates, derived_secret_of, revocation_key_of_base, revocation_key_of_secret,
 };
 use wire::id::{ChannelKey, CommitmentNumber, PerCommitmentSecret};
 use wire::key::{Point, Signature};
@@ -48,11 +48,16 @@ use memory::{Agreed, Memory};
 /// Channels of one signer.
 pub const CHANNELS_MAX: usize = 100_000;
 
+/// So many changes may wait until another one is saved.
+const LATE_MAX: usize = 1_000;
+
 /// All channels of one node, as its signer knows them.
 pub struct Channels {
     keys: ChannelKeys,
     templates: Templates,
     memory: BTreeMap<ChannelKey, Memory>,
+    /// Changes that wait until another one is saved, as [`journal`] has them.
+    late: Vec<Vec<u8>>,
 }
 
 /// What a question leads to: the change, which is saved before the answer leaves.
@@ -61,7 +66,7 @@ pub type Decided = (Option<ChannelChange>, ChannelAnswer);
 impl Channels {
     /// A signer's channels, before any was saved. Contracts without a template are refused.
     pub const fn new(keys: ChannelKeys, templates: Templates) -> Self {
-        Self { keys, templates, memory: BTreeMap::new() }
+        Self { keys, templates, memory: BTreeMap::new(), late: Vec::new() }
     }
 
     /// The same, with contracts of BOLT 3 only.
@@ -122,8 +127,21 @@ impl Channels {
         Ok(Placed { contract: contract.map_err(No::Contract)?, ..*placed })
     }
 
-    /// Takes a change in: one that was just decided, or one that was saved.
+    /// Whether this has to be on the disk before it is taken in and answered.
+    pub fn has_to_be_saved(&self, change: &ChannelChange) -> bool {
+        !change.can_wait() || self.late.len() >= LATE_MAX
+    }
+
+    /// Takes a change in: one that was just decided, and is saved if it has to be.
     pub fn evolve(&mut self, channel: ChannelKey, change: &ChannelChange) {
+        match self.has_to_be_saved(change) {
+            true => self.late.clear(),
+            false => self.late.push(self.encode_one(&channel, change)),
+        }
+        self.fold(channel, change);
+    }
+
+    fn fold(&mut self, channel: ChannelKey, change: &ChannelChange) {
         match change {
             ChannelChange::SetUp(setup) => {
                 self.memory.insert(channel, Memory::new((**setup).clone()));
@@ -268,6 +286,7 @@ impl Channels {
         if !is_new && newest != Some(number) {
             return Err(No::OutOfTurn { number, newest, unrevoked: newest.unwrap_or_default() });
         }
+        let seed = near(&seed, meaning)?;
         let keys = own(memory, &seed, meaning)?;
         if is_new {
             memory.judge_open()?;
@@ -283,8 +302,10 @@ impl Channels {
         let following = index(CommitmentNumber(number.0 + 1));
         let unrevoked = number;
         let next = following.ok_or(No::OutOfTurn { number, newest, unrevoked })?;
-        let answer = ChannelAnswer::Advanced { secret, next: seed.point(next) };
-        let change = ChannelChange::Advanced { meaning: Box::new(meaning.clone()), txid };
+        let next = seed.point(next);
+        let answer = ChannelAnswer::Advanced { secret, next };
+        let meaning = Box::new(meaning.clone());
+        let change = ChannelChange::Advanced { meaning, txid, next: Some(next) };
         Ok((is_new.then_some(change), answer))
     }
 
@@ -320,7 +341,8 @@ impl Channels {
         if newest != Some(number) {
             return Err(No::OutOfTurn { number, newest, unrevoked: newest.unwrap_or_default() });
         }
-        let keys = own(memory, &self.keys.seed(channel), meaning)?;
+        let seed = self.keys.seed(channel);
+        let keys = own(memory, &near(&seed, meaning)?, meaning)?;
         let built = meaning.build_with(&memory.setup.terms, keys);
         same(memory.local.as_ref(), meaning, &built)?;
         let mut funding = self.keys.secret(channel, Use::Funding);
@@ -340,9 +362,15 @@ fn is_next(newest: Option<&Agreed>, meaning: &Meaning) -> bool {
     meaning.number.0 == newest.map_or(0, |it| it.meaning.number.0.saturating_add(1))
 }
 
+/// The secrets of this commitment and of those beside it.
+fn near<'a>(seed: &'a CommitmentSeed, meaning: &Meaning) -> Result<NearSeed<'a>, No> {
+    let number = meaning.number;
+    Ok(seed.near(index(number).ok_or(No::WrongPoint { number })?))
+}
+
 /// The keys of our own commitment, if it is that, with our point: of its revocation key we have the
 /// secret of the commitment.
-fn own(memory: &Memory, seed: &CommitmentSeed, meaning: &Meaning) -> Result<CommitmentKeys, No> {
+fn own(memory: &Memory, seed: &NearSeed<'_>, meaning: &Meaning) -> Result<CommitmentKeys, No> {
     let (want, number, terms) = (memory.setup.side, meaning.number, &memory.setup.terms);
     if meaning.owner != want {
         return Err(No::WrongOwner { want });
@@ -351,7 +379,9 @@ fn own(memory: &Memory, seed: &CommitmentSeed, meaning: &Meaning) -> Result<Comm
     let secret = seed.secret(at);
     let mut secret = SecretKey::from_slice(&secret.0).expect("nobody finds such a hash");
     let (point, basepoint) = (meaning.point, &terms.party(want.other()).keys.revocation);
-    let is_ours = point == secret.public_key(SECP256K1).into();
+    // After the newest one it was told, and not long ago.
+    let told = memory.next_point.filter(|_| is_next(memory.local.as_ref(), meaning));
+    let is_ours = point == told.unwrap_or_else(|| secret.public_key(SECP256K1).into());
     let keys = is_ours.then(|| {
         let revocation = revocation_key_of_secret(basepoint, &point, &secret);
         CommitmentKeys::with_revocation(terms, want, &point, revocation)

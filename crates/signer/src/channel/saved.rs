@@ -62,7 +62,7 @@ pub(super) fn write_change(change: &ChannelChange, before: Option<&Memory>) -> V
             write_agreed((meaning, txid), before.and_then(|it| it.remote.as_ref()), &mut to);
             4
         }
-        ChannelChange::Advanced { meaning, txid } => {
+        ChannelChange::Advanced { meaning, txid, next: _ } => {
             write_agreed((meaning, txid), before.and_then(|it| it.local.as_ref()), &mut to);
             6
         }
@@ -94,7 +94,8 @@ pub(super) fn read_change(
             }
             6 => {
                 let agreed = read(from, before.and_then(|it| it.local.as_ref()))?;
-                ChannelChange::Advanced { meaning: agreed.meaning.into(), txid: agreed.txid }
+                let (meaning, txid) = (agreed.meaning.into(), agreed.txid);
+                ChannelChange::Advanced { meaning, txid, next: None }
             }
             8 => ChannelChange::Revoked {
                 number: CommitmentNumber::read(from)?,
@@ -135,6 +136,11 @@ fn follows(change: &ChannelChange, before: Option<&Memory>) -> Result<(), Change
         ChannelChange::SetUp(_) => Err(none("new channel", "one that is there")),
         ChannelChange::SignedRemote { meaning, .. } => is_next(meaning, memory.remote.as_ref()),
         ChannelChange::Advanced { meaning, .. } => is_next(meaning, memory.local.as_ref()),
+        ChannelChange::Revoked { number, secret }
+            if memory.secrets.secret(*number) == Some(*secret) =>
+        {
+            Ok(())
+        }
         ChannelChange::Revoked { number, secret } => {
             let inserted = memory.secrets.clone().insert(*number, secret);
             inserted.map_err(|fault| none("next secret", fault))
@@ -145,7 +151,7 @@ fn follows(change: &ChannelChange, before: Option<&Memory>) -> Result<(), Change
 
 /// The sum of a channel's changes.
 pub(super) fn write_memory(channel: &ChannelKey, memory: &Memory) -> Vec<u8> {
-    let Memory { setup, local, remote, points, secrets, closing, shut } = memory;
+    let Memory { setup, local, next_point: _, remote, points, secrets, closing, shut } = memory;
     let mut to = saved::write(0, &channel.0);
     let mut record = |number, write: &dyn Fn(&mut Vec<u8>)| {
         let mut value = Vec::new();

@@ -56,8 +56,9 @@ struct Caused<E> {
 /// One service of a node behind its barrier.
 pub(crate) struct Gated<R, E> {
     barrier: Barrier<R, Caused<E>>,
-    /// Changes that were made, and those that are durable.
+    /// Changes that were made, up to the last for which effects wait, and those that are durable.
     made: u64,
+    due: u64,
     durable: u64,
 }
 
@@ -103,18 +104,24 @@ fn bank_terms() -> treasury::Terms {
 
 impl<R, E> Default for Gated<R, E> {
     fn default() -> Self {
-        Self { barrier: Barrier::default(), made: 0, durable: 0 }
+        Self { barrier: Barrier::default(), made: 0, due: 0, durable: 0 }
     }
 }
 
 impl<R, E> Gated<R, E> {
     fn save(&mut self, record: R) {
         self.made += 1;
+        self.due = self.made;
         self.barrier.save(record);
     }
 
+    fn save_late(&mut self, record: R) {
+        self.made += 1;
+        self.barrier.save_late(record);
+    }
+
     fn hold(&mut self, effect: E) {
-        let causes = self.made;
+        let causes = self.due;
         self.barrier.hold(Caused { causes, effect });
     }
 
@@ -247,6 +254,9 @@ impl Office {
     fn take_steps(&mut self) {
         while let Some(step) = self.channels.poll() {
             match step {
+                channels::Step::Save(change) if change.can_wait() => {
+                    self.of_channels.save_late(change);
+                }
                 channels::Step::Save(change) => self.of_channels.save(change),
                 channels::Step::Do(effect) => self.of_channels.hold(effect),
             }
@@ -344,6 +354,7 @@ impl World {
         let now = self.agenda.now;
         if let Some(office) = &mut self.houses[house].office {
             office.wake_at = None;
+            office.of_channels.barrier.flush();
             office.treasury.wake(now);
             office.channels.wake();
         }

@@ -73,7 +73,7 @@ impl Truth {
             ChannelChange::SignedRemote { meaning, txid } => {
                 self.agreed(house, channel, meaning, *txid)?;
             }
-            ChannelChange::Advanced { meaning, txid } => {
+            ChannelChange::Advanced { meaning, txid, next: _ } => {
                 self.agreed(house, channel, meaning, *txid)?;
                 if let Some(signed) = self.signers.get_mut(&(house, *channel)) {
                     signed.newest = Some((meaning.number, *txid));

@@ -14,6 +14,8 @@ pub struct OurDisk {
     store: Store,
     name: ChannelName,
     unsaved: Batch,
+    /// There is something in `unsaved` that cannot wait.
+    is_due: bool,
     commits: u64,
 }
 
@@ -23,7 +25,7 @@ impl OurDisk {
         let key = SecretKey::from_slice(&[9; 32]).expect("below the order");
         let node = PublicKey::from_secret_key(SECP256K1, &key);
         let name = ChannelName { node, key: KEY };
-        Self { store, name, unsaved: Vec::new(), commits: 0 }
+        Self { store, name, unsaved: Vec::new(), is_due: false, commits: 0 }
     }
 
     /// The channel begins.
@@ -38,12 +40,14 @@ impl OurDisk {
     }
 
     fn note(&mut self, change: &Change) {
+        self.is_due |= !change.can_wait();
         self.unsaved.push(Write::Change { core: CHANNELS, bytes: change.encode() });
     }
 
-    /// What has changed is durable when this returns.
+    /// What has changed and cannot wait is durable when this returns, with all before it: as in a
+    /// node that has no time for itself.
     pub fn commit(&mut self) {
-        if !self.unsaved.is_empty() {
+        if std::mem::take(&mut self.is_due) {
             let batch = std::mem::take(&mut self.unsaved);
             self.store.commit(&[batch]).expect("the disk has room");
             self.commits += 1;

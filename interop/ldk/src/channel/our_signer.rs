@@ -61,7 +61,8 @@ pub(super) fn answer(
     let money = Money { wallet: &signer.wallet, policy: &signer.policy };
     let (change, answer) = signer.channels.decide_with(ask, &money)?;
     if let Some(change) = change {
-        if let Some(file) = &mut signer.file {
+        let has_to_be = signer.channels.has_to_be_saved(&change);
+        if let Some(file) = signer.file.as_mut().filter(|_| has_to_be) {
             let bytes = signer.channels.encode_change(&ask.channel, &change);
             file.save(&signer.channels, &bytes).expect("the disk has room");
         }

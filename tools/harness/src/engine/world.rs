@@ -194,7 +194,9 @@ impl World {
 
     /// The disk has caught up, and what waited for it happens.
     pub(super) fn flush(&mut self) {
-        self.durable = self.log.len();
+        // What can wait has not come to the disk yet.
+        let last = self.log.iter().rposition(|change| !change.can_wait());
+        self.durable = self.durable.max(last.map_or(0, |at| at + 1));
         while let Some(effect) = self.waiting.pop_front() {
             match effect {
                 Effect::Send(message) => self.send(&message),

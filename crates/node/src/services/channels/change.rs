@@ -177,6 +177,11 @@ impl Change {
         saved::write(record, &to)
     }
 
+    /// Whether what follows from it need not wait until it is durable.
+    pub fn can_wait(&self) -> bool {
+        matches!(self, Self::Live { change, .. } if change.can_wait())
+    }
+
     fn write(&self, to: &mut Vec<u8>) -> u64 {
         match self {
             Self::Begun { name, created, funding, begun } => {

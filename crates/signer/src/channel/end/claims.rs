@@ -19,7 +19,9 @@ use super::{
 use crate::channel::judge::free;
 use crate::channel::keys::Use;
 use crate::channel::memory::Memory;
-use crate::channel::{ChannelAnswer, ChannelRefusal as No, Channels, Decided, index, own, sign};
+use crate::channel::{
+    ChannelAnswer, ChannelRefusal as No, Channels, Decided, index, near, own, sign,
+};
 use crate::spend::SpendInput;
 
 impl Channels {
@@ -59,7 +61,8 @@ impl Channels {
         let local = memory.local.as_ref().filter(|_| memory.closing);
         let meaning = &local.ok_or(No::End(EndFlaw::NotClosing))?.meaning;
         let terms = &memory.setup.terms;
-        let built = meaning.build_with(terms, own(memory, &self.keys.seed(channel), meaning)?);
+        let seed = self.keys.seed(channel);
+        let built = meaning.build_with(terms, own(memory, &near(&seed, meaning)?, meaning)?);
         let change = ask.change.map(|place| money.place(place, &ask.coins));
         let change = change.transpose().map_err(No::End)?;
         let (stages, coins, fee) = (ask.stages.clone(), money.coins(&ask.coins), ask.fee);
