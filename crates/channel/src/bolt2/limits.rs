@@ -4,7 +4,7 @@ use tx::{Placed, Side};
 use wire::amount::{FeeratePerKw, HtlcCount, Msat, Sat};
 
 use crate::fault::{Refusal, Violation};
-use crate::ledger::{As, ContractId, View};
+use crate::ledger::{As, ContractId, Entry, Step, View};
 use crate::state::Channel;
 
 /// The rates of commitments that we agree to, as the signer has them.
@@ -161,7 +161,8 @@ impl Channel {
     fn costs(&self, owner: Side, rate: FeeratePerKw, more: &Placed, with_margin: bool) -> Sat {
         let terms = &self.setup.terms;
         let view = self.ledger.view(owner, As::Draft);
-        let all = view.contracts.iter().map(|(_, placed)| placed).chain([more]);
+        let known = view.contracts.iter().filter(|(id, _)| self.is_known(more.offered_by, *id));
+        let all = known.map(|(_, placed)| placed).chain([more]);
         let outputs = all.filter(|it| !it.is_trimmed(terms, owner, rate)).count();
         let fee = match with_margin {
             true => FEE_SPIKE * terms.form.fee(rate, outputs + 1).0,
@@ -175,7 +176,9 @@ impl Channel {
         let terms = &self.setup.terms;
         for owner in self.owners(Side::Opener) {
             let view = self.ledger.view(owner, As::Draft);
-            let placed = view.contracts.iter().map(|(_, placed)| placed);
+            let by = Side::Opener;
+            let known = view.contracts.iter().filter(|(id, _)| self.is_known(by, *id));
+            let placed = known.map(|(_, placed)| placed);
             let outputs = placed.filter(|it| !it.is_trimmed(terms, owner, rate)).count();
             let costs = terms.form.fee(rate, outputs).0 + terms.form.anchors().0;
             let have = self.means(Side::Opener, &view);
@@ -185,6 +188,16 @@ impl Channel {
             }
         }
         Ok(())
+    }
+
+    /// Whether whoever proposes something has heard of a contract: we have, and a peer has of its
+    /// own, and of those that it has signed for. What it says now it may be saying again, after a
+    /// reconnection, and have proposed before it heard of the others.
+    fn is_known(&self, by: Side, id: ContractId) -> bool {
+        let is_signed = |it: &Entry| matches!(it.added, Step::AckCommitted | Step::Acked);
+        by == self.setup.side
+            || id.offered_by == by
+            || self.ledger.entries().get(&id).is_some_and(is_signed)
     }
 
     /// What a side must keep: what the other has asked for.

@@ -145,8 +145,9 @@ impl Channel {
         }
         let is_usable = match self.state {
             State::Normal => true,
-            // With nothing under way no update may follow a `shutdown`.
-            State::Shutdown(_) => !self.is_empty(),
+            // With nothing under way no update may follow a `shutdown`; and the peer may know
+            // before us that what is ending is over.
+            State::Shutdown(_) => self.ledger.entries().values().any(|it| it.removed.is_none()),
             State::Funding | State::Negotiating(_) | State::Failing(_) | State::Done => false,
         };
         if !is_usable {
