@@ -79,6 +79,26 @@ struct Paid {
     draft: DraftId,
     transaction: Transaction,
     channel_id: ChannelId,
+    /// For the peer it is a channel already, and it has said something to that.
+    early: Vec<Message>,
+}
+
+/// So much a peer may say to a channel before our signer has looked at its signature.
+const EARLY_MESSAGES_MAX: usize = 4;
+
+impl Stage {
+    /// What we pay, once the peer can know the channel's id.
+    fn paid(&mut self) -> Option<&mut Paid> {
+        match self {
+            Self::Created(it) => Some(&mut it.1),
+            Self::Paying(it) => Some(&mut it.1),
+            Self::Preparing { .. }
+            | Self::Proposed(_)
+            | Self::Funding(_)
+            | Self::Accepting(_)
+            | Self::Answering(_) => None,
+        }
+    }
 }
 
 impl Channels {
@@ -346,7 +366,7 @@ impl Channels {
         };
         let funding = FundingOutput { txid: transaction.compute_txid(), output };
         let (created, moves) = proposed.funded(agreed, funding);
-        let paid = Paid { draft, transaction, channel_id: funding.channel_id() };
+        let paid = Paid { draft, transaction, channel_id: funding.channel_id(), early: Vec::new() };
         let Some(opening) = self.openings.get_mut(&id) else { return };
         opening.stage = Stage::Created(Box::new((created, paid)));
         let connection = opening.connection;
@@ -373,14 +393,26 @@ impl Channels {
         }
     }
 
-    /// `funding_signed`, if it is for an opening; else the message is given back.
+    /// `funding_signed`, or what follows it at once, if it is for an opening; else the message is
+    /// given back.
     pub(super) fn opening_signed(
         &mut self,
         at: ConnectionId,
         channel_id: ChannelId,
         message: Message,
     ) -> Option<Message> {
-        let Message::FundingSigned(said) = &message else { return Some(message) };
+        let Message::FundingSigned(said) = &message else {
+            let paid = self.openings.values_mut().filter(|it| it.connection == at);
+            let paid = paid.filter_map(|it| it.stage.paid());
+            let mut early = paid.filter(|it| it.channel_id == channel_id).map(|it| &mut it.early);
+            return match early.next().filter(|early| early.len() < EARLY_MESSAGES_MAX) {
+                Some(early) => {
+                    early.push(message);
+                    None
+                }
+                None => Some(message),
+            };
+        };
         let is_it = |it: &&mut Opening| {
             let stage = &it.stage;
             it.connection == at
@@ -471,7 +503,8 @@ impl Channels {
     /// From here on it is a channel: it is saved, and then its funding is published.
     fn begun(&mut self, name: ChannelName, at: ConnectionId, begun: Begun, paid: Option<Paid>) {
         let (channel_id, begun) = (begun.channel_id(), Box::new(begun));
-        let (draft, funding) = paid.map(|it| (it.draft, Box::new(it.transaction))).unzip();
+        let (paid, early) = paid.map(|it| ((it.draft, Box::new(it.transaction)), it.early)).unzip();
+        let (draft, funding) = paid.unzip();
         let created = self.unix;
         self.save(Change::Begun { name, created, funding: funding.clone(), begun });
         self.by_id.insert(channel_id, name);
@@ -486,6 +519,9 @@ impl Channels {
             held.channel.at(now);
             let outcome = held.channel.opened_in(dialects);
             self.take(name, &outcome);
+        }
+        for message in early.into_iter().flatten() {
+            self.lane_said(name, at, message);
         }
     }
 
