@@ -116,6 +116,17 @@ fn towns_that_have_found_bugs_keep_the_rules() {
     }
 }
 
+/// A revocation that was said before a signature of which it knew nothing; a close without a secret
+/// that the signer had lost; a rate that was said again behind contracts of which its sender had
+/// not known; one for contracts that had ended; a close before our signer had looked at the
+/// channel.
+#[test]
+fn towns_that_have_found_wrong_orders_keep_the_rules() {
+    for seed in [200_077, 200_139, 200_260, 200_484, 300_280] {
+        assert_eq!(town::run(seed, false).broken, None);
+    }
+}
+
 #[test]
 fn a_seed_is_a_town() {
     let (one, other) = (town::run(7, true), town::run(7, true));
