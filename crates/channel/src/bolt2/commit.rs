@@ -11,6 +11,9 @@ use crate::ledger::{As, Step};
 use crate::planted;
 use crate::state::{Advance, AskId, Asked, Channel, Event, Outcome, Phase, ShownFor, Why, next};
 
+/// So often a signer is shown between two blocks what it has lost.
+const SHOWN_AGAIN_MAX: u8 = 3;
+
 impl Channel {
     /// Signs what is not signed, if there is something and it is our turn.
     pub(crate) fn commit(&self) -> Outcome {
@@ -162,7 +165,8 @@ impl Channel {
     }
 
     /// Our signer does not wait for its disk when it is shown a secret, and has lost the last one
-    /// in a crash: it is shown again, and asked again. Once: one that has lost more is waited for.
+    /// in a crash: it is shown again, and asked again. One that has lost more, or loses it again
+    /// and again, is waited for.
     fn shown_again(&self, question: &Asked, refusal: &ChannelRefusal) -> Option<Outcome> {
         use ChannelRefusal::{End, OutOfTurn};
         let (OutOfTurn { unrevoked: number, .. }
@@ -173,7 +177,7 @@ impl Channel {
             return None;
         };
         let (number, secret) = (*number, self.remote.secrets.secret(*number)?);
-        if self.link.has_shown_again {
+        if self.link.shown_again >= SHOWN_AGAIN_MAX {
             return None;
         }
         let shown_for = match question {
@@ -188,7 +192,8 @@ impl Channel {
         };
         let mut outcome = self.nothing();
         let asked = self.ask(&mut outcome, ChannelOp::Revoked { number, secret });
-        (outcome.link.showing, outcome.link.has_shown_again) = (Some((asked, shown_for)), true);
+        outcome.link.showing = Some((asked, shown_for));
+        outcome.link.shown_again += 1;
         Some(outcome)
     }
 
@@ -251,7 +256,7 @@ impl Channel {
             extension: Default::default(),
         });
         outcome.link.signing = None;
-        outcome.link.has_shown_again = false;
+        outcome.link.shown_again = 0;
         if std::mem::take(&mut outcome.link.revokes_late) {
             self.advance_again(&mut outcome);
         }

@@ -387,7 +387,7 @@ impl Channel {
     /// The signer has signed a bid.
     pub(crate) fn bid_signed(&self, key: &[OutPoint], signatures: &[InputSignature]) -> Outcome {
         let mut outcome = self.nothing();
-        (outcome.link.at_rest, outcome.link.has_shown_again) = (None, false);
+        (outcome.link.at_rest, outcome.link.shown_again) = (None, 0);
         let Some(bid) = self.link.bids.get(key) else { return outcome };
         if let Some(kept) = outcome.link.bids.get_mut(key) {
             kept.asked = None;

@@ -91,8 +91,8 @@ pub(crate) struct Link {
     pub(crate) is_refused: bool,
     /// It is shown again what it had lost, for this.
     pub(crate) showing: Option<(AskId, ShownFor)>,
-    /// It was, and has not signed since.
-    pub(crate) has_shown_again: bool,
+    /// So often it was, and has not signed since.
+    pub(crate) shown_again: u8,
     /// It was something without which this connection cannot go on.
     pub(crate) is_stalled: bool,
     /// That was a block ago: we hang up, and both say where they stand.
@@ -260,7 +260,7 @@ impl Link {
         (kept.closing, kept.checking, kept.offered) = (None, None, Offered::default());
         (kept.unsaid, kept.said_shutdown, kept.heard_shutdown) = (false, false, false);
         (kept.is_stalled, kept.hangs_up) = (false, false);
-        (kept.has_shown_again, kept.revokes_late) = (false, false);
+        (kept.shown_again, kept.revokes_late) = (0, false);
         kept.showing = kept.showing.filter(|it| matches!(it.1, ShownFor::Bid(_)));
         kept
     }

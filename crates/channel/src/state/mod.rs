@@ -261,7 +261,7 @@ impl Channel {
         self.now = now;
         if is_new && self.link.is_refused {
             (self.link.is_refused, self.link.publishing, self.link.closing) = (false, None, None);
-            (self.link.hangs_up, self.link.has_shown_again) = (self.link.is_stalled, false);
+            (self.link.hangs_up, self.link.shown_again) = (self.link.is_stalled, 0);
             if let State::Failing(_) = self.state {
                 self.link.advancing = None;
             }

@@ -198,7 +198,7 @@ impl Channel {
     pub(crate) fn closing_signed(&self, closing: &Closing, signature: Signature) -> Outcome {
         let State::Negotiating(negotiating) = &self.state else { return self.nothing() };
         let mut outcome = self.nothing();
-        (outcome.link.closing, outcome.link.has_shown_again) = (None, false);
+        (outcome.link.closing, outcome.link.shown_again) = (None, 0);
         match &closing.purpose {
             Purpose::Offer => {
                 outcome.link.offered.local = Some(closing.close.fee);
