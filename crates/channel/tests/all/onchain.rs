@@ -279,6 +279,25 @@ fn a_revoked_commitment_costs_everything() {
     }
 }
 
+/// It is published, its owner does nothing more, and the other has everything in the end.
+fn punished(town: &mut Town, at: usize, cheat: Cheat, what: &str) {
+    town.ends.iter_mut().for_each(|it| it.may_fail = true);
+    let taken = town.mempool.submit(&town.ledger, cheat.commitment, 0);
+    taken.unwrap_or_else(|no| panic!("{no}"));
+    town.mine();
+    town.sees[at] = false;
+    for _ in 0..110 {
+        town.mine();
+        town.pump();
+    }
+    let (honest, all) = (1 - at, CAPACITY.0);
+    let by = town.ends[honest].live.ended_by().map(|(by, _)| by);
+    assert!(matches!(by, Some(EndedBy::Revoked(_))), "{what}: {by:?}");
+    assert_eq!(*town.ends[honest].live.state(), State::Done, "{:?}", town.refused);
+    let has = town.has(honest);
+    assert!(has + 40_000 > all && has < all, "{what}: {has} of {all}");
+}
+
 /// A revoked commitment of every age: from the first, when the peer had nothing to lose yet, to the
 /// last but one. What the honest side knows of them is in its log only.
 #[test]
@@ -301,21 +320,7 @@ fn a_revoked_commitment_costs_everything_however_old() {
             }
             assert_eq!(kept.len(), 8);
             let cheat = kept.swap_remove(age);
-            town.ends.iter_mut().for_each(|it| it.may_fail = true);
-            let taken = town.mempool.submit(&town.ledger, cheat.commitment, 0);
-            taken.unwrap_or_else(|no| panic!("{no}"));
-            town.mine();
-            town.sees[at] = false;
-            for _ in 0..110 {
-                town.mine();
-                town.pump();
-            }
-            let (honest, all) = (1 - at, CAPACITY.0);
-            let by = town.ends[honest].live.ended_by().map(|(by, _)| by);
-            assert!(matches!(by, Some(EndedBy::Revoked(_))), "{at} {age}: {by:?}");
-            assert_eq!(*town.ends[honest].live.state(), State::Done, "{:?}", town.refused);
-            let has = town.has(honest);
-            assert!(has + 40_000 > all && has < all, "{at} {age}: {has} of {all}");
+            punished(&mut town, at, cheat, &format!("{at} {age}"));
         }
     }
 }
@@ -328,21 +333,9 @@ fn a_revoked_commitment_costs_everything_though_the_signer_forgot_its_secret() {
         offered(&mut town, 0, 20_000_000, 1, 200);
         let cheat = keep(&town, at, 12);
         offered(&mut town, 1, 20_000_000, 2, 200);
-        let (honest, all) = (1 - at, CAPACITY.0);
-        let lost = town.ends[honest].signer.without_last_revocation();
-        town.ends[honest].signer = lost.expect("the cheat has revoked");
-        town.ends.iter_mut().for_each(|it| it.may_fail = true);
-        let taken = town.mempool.submit(&town.ledger, cheat.commitment, 0);
-        taken.unwrap_or_else(|no| panic!("{no}"));
-        town.mine();
-        town.sees[at] = false;
-        for _ in 0..110 {
-            town.mine();
-            town.pump();
-        }
-        assert_eq!(*town.ends[honest].live.state(), State::Done, "{:?}", town.refused);
-        let has = town.has(honest);
-        assert!(has + 40_000 > all && has < all, "{at}: {has} of {all}");
+        let honest = &mut town.ends[1 - at];
+        honest.signer = honest.signer.without_last_revocation().expect("the cheat has revoked");
+        punished(&mut town, at, cheat, &at.to_string());
     }
 }
 
