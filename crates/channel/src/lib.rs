@@ -29,7 +29,7 @@ pub use contract::{
 };
 pub use fault::{Refusal, Remedy, Violation};
 pub use ledger::{As, ContractId, Entry, Gone, Ledger, Removal, Step, View};
-pub use onchain::{CoinOffer, DEEP_BLOCKS, EndedBy, FINAL_BLOCKS, Wanted};
+pub use onchain::{CoinOffer, DEEP_BLOCKS, EndedBy, FINAL_BLOCKS, SECURITY_DELAY_BLOCKS, Wanted};
 pub use opening::{
     Accepting, Agreed, Answering, Created, FUNDING_SMALL_MAX, Funding, Home, Move, Policy,
     Proposed, Unfit, Variation,

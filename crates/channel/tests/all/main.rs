@@ -11,6 +11,7 @@ mod onchain;
 mod opening;
 mod parked;
 mod parting;
+mod penalties;
 #[cfg(feature = "planted")]
 mod planted;
 mod reestablish;
