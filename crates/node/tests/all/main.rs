@@ -1,5 +1,6 @@
 //! Whole nodes on this machine, and what they survive.
 
+mod aliases;
 mod bank;
 mod bitcoind;
 #[path = "../../../chain/tests/all/blocks.rs"]

@@ -255,6 +255,8 @@ impl Channels {
             },
             (None, Some((_, open))) => {
                 let has_anchors = both.offers(Feature::Anchors);
+                // What the world does not know of need not name a place in the chain.
+                let alias = both.offers(Feature::ScidAlias) && !open.announce;
                 let calm = self.now.unwrap_or_default().calm;
                 let wanted = Funding {
                     key,
@@ -263,7 +265,7 @@ impl Channels {
                     pushed: open.pushed,
                     feerate: calm.clamp(policy.feerate_min, policy.feerate_max),
                     form: if has_anchors { Form::Anchors } else { Form::StaticRemoteKey },
-                    variation: Variation::default(),
+                    variation: Variation { alias, zero_conf: false },
                     announce: open.announce,
                     home,
                 };
