@@ -35,7 +35,7 @@ pub use opening::{
     Proposed, Unfit, Variation,
 };
 pub use state::{
-    AskId, Channel, Dialects, Effect, Event, FUNDING_BLOCKS_MAX, Failing, Known, Negotiating, Now,
-    Outcome, Ready, Shutdown, State, Why, is_closing_script,
+    AskId, CLOSING_BLOCKS_MAX, Channel, Dialects, Effect, Event, FUNDING_BLOCKS_MAX, Failing,
+    Known, Negotiating, Now, Outcome, Ready, Shutdown, State, Why, is_closing_script,
 };
 pub use sum::Sum;

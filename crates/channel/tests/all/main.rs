@@ -1,5 +1,6 @@
 //! Channels that pay, lose their connection, close and cheat.
 
+mod bargains;
 mod changes;
 mod closing;
 mod ends;
