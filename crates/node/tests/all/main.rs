@@ -17,6 +17,7 @@ mod http;
 mod memory;
 mod nodes;
 mod onions;
+mod openings;
 mod pair;
 mod party;
 #[cfg(feature = "planted")]
