@@ -26,6 +26,7 @@ mod planted;
 #[path = "../../../chain/tests/all/plants.rs"]
 mod plants;
 mod purse;
+mod rates;
 mod reach;
 mod source;
 mod store;

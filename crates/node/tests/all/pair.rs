@@ -15,7 +15,7 @@ use noise::PublicKey;
 use signer::{Signer, UnixTime};
 use wire::{
     Message,
-    amount::{Msat, Sat},
+    amount::{FeeratePerKw, Msat, Sat},
     dice::Dice,
     features::Features,
     id::ConnectionId,
@@ -53,6 +53,8 @@ pub struct End {
     pub complaints: Vec<String>,
     /// What its machine draws, if not what the dice throw.
     pub draw: Option<[u8; 32]>,
+    /// What its source says that blocks cost, if not what the treasury thinks of that.
+    pub rates: Option<[FeeratePerKw; 2]>,
     now: Tick,
     calls: u64,
 }
@@ -88,6 +90,7 @@ impl End {
             events: Vec::new(),
             complaints: Vec::new(),
             draw: None,
+            rates: None,
             now: Tick(0),
             calls: 0,
         };
@@ -175,6 +178,7 @@ impl End {
         }
         for followed in std::mem::take(&mut self.bank.followed) {
             let treasury::Followed { event, urgent, calm } = followed;
+            let [urgent, calm] = self.rates.unwrap_or([urgent, calm]);
             self.channels.block(event, urgent, calm);
         }
     }

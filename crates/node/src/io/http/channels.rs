@@ -73,7 +73,7 @@ pub(super) async fn show(
     one(call(&desk, Command::Channel { id: id?.0 }).await?)
 }
 
-/// Sets what the commitments of a channel pay.
+/// Sets what the commitments of a channel pay, until estimates are far from that.
 #[utoipa::path(post, path = "/v1/channels/{id}/fee", params(("id" = String, Path)),
     request_body = api::SetFee,
     responses((status = 200, body = api::Channel), (status = "4XX", body = api::Refused)))]

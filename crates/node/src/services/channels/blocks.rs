@@ -52,6 +52,7 @@ impl Channels {
                 self.at(block, urgent, calm);
                 self.found(block, &found);
                 self.look_at_depths();
+                self.look_at_rates();
                 self.save(Change::Heard { block });
             }
             Heard::Disconnected { block, cursor } => {

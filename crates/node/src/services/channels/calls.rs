@@ -35,7 +35,7 @@ pub enum Command {
         /// Its id, or the beginning of it, in hex.
         id: String,
     },
-    /// Pay this rate from now on.
+    /// Pay this rate from now on, until estimates are far from that.
     Fee {
         /// Its id, or the beginning of it, in hex.
         id: String,

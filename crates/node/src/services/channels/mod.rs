@@ -14,6 +14,7 @@ mod lanes;
 mod openings;
 mod payments;
 mod peers;
+mod rates;
 mod state;
 mod sum;
 

@@ -21,7 +21,7 @@ use wire::{
 
 use super::{
     Asked, CHANNELS_MAX, CallId, Change, ChannelName, Channels, Open, Opened, Refusal, Reply,
-    Wanted,
+    Wanted, rates::rate_of,
 };
 use crate::services::treasury;
 
@@ -277,14 +277,14 @@ impl Channels {
                 let has_anchors = both.offers(Feature::Anchors);
                 // What the world does not know of need not name a place in the chain.
                 let alias = both.offers(Feature::ScidAlias) && !open.announce;
-                let calm = self.now.unwrap_or_default().calm;
+                let form = if has_anchors { Form::Anchors } else { Form::StaticRemoteKey };
                 let wanted = Funding {
                     key,
                     temporary: opening.temporary,
                     funding: open.amount,
                     pushed: open.pushed,
-                    feerate: calm.clamp(policy.feerate_min, policy.feerate_max),
-                    form: if has_anchors { Form::Anchors } else { Form::StaticRemoteKey },
+                    feerate: rate_of(form, self.now.unwrap_or_default(), &policy),
+                    form,
                     variation: Variation { alias, zero_conf: false },
                     announce: open.announce,
                     home,
