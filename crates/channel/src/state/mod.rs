@@ -60,7 +60,7 @@ pub struct Channel {
     pub(crate) state: State,
     pub(crate) ready: Ready,
     /// The newest block when we began to wait: the acceptor for the funding, and whoever closes for
-    /// a fee that it takes.
+    /// an answer to its fee, or a fee that it takes.
     pub(crate) waits_since: Option<BlockHeight>,
     pub(crate) ledger: Ledger,
     /// What the ledger does not know of contracts.

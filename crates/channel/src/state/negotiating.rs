@@ -24,7 +24,8 @@ use crate::fault::Violation;
 const WITNESS_WEIGHT: u64 = 224;
 /// The least rate that anybody relays.
 const RATE_MIN: FeeratePerKw = FeeratePerKw(253);
-/// So long a peer may want fees that we do not take (BOLT 2: "a reasonable amount of time").
+/// So long a peer may say nothing to our fee, or fees that we do not take (BOLT 2: "a reasonable
+/// amount of time").
 pub const CLOSING_BLOCKS_MAX: BlockCount = BlockCount(144);
 /// The opener takes so many times the fee that it finds right.
 const FEE_SPREAD: u64 = 3;
@@ -125,15 +126,15 @@ impl Channel {
         Ok(outcome)
     }
 
-    /// For so long the peer has said no fee that we take, since it said the first that we do not.
+    /// For so long the peer has said no fee that we take, since we waited for one first.
     fn disagrees_since(&self, negotiating: &Negotiating) -> Option<BlockCount> {
         let since = self.waits_since.filter(|_| negotiating.closed.is_none())?;
         Some(BlockCount(self.now.tip.0.saturating_sub(since.0)))
     }
 
-    /// The peer wants another fee for a close: it may think again, but not for ever. Each
-    /// connection is a new try, so the time runs from the first of them on.
-    pub(super) fn begins_to_disagree(&self) -> Option<Change> {
+    /// We have said a fee, or do not take that of the peer: it may think about it, but not for
+    /// ever. Each connection is a new try, so the time runs from the first of them on.
+    pub(super) fn begins_to_wait(&self) -> Option<Change> {
         let is_new = self.waits_since.is_none() && self.now.tip > BlockHeight(0);
         let is_legacy = !self.link.dialects.simple_close;
         let is_open = matches!(&self.state, State::Negotiating(it) if it.closed.is_none());
@@ -230,6 +231,7 @@ impl Channel {
         match &closing.purpose {
             Purpose::Offer => {
                 outcome.link.offered.local = Some(closing.close.fee);
+                outcome.changes.extend(self.begins_to_wait());
                 outcome.send(self.closing_message(negotiating, closing.close.fee, signature))
             }
             Purpose::Settle { theirs, is_said } => {

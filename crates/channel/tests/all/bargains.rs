@@ -188,38 +188,87 @@ fn who_comes_to_an_agreement_in_time_does_not_fail_the_channel() {
     assert!(ends.iter().all(is_closed));
 }
 
-/// A peer that is away, one that pays for its own close, and what was waited for before: none of
-/// that is a fee that we do not take.
+/// Both have said that they want to close, and what comes then is lost.
+fn silent(ends: &mut [Half; 2]) {
+    for _ in 0..6 {
+        for end in &mut *ends {
+            let drive = end.live.drive();
+            end.take(drive);
+        }
+        settle_but_closes(ends);
+    }
+    assert!(ends.iter().all(|it| matches!(it.live.state(), State::Negotiating(_))));
+}
+
 #[test]
-fn only_a_fee_that_was_refused_makes_us_wait() {
+fn who_never_answers_our_fee_fails_the_channel_after_a_day() {
+    let mut ends = with_pushed(PUSHED, LEGACY);
+    at(&mut ends, 1_000);
+    close(&mut ends, 0);
+    silent(&mut ends);
+    // The acceptor has nothing to answer to.
+    assert_eq!([waits(&ends[0]), waits(&ends[1])], [vec![1_000], vec![]]);
+    let last = 1_000 + CLOSING_BLOCKS_MAX.0;
+    for (tip, fails) in [(last - 1, false), (last, true)] {
+        at(&mut ends, tip);
+        for end in &mut ends {
+            let drive = end.live.drive();
+            end.take(drive);
+        }
+        let failing = ends.each_ref().map(|it| matches!(it.live.state(), State::Failing(_)));
+        assert_eq!(failing, [fails, false], "{tip}");
+    }
+}
+
+/// Its fee has nothing in common with what we take, in one connection after the other.
+#[test]
+fn an_opener_that_pays_too_little_fails_the_channel_after_a_day() {
+    let mut ends = with_pushed(PUSHED, LEGACY);
+    at(&mut ends, 1_000);
+    closing_signed(&mut ends);
+    let low = signed_by_opener(&mut ends, 10, fees(1, 20));
+    for tip in [1_001, 1_100] {
+        at(&mut ends, tip);
+        let (no, _) = refused(&ends[1].live, low.clone());
+        let outcome = ends[1].live.violated(&no);
+        ends[1].take(outcome);
+    }
+    assert_eq!(waits(&ends[1]), [1_001]);
+    let last = 1_001 + CLOSING_BLOCKS_MAX.0;
+    for (tip, fails) in [(last - 1, false), (last, true)] {
+        at(&mut ends, tip);
+        let drive = ends[1].live.drive();
+        ends[1].take(drive);
+        assert_eq!(matches!(ends[1].live.state(), State::Failing(_)), fails, "{tip}");
+    }
+}
+
+/// Whoever pays for its own close need not agree with anybody; and what was waited for before, the
+/// funding, is no fee.
+#[test]
+fn only_a_fee_makes_us_wait() {
     for dialects in [LEGACY, SIMPLE] {
         let mut ends = with_pushed(PUSHED, dialects);
-        // The acceptor has waited for the funding.
         let before = Change::Waits { since: BlockHeight(500) };
         ends[1].live.evolve(&before);
         ends[1].log.push(before);
         at(&mut ends, 1_000);
         close(&mut ends, 0);
-        // Both have said that they want to close, and then nothing more.
-        for _ in 0..6 {
-            for end in &mut ends {
-                let drive = end.live.drive();
-                end.take(drive);
-            }
-            settle_but_closes(&mut ends);
-        }
+        silent(&mut ends);
         if dialects == SIMPLE {
             let (got, min, max) = (Sat(9), Sat(0), Sat(8));
             let outcome = ends[0].live.violated(&Violation::ClosingFee { got, min, max });
             assert!(outcome.changes.is_empty());
+            assert!(waits(&ends[0]).is_empty());
         }
         at(&mut ends, 9_000);
-        for end in &mut ends {
+        let sides = if dialects == SIMPLE { 0..2 } else { 1..2 };
+        for end in &mut ends[sides] {
             let drive = end.live.drive();
             end.take(drive);
-            let is_open = matches!(end.live.state(), State::Negotiating(it) if it.closed.is_none());
-            assert!(is_open, "{dialects:?}: {:?}", end.live.state());
+            let state = end.live.state();
+            assert!(matches!(state, State::Negotiating(it) if it.closed.is_none()), "{state:?}");
         }
-        assert_eq!([waits(&ends[0]), waits(&ends[1])], [vec![], vec![500]]);
+        assert_eq!(waits(&ends[1]), [500]);
     }
 }

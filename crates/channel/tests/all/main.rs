@@ -17,6 +17,7 @@ mod penalties;
 mod planted;
 mod reestablish;
 mod refused;
+mod sentences;
 mod signers;
 mod town;
 mod unfit;

@@ -1,10 +1,12 @@
 //! What a peer says to an opening at a time at which it must not, or may already.
 
-use node::services::channels::{Refusal, Stage};
+use std::collections::BTreeSet;
+
+use node::services::channels::{self, Refusal, Stage};
 use wire::{
     Message, Shutdown,
     amount::{Msat, Sat},
-    features::Feature,
+    features::{Feature, Features},
     id::{ChannelId, TemporaryChannelId},
 };
 
@@ -120,7 +122,7 @@ fn a_shutdown_before_the_funding_is_signed_fails_the_opening() {
 /// signer looks at the signature, and then it is heard.
 #[test]
 fn a_shutdown_behind_the_first_signature_is_heard_when_our_signer_has_looked() {
-    assert!(node::services::channels::features().offers(Feature::ShutdownAnysegwit));
+    assert!(channels::features().offers(Feature::ShutdownAnysegwit));
     for (at, last) in [(1, "funding_created"), (0, "funding_signed")] {
         let mut pair = Pair::new(74);
         pair.open(Sat(100_000), Msat(20_000_000));
@@ -164,4 +166,36 @@ fn an_opening_that_the_peer_fails_by_its_new_name_pays_nothing() {
     assert!(refused.to_string().contains("we do not want it"), "{refused}");
     assert!(pair.ends[0].bank.published.is_empty());
     assert_eq!(pair.ends[0].bank.balance().locked.to_sat(), 0);
+}
+
+/// What an opening is called is drawn, and what both have not agreed on is not in its type.
+#[test]
+fn each_opening_has_its_own_name_and_a_type_that_both_know() {
+    let mut pair = Pair::new(76);
+    let mut names = BTreeSet::new();
+    let known = channels::features();
+    let rows = [[true; 2], [false, true], [true, false], [false; 2]];
+    for (turn, [anchors, alias]) in rows.into_iter().enumerate() {
+        let is_known = |it: &Feature| {
+            (anchors || *it != Feature::Anchors) && (alias || *it != Feature::ScidAlias)
+        };
+        let both = Feature::ALL.iter().copied().filter(|it| known.offers(*it));
+        pair.features = Features::optional(&both.filter(is_known).collect::<Vec<_>>());
+        pair.connect();
+        pair.settle();
+        for announce in [false, true] {
+            pair.open_as(Sat(30_000), Msat(0), announce);
+            let Message::OpenChannel(said) = until(&mut pair, 1, "open_channel") else {
+                unreachable!()
+            };
+            pair.step(1, 2);
+            let has = said.channel_type.expect("it has one");
+            let wanted = [(Feature::Anchors, anchors), (Feature::ScidAlias, alias && !announce)];
+            for (feature, is_wanted) in wanted {
+                assert_eq!(has.requires(feature), is_wanted, "{turn} {announce} {feature:?}");
+            }
+            assert!(names.insert(said.temporary_channel_id.0), "{turn} {announce}");
+        }
+    }
+    assert_eq!(names.len(), 8);
 }
