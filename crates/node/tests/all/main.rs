@@ -1,5 +1,6 @@
 //! Whole nodes on this machine, and what they survive.
 
+mod aliases;
 mod bank;
 mod bitcoind;
 #[path = "../../../chain/tests/all/blocks.rs"]
@@ -16,6 +17,7 @@ mod http;
 mod memory;
 mod nodes;
 mod onions;
+mod openings;
 mod pair;
 mod party;
 #[cfg(feature = "planted")]
@@ -24,6 +26,7 @@ mod planted;
 #[path = "../../../chain/tests/all/plants.rs"]
 mod plants;
 mod purse;
+mod rates;
 mod reach;
 mod source;
 mod store;
