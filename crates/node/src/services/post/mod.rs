@@ -290,9 +290,20 @@ impl Post {
                     self.sent(connection, seq, Err(Refusal::Unavailable { why }));
                 }
                 News::Answered { token, answer } => self.answered(token, answer, now),
+                News::Behind { have } => self.behind(have),
                 News::Superseded { why } => self.fail(Failure::Superseded { why }),
             }
         }
+    }
+
+    /// The sockets have seen a later start than this log, which was put back or is a copy.
+    fn behind(&mut self, have: peer::Epoch) {
+        let Some(epoch) = have.0.checked_add(1).map(peer::Epoch) else {
+            let why = format!("after {have:?} there is none");
+            return self.fail(Failure::Superseded { why });
+        };
+        self.save(Change::Booted { epoch }, None);
+        self.desk.raise(epoch);
     }
 
     fn received(&mut self, connection: ConnectionId, seq: Seq, bytes: Vec<u8>) {
