@@ -13,6 +13,7 @@ mod flood;
 mod gate;
 mod handover;
 mod http;
+mod leases;
 mod memory;
 mod nodes;
 mod onions;

@@ -169,9 +169,9 @@ impl Channels {
         let stage = Stage::Preparing { keys: None, home: None, said };
         let opening = Opening { connection, node, until, temporary, key, ours, stage };
         self.openings.insert(id, opening);
-        self.want(Wanted::Home(id), treasury::Command::Home);
+        self.want(Wanted::Home(id), treasury::ChannelsWant::Home);
         let ask = ChannelAsk { channel: key, op: ChannelOp::Keys };
-        self.ask(Asked::Opening(id, Wants::Keys), signer::Ask::Channel(Box::new(ask)));
+        self.ask_channel(Asked::Opening(id, Wants::Keys), Box::new(ask));
     }
 
     fn opening_of(&self, at: ConnectionId, temporary: TemporaryChannelId) -> Option<OpeningId> {
@@ -296,7 +296,7 @@ impl Channels {
                         | ChannelOp::SignStages(_)
                         | ChannelOp::SignLocal { .. } => Wants::Keys,
                     };
-                    self.ask(Asked::Opening(id, wants), signer::Ask::Channel(ask));
+                    self.ask_channel(Asked::Opening(id, wants), ask);
                 }
             }
         }
@@ -334,7 +334,7 @@ impl Channels {
         match self.draw() {
             Some(draw) => {
                 let amount = bitcoin::Amount::from_sat(amount.0);
-                let fund = treasury::Command::Fund { script, amount, fee_rate, draw };
+                let fund = treasury::ChannelsWant::Fund { script, amount, fee_rate, draw };
                 self.want(Wanted::Funding(id), fund);
             }
             None => self.give_up(id, &Refusal::NoRandomness.to_string()),
@@ -354,14 +354,14 @@ impl Channels {
         };
         let opening = self.openings.get_mut(&id);
         let Some(Opening { stage: Stage::Funding(both), .. }) = opening else {
-            return self.want(Wanted::Nothing, treasury::Command::Unfund { draft });
+            return self.want(Wanted::Nothing, treasury::ChannelsWant::Unfund { draft });
         };
         let (proposed, agreed) = (**both).clone();
         let script = agreed.funding_script();
         let is_it = |output: &bitcoin::TxOut| output.script_pubkey == script;
         let at = transaction.output.iter().position(is_it);
         let Some(output) = at.and_then(|at| u16::try_from(at).ok()).map(OutputIndex) else {
-            self.want(Wanted::Nothing, treasury::Command::Unfund { draft });
+            self.want(Wanted::Nothing, treasury::ChannelsWant::Unfund { draft });
             return self.give_up(id, "the treasury funds something else");
         };
         let funding = FundingOutput { txid: transaction.compute_txid(), output };
@@ -444,7 +444,7 @@ impl Channels {
                         let paying =
                             Opening { connection, node, temporary, ours, stage, until, key };
                         self.openings.insert(id, paying);
-                        let sign = treasury::Command::SignFunding { draft };
+                        let sign = treasury::ChannelsWant::SignFunding { draft };
                         return self.want(Wanted::Signatures(id), sign);
                     }
                     Err(violation) => {
@@ -509,7 +509,7 @@ impl Channels {
         self.save(Change::Begun { name, created, funding: funding.clone(), begun });
         self.by_id.insert(channel_id, name);
         if let (Some(draft), Some(transaction)) = (draft, funding) {
-            let publish = treasury::Command::PublishFunding { draft, transaction };
+            let publish = treasury::ChannelsWant::PublishFunding { draft, transaction };
             self.want(Wanted::Nothing, publish);
         }
         self.watch_channel(&name);
@@ -585,7 +585,7 @@ impl Channels {
             self.say(connection, &Error::new(names, to_peer).into());
         }
         if let Some(draft) = draft {
-            self.want(Wanted::Nothing, treasury::Command::Unfund { draft });
+            self.want(Wanted::Nothing, treasury::ChannelsWant::Unfund { draft });
         }
         if let Some((call, _)) = ours {
             self.reply(call, Err(Refusal::NotOpened { node, why: why.to_owned() }));
