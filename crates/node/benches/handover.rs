@@ -138,6 +138,7 @@ fn is_answer(news: &News) -> bool {
         News::Caught | News::Opened(_) | News::Sent { .. } => false,
         News::Closed { text, .. } | News::Complaint { text, .. } => panic!("closed: {text}"),
         News::NotSent { why, .. } | News::Superseded { why } => panic!("{why}"),
+        News::Behind { have } => panic!("{have:?} was here before"),
         News::Message { .. } => panic!("nobody has sent anything"),
     }
 }

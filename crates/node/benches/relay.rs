@@ -163,6 +163,7 @@ fn heard(side: &mut Subscriber, news: News) -> Option<(ConnectionId, Vec<u8>)> {
         News::Caught | News::Opened(_) | News::Sent { .. } | News::Answered { .. } => None,
         News::Closed { text, .. } | News::Complaint { text, .. } => panic!("closed: {text}"),
         News::NotSent { why, .. } | News::Superseded { why } => panic!("{why}"),
+        News::Behind { have } => panic!("{have:?} was here before"),
     }
 }
 

@@ -11,7 +11,7 @@ use wire::id::{ChannelId, ConnectionId};
 
 use crate::{
     api::{Culprit, Epoch, OutSeq, Seq},
-    holder::{Answer, Ask, Event, Opened},
+    holder::{Answer, Ask, Denial, Event, Opened},
     limits::{MARKS_MAX, UNANSWERED_MAX},
 };
 
@@ -76,6 +76,12 @@ pub enum News {
         token: Token,
         /// With this; nothing if the link went down before.
         answer: Option<Answer>,
+    },
+    /// Somebody was here with this epoch or a higher one before we ever were: what we know of our
+    /// starts is old, or another one's. [`Desk::raise`] goes on.
+    Behind {
+        /// The epoch in force.
+        have: Epoch,
     },
     /// Another subscriber has taken our place: this desk is of no use any more.
     Superseded {
@@ -197,6 +203,14 @@ impl Desk {
         self.put(Asked::Subscribe, Ask::Subscribe { epoch });
     }
 
+    /// A higher epoch is ours, now that the holder has said what it must be higher than.
+    pub fn raise(&mut self, epoch: Epoch) {
+        self.epoch = epoch;
+        if self.up {
+            self.put(Asked::Subscribe, Ask::Subscribe { epoch });
+        }
+    }
+
     /// The link is down. What the owner asked is lost; what it sent is not.
     pub fn link_went(&mut self) {
         self.up = false;
@@ -277,6 +291,9 @@ impl Desk {
                         self.closed(id, Culprit::Local, "its sockets are gone".to_owned());
                     }
                 }
+            }
+            Answer::Refused(Denial::StaleEpoch { have, .. }) if self.holder.is_none() => {
+                self.news.push_back(News::Behind { have });
             }
             Answer::Refused(denial) => {
                 self.news.push_back(News::Superseded { why: denial.to_string() });

@@ -11,6 +11,7 @@ use secp256k1::schnorr::Signature;
 use sphinx::AssociatedData;
 use static_assertions::assert_not_impl_any;
 use wire::id::OnionPacket;
+use wire::lease::{LeaseEpoch, StaleLease};
 
 pub use wire::id::ConnectionId;
 
@@ -75,8 +76,19 @@ pub enum Ask {
         /// What it came with.
         associated_data: AssociatedData,
     },
+    /// The channels are mine from here on: only questions with this epoch are answered. It has to
+    /// be higher than that of everybody before.
+    Lease {
+        /// Of whoever asks.
+        epoch: LeaseEpoch,
+    },
     /// About one channel.
-    Channel(Box<ChannelAsk>),
+    Channel {
+        /// By which lease.
+        lease: LeaseEpoch,
+        /// What.
+        ask: Box<ChannelAsk>,
+    },
 }
 
 /// What a signer answers. It may hold secrets, so it can be neither copied nor printed.
@@ -125,7 +137,7 @@ pub enum Answer {
     },
     /// To [`Ask::PeelOnion`]; that the onion is bad is in here too.
     Peeled(Peel),
-    /// To [`Ask::Channel`].
+    /// To [`Ask::Channel`], and [`ChannelAnswer::Done`] to [`Ask::Lease`].
     Channel(ChannelAnswer),
     /// To any question: no, and why. Nothing changed.
     Refused(Refusal),
@@ -155,6 +167,8 @@ pub enum Refusal {
     Spend(SpendFlaw),
     /// The chain is not as somebody says.
     View(ViewFlaw),
+    /// Somebody else has the channels, or has had them later.
+    StaleLease(StaleLease),
     /// The channel's memory has a say.
     Channel(ChannelRefusal),
     /// What is new could not be saved, so it is not known.
@@ -184,7 +198,7 @@ pub mod topic {
     pub const VIEW: RangeInclusive<u16> = 10..=12;
     /// [`Ask::PeelOnion`](super::Ask::PeelOnion).
     pub const PEEL_ONION: u16 = 13;
-    pub use crate::channel::topic::{CHANNEL_KEYS, CHANNEL_RATCHETS, CHANNEL_REPEATABLE};
+    pub use crate::channel::topic::{CHANNEL_KEYS, CHANNEL_RATCHETS, CHANNEL_REPEATABLE, LEASE};
 }
 
 impl Ask {
@@ -204,7 +218,8 @@ impl Ask {
             Ask::ViewProof { .. } => 11,
             Ask::ViewStatus => 12,
             Ask::PeelOnion { .. } => topic::PEEL_ONION,
-            Ask::Channel(ask) => ask.op.topic(),
+            Ask::Lease { .. } => topic::LEASE,
+            Ask::Channel { ask, .. } => ask.op.topic(),
         }
     }
 
@@ -221,7 +236,8 @@ impl Ask {
             Ask::ViewProof { .. } => "view proof",
             Ask::ViewStatus => "view status",
             Ask::PeelOnion { .. } => "peel onion",
-            Ask::Channel(ask) => ask.op.name(),
+            Ask::Lease { .. } => "lease",
+            Ask::Channel { ask, .. } => ask.op.name(),
         }
     }
 }
@@ -258,6 +274,7 @@ impl Display for Refusal {
             }
             Refusal::Spend(flaw) => write!(f, "the spend is not signed: {flaw}"),
             Refusal::View(flaw) => write!(f, "not taken in: {flaw}"),
+            Refusal::StaleLease(stale) => write!(f, "somebody else has the channels: {stale}"),
             Refusal::Channel(refusal) => write!(f, "not for this channel: {refusal}"),
             Refusal::NotSaved { bytes, code } => {
                 write!(f, "not taken in: {bytes} bytes could not be saved (system error {code})")

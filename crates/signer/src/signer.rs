@@ -6,11 +6,14 @@ use bitcoin::Txid;
 use noise::{EphemeralKey, PublicKey};
 use static_assertions::assert_not_impl_any;
 use wire::id::ChannelKey;
+use wire::lease::LeaseEpoch;
 use wire::tick::Tick;
 
 use crate::account::WalletKey;
 use crate::api::{Answer, Ask, Refusal};
-use crate::channel::{ChannelAsk, ChannelChange, ChannelRefusal, Channels, Decided, Money};
+use crate::channel::{
+    ChannelAnswer, ChannelAsk, ChannelChange, ChannelRefusal, Channels, Decided, Money,
+};
 use crate::derive::NodeKey;
 use crate::handshakes::{Handshakes, LinkId};
 use crate::message::MESSAGE_BYTES_MAX;
@@ -39,6 +42,8 @@ pub struct Signer {
 pub enum SignerChange {
     /// Of the chain.
     View(ViewChange),
+    /// Whose the channels are.
+    Lease(LeaseEpoch),
     /// Of a channel.
     Channel {
         /// Which one.
@@ -178,7 +183,14 @@ impl Signer {
             Ask::PeelOnion { packet, associated_data } => {
                 Answer::Peeled(self.key.peel(&packet, &associated_data).into())
             }
-            Ask::Channel(ask) => {
+            Ask::Lease { epoch } => {
+                let judged = self.channels.lease().judge_claim(epoch);
+                judged.map_err(Refusal::StaleLease)?;
+                let then = Then::Answer(Answer::Channel(ChannelAnswer::Done));
+                return Ok((Some(SignerChange::Lease(epoch)), then));
+            }
+            Ask::Channel { lease, ask } => {
+                self.channels.lease().judge(lease).map_err(Refusal::StaleLease)?;
                 let (change, answer) = self.decide_channel(&ask).map_err(Refusal::Channel)?;
                 let channel = ask.channel;
                 let change = change.map(|change| SignerChange::Channel { channel, change });
@@ -220,7 +232,7 @@ impl Pending<'_> {
     /// What has to be on the disk first; nothing if all stays as it is, or may be lost in a crash.
     pub fn unsaved(&self) -> Option<&SignerChange> {
         self.change.as_ref().filter(|change| match change {
-            SignerChange::View(_) => true,
+            SignerChange::View(_) | SignerChange::Lease(_) => true,
             SignerChange::Channel { change, .. } => self.signer.channels.has_to_be_saved(change),
         })
     }
@@ -240,6 +252,7 @@ impl Pending<'_> {
                 }
                 signer.view.evolve(&change);
             }
+            Some(SignerChange::Lease(epoch)) => signer.channels.take_lease(epoch),
             Some(SignerChange::Channel { channel, change }) => {
                 signer.channels.evolve(channel, &change);
             }

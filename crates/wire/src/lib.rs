@@ -30,6 +30,7 @@ pub mod field;
 mod hex;
 pub mod id;
 pub mod key;
+pub mod lease;
 pub mod list;
 mod message;
 mod planted;

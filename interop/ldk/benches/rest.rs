@@ -15,11 +15,11 @@ use chain::{BlockRef, Height};
 use channel::Begun;
 use interop_ldk::channel::{KEY, TXID, Twins};
 use node::io::channels::{CHANNELS, restore};
-use node::services::channels::{Change, ChannelName, Channels, Effect, State, Step, Terms, Token};
-use node::services::treasury::{FollowedFrom, Reply};
+use node::services::channels::{Change, ChannelName, Channels, Effect, State, Step, Terms};
+use node::services::treasury::{ChannelsWant, FollowedFrom, Reply};
 use node::store::{Store, Write};
 use paired::{Target, report};
-use signer::UnixTime;
+use signer::{Answer, ChannelAnswer, UnixTime};
 use wire::Network;
 use wire::amount::FeeratePerKw;
 use wire::id::ChannelKey;
@@ -96,24 +96,23 @@ fn restart(path: &Path) -> Channels {
     let mut channels = Channels::open(before.state, terms, Tick(0), UnixTime(2));
     let at = BlockRef { height: Height(100), hash: BlockHash::all_zeros() };
     let (urgent, calm) = (FeeratePerKw(2_000), FeeratePerKw(1_000));
-    let asked = drain(&mut channels);
-    for token in asked {
-        let following = Reply::Following(FollowedFrom { at, urgent, calm });
-        channels.treasury_answered(token, Ok(following));
-    }
-    drain(&mut channels);
-    channels
-}
-
-/// Does what is to be done, and returns what the treasury is asked.
-fn drain(channels: &mut Channels) -> Vec<Token> {
-    let mut asked = Vec::new();
+    channels.signer_came();
+    // The signer and the treasury take its lease, and the chain is where it was.
     while let Some(step) = channels.poll() {
-        if let Step::Do(Effect::AskTreasury(token, _)) = step {
-            asked.push(token);
+        match step {
+            Step::Do(Effect::AskSigner(token, _)) => {
+                channels.signer_answered(token, Some(Answer::Channel(ChannelAnswer::Done)));
+            }
+            Step::Do(Effect::AskTreasury { token, want, .. }) => {
+                let following = Reply::Following(FollowedFrom { at, urgent, calm });
+                let is_lease = *want == ChannelsWant::Lease;
+                let reply = if is_lease { Reply::Done } else { following };
+                channels.treasury_answered(token, Ok(reply));
+            }
+            Step::Do(_) | Step::Save(_) => {}
         }
     }
-    asked
+    channels
 }
 
 fn mark(kind: u8, at: usize) -> [u8; 32] {

@@ -31,6 +31,7 @@ use wire::{
     field::Field as _,
     id::{ChannelKey, CommitmentNumber, PaymentHash, PaymentPreimage, PerCommitmentSecret, Scid},
     key::{Point, Signature},
+    lease::{LeaseEpoch, StaleLease},
     list::Blob,
     tick::Tick,
     tlv::{Extension as _, Unknown},
@@ -218,9 +219,15 @@ fn channels() -> io::Result<()> {
     .into_iter()
     .chain(ends(at, placed, signature))
     {
-        let ask = Ask::Channel(Box::new(ChannelAsk { channel: key, op }));
+        let ask =
+            Ask::Channel { lease: LeaseEpoch(0), ask: Box::new(ChannelAsk { channel: key, op }) };
         keep("signer_ask", &ask.name().replace(' ', "-"), &ask.encode())?;
     }
+    let lease = Ask::Lease { epoch: LeaseEpoch(2) };
+    keep("signer_ask", lease.name(), &lease.encode())?;
+    let stale = StaleLease { got: LeaseEpoch(1), have: LeaseEpoch(2) };
+    let stale = Answer::Refused(Refusal::StaleLease(stale));
+    keep("signer_answer", "stale-lease", stale.encode().bytes())?;
     channel_answers(signature)
 }
 

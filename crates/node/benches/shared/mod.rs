@@ -74,6 +74,7 @@ fn is_opened(news: &News) -> bool {
         News::Caught | News::Answered { .. } | News::Sent { .. } => false,
         News::Closed { text, .. } | News::Complaint { text, .. } => panic!("closed: {text}"),
         News::NotSent { why, .. } | News::Superseded { why } => panic!("{why}"),
+        News::Behind { have } => panic!("{have:?} was here before"),
         News::Message { .. } => panic!("nobody has sent anything"),
     }
 }

@@ -1,6 +1,7 @@
 //! Channels as a service: its links, its log, and whoever calls.
 //!
-//! One process has a log at a time, by the lock of its file: so each channel has one writer.
+//! One process has a log at a time, by the lock of its file or the epoch of its database, and all
+//! that it asks, says and publishes carries its lease: so each channel has one writer.
 
 use std::{
     collections::BTreeMap,
@@ -15,7 +16,7 @@ use std::{
 use bus::{Hub, Input, Waker};
 use channel::{Begun, NoResolver};
 use tracing::{error, info, warn};
-use wire::{id::CommitmentNumber, tick::Tick};
+use wire::{id::CommitmentNumber, lease::StaleLease, tick::Tick};
 use zeroize::Zeroizing;
 
 use super::{
@@ -79,6 +80,8 @@ pub enum ChannelsFault {
     Contract(NoResolver),
     /// Nothing can be saved.
     Log(LogFault),
+    /// Another process has taken the channels.
+    Taken(StaleLease),
 }
 
 /// Tells the service of the world.
@@ -341,6 +344,7 @@ impl Service {
             Passed::Came { connection, node, features, is_old } => {
                 self.channels.peer_came(connection, node, features, is_old);
             }
+            Passed::Stale(stale) => self.channels.lose_lease(stale),
             Passed::Went { connection } => self.channels.peer_went(connection),
             Passed::Message { connection, bytes } => self.channels.message(connection, &bytes),
             Passed::Complaint { connection, channel_id, fails, text } => {
@@ -373,7 +377,7 @@ impl Service {
                     let given = self.saver.append(records)?;
                     assert_eq!(given, ticket, "the log and the barrier count alike");
                 }
-                Next::Do(effect) => self.perform(effect),
+                Next::Do(effect) => self.perform(effect)?,
             }
         }
         self.ask_treasury();
@@ -387,16 +391,24 @@ impl Service {
         Ok(())
     }
 
-    fn perform(&mut self, effect: Effect) {
+    fn perform(&mut self, effect: Effect) -> Result<(), ChannelsFault> {
         match effect {
-            Effect::Send { connection, bytes } => self.wish(Wish::Say { connection, bytes }),
-            Effect::Hangup { connection } => self.wish(Wish::HangUp { connection }),
+            Effect::Attach { lease } => self.wish(Wish::Attach { lease }),
+            Effect::Send { lease, connection, bytes } => {
+                self.wish(Wish::Say { lease, connection, bytes });
+            }
+            Effect::Hangup { lease, connection } => {
+                self.wish(Wish::HangUp { lease, connection });
+            }
             Effect::AskSigner(token, ask) => {
                 let payload = Zeroizing::new(ask.encode());
                 self.signer.unsent.push_back((token, ask.topic(), payload));
             }
             Effect::Recall { name, number } => self.recall(name, number),
-            Effect::AskTreasury(token, command) => self.unasked.push((token, *command)),
+            Effect::AskTreasury { token, lease, want } => {
+                let command = treasury::Command::Channels { lease, want: *want };
+                self.unasked.push((token, command));
+            }
             Effect::Reply { call, reply } => {
                 if let Some(answer) = self.waiting.remove(&call) {
                     answer(*reply);
@@ -406,7 +418,9 @@ impl Service {
                 log(&event);
                 (self.tell)(event);
             }
+            Effect::Stop(stale) => return Err(ChannelsFault::Taken(stale)),
         }
+        Ok(())
     }
 
     /// Looks up what a revoked commitment says. If the log does not know of it nothing is told.
@@ -477,6 +491,11 @@ impl fmt::Display for ChannelsFault {
             Self::Saved(fault) => fault.fmt(f),
             Self::Contract(fault) => fault.fmt(f),
             Self::Log(fault) => fault.fmt(f),
+            Self::Taken(StaleLease { got, have }) => write!(
+                f,
+                "another process has taken the channels (lease {}, ours is {}); stop one of them",
+                have.0, got.0
+            ),
         }
     }
 }

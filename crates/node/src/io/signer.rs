@@ -129,6 +129,11 @@ impl SignerFiles {
                 let saved = self.view.save(signer.view(), &bytes);
                 (bytes.len(), saved)
             }
+            SignerChange::Lease(epoch) => {
+                let bytes = signer.channels().encode_lease(*epoch);
+                let saved = self.channels.save(signer.channels(), &bytes);
+                (bytes.len(), saved)
+            }
             SignerChange::Channel { channel, change } => {
                 let bytes = signer.channels().encode_change(channel, change);
                 let saved = self.channels.save(signer.channels(), &bytes);

@@ -23,6 +23,7 @@ use wire::{
     field::Field as _,
     id::{ChannelKey, CommitmentNumber, PaymentHash},
     key::Point,
+    lease::LeaseEpoch,
 };
 
 use crate::{handover::CHILD, view_file::open};
@@ -31,7 +32,7 @@ const CHANNEL: ChannelKey = ChannelKey([3; 32]);
 const CAPACITY: Msat = Msat(1_000_000_000);
 
 fn ask(op: ChannelOp) -> Ask {
-    Ask::Channel(Box::new(ChannelAsk { channel: CHANNEL, op }))
+    Ask::Channel { lease: LeaseEpoch(0), ask: Box::new(ChannelAsk { channel: CHANNEL, op }) }
 }
 
 /// A channel that we have opened, with a peer that somebody made up.

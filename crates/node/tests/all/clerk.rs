@@ -126,6 +126,25 @@ fn each_start_is_another_owner() {
     }
 }
 
+/// A log that was put back, or a copy: the sockets know of a later start.
+#[test]
+fn who_starts_behind_takes_a_later_epoch_once_it_is_durable() {
+    let mut clerk = open(State::default());
+    clerk.post().holder_came(NOW);
+    let outs = saved(&mut clerk);
+    let (token, _) = outs.iter().find_map(ask_of).expect("it subscribes");
+    let (got, have) = (Epoch(1), Epoch(7));
+    let refused = Answer::Refused(holder::Denial::StaleEpoch { got, have });
+    clerk.post().holder_answered(token, refused, NOW);
+    let (saves, others) = leaves(&mut clerk);
+    assert!(others.is_empty(), "not before it is durable");
+    clerk.durable(*saves.last().expect("it saves"));
+    let outs = leaves(&mut clerk).1;
+    let (_, ask) = outs.iter().find_map(ask_of).expect("it subscribes again");
+    assert!(matches!(ask, Ask::Subscribe { epoch: Epoch(8) }));
+    assert_eq!(clerk.state().epoch, Epoch(8));
+}
+
 #[test]
 fn a_repeated_message_is_told_once() {
     let mut clerk = connected();

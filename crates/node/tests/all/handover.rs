@@ -66,6 +66,7 @@ impl Side {
                 News::Caught | News::Sent { .. } | News::Answered { .. } => {}
                 News::Complaint { text, .. } => panic!("a complaint: {text}"),
                 News::Superseded { why } => panic!("{why}"),
+                News::Behind { have } => panic!("{have:?} was here before"),
             }
         }
     }
@@ -236,6 +237,7 @@ mod wrong {
                         | News::Complaint { .. }
                         | News::Sent { .. }
                         | News::Answered { .. }
+                        | News::Behind { .. }
                         | News::Superseded { .. } => {}
                     }
                 }

@@ -14,6 +14,7 @@ mod flood;
 mod gate;
 mod handover;
 mod http;
+mod leases;
 mod memory;
 mod nodes;
 mod onions;

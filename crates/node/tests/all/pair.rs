@@ -35,7 +35,7 @@ pub struct End {
     pub node: PublicKey,
     pub channels: Channels,
     pub bank: Bank,
-    signer: Signer,
+    pub signer: Signer,
     /// The signer answers.
     pub signer_is_up: bool,
     /// So many of its next answers are that it cannot save anything.
@@ -57,6 +57,12 @@ pub struct End {
     pub rates: Option<[FeeratePerKw; 2]>,
     now: Tick,
     calls: u64,
+}
+
+/// A process that was not told that another one has its channels.
+pub struct Ghost {
+    pub channels: Channels,
+    waiting: VecDeque<Held>,
 }
 
 /// Both.
@@ -104,10 +110,7 @@ impl End {
             self.channels.stock(self.draw.unwrap_or_else(|| dice.array()));
         }
         while let Some(step) = self.channels.poll() {
-            self.waiting.push_back(match step {
-                Step::Save(change) => Held::Save(change),
-                Step::Do(effect) => Held::Do(effect),
-            });
+            self.waiting.push_back(Held::of(step));
         }
     }
 
@@ -129,7 +132,8 @@ impl End {
 
     fn perform(&mut self, effect: Effect, peer: &mut VecDeque<(ConnectionId, Vec<u8>)>) {
         match effect {
-            Effect::Send { connection, bytes } => {
+            Effect::Attach { .. } => {}
+            Effect::Send { connection, bytes, .. } => {
                 match Message::decode(&bytes) {
                     Ok(Message::Warning(said)) => self.complaints.push(text(&said.data.0)),
                     Ok(Message::Error(said)) => self.complaints.push(text(&said.data.0)),
@@ -139,12 +143,16 @@ impl End {
             }
             Effect::Hangup { .. } => self.hung_up = true,
             Effect::AskSigner(token, ask) => self.asked.push_back((token, *ask)),
-            Effect::AskTreasury(token, command) => self.wanted.push_back((token, *command)),
+            Effect::AskTreasury { token, lease, want } => {
+                let command = treasury::Command::Channels { lease, want: *want };
+                self.wanted.push_back((token, command));
+            }
             Effect::Reply { call, reply } => {
                 self.replies.insert(call, *reply);
             }
             Effect::Recall { .. } => panic!("nobody publishes what is revoked"),
             Effect::Tell(event) => self.events.push(event),
+            Effect::Stop(stale) => panic!("nobody else has these channels: {stale}"),
         }
     }
 
@@ -219,6 +227,23 @@ impl End {
         self.channels.signer_came();
     }
 
+    /// Another process starts with what is durable in a copy, or was so once; this one is paused.
+    pub fn taken_over(&mut self, log: Vec<Vec<u8>>) -> Ghost {
+        let waiting = std::mem::take(&mut self.waiting);
+        self.asked.clear();
+        self.wanted.clear();
+        self.inbox.clear();
+        self.log = log;
+        let mut state = State::default();
+        evolve(&mut state, &self.log);
+        let channels = Channels::open(state, terms(), self.now, UnixTime(2));
+        let channels = std::mem::replace(&mut self.channels, channels);
+        if self.signer_is_up {
+            self.channels.signer_came();
+        }
+        Ghost { channels, waiting }
+    }
+
     pub fn lines(&mut self, pair_dice: &mut Dice) -> Vec<ChannelLine> {
         let call = self.call(Command::Channels);
         self.turn(pair_dice);
@@ -236,6 +261,33 @@ impl End {
         match self.replies.remove(&call) {
             Some(Ok(Reply::Payments(lines))) => lines,
             other => panic!("{other:?}"),
+        }
+    }
+}
+
+impl Ghost {
+    /// All that leaves, now that its own copy of the log has taken everything.
+    pub fn effects(&mut self) -> Vec<Effect> {
+        let mut all: Vec<Effect> = self.waiting.drain(..).filter_map(Held::effect).collect();
+        while let Some(step) = self.channels.poll() {
+            all.extend(Held::of(step).effect());
+        }
+        all
+    }
+}
+
+impl Held {
+    fn of(step: Step) -> Self {
+        match step {
+            Step::Save(change) => Self::Save(change),
+            Step::Do(effect) => Self::Do(effect),
+        }
+    }
+
+    fn effect(self) -> Option<Effect> {
+        match self {
+            Self::Save(_) => None,
+            Self::Do(effect) => Some(effect),
         }
     }
 }

@@ -300,6 +300,47 @@ fn questions_of_the_owner_have_one_answer_each() {
     assert!(matches!(&news(&mut desk)[..], [News::Superseded { .. }]));
 }
 
+/// Two copies of one node: the one that starts later takes another epoch, and the other one says
+/// nothing to a peer any more.
+#[test]
+fn who_starts_behind_goes_ahead_and_the_other_one_is_mute() {
+    let (mut host, id) = Host::open();
+    let mut old = Desk::new(Epoch(1), BTreeMap::new());
+    join(&mut old, INSTANCE, [opened(id, 1, 0)]);
+    let later = Link(9);
+    let mut desk = Desk::new(Epoch(1), BTreeMap::new());
+    let carry = |host: &mut Host, desk: &mut Desk, link: Link| {
+        for (token, ask) in asked(desk) {
+            let answer = host.ask(link, ask);
+            desk.answered(token, answer);
+        }
+        for (to, event) in std::mem::take(&mut host.events) {
+            if to == link {
+                desk.event(event);
+            }
+        }
+    };
+    desk.link_came();
+    carry(&mut host, &mut desk, later);
+    assert!(matches!(&news(&mut desk)[..], [News::Behind { have: Epoch(1) }]));
+    desk.raise(Epoch(2));
+    carry(&mut host, &mut desk, later);
+    let told = news(&mut desk);
+    assert!(matches!(&told[..], [News::Opened(_), News::Caught]), "{}", told.len());
+    news(&mut old);
+    old.send(id, note("from yesterday")).expect("it does not know");
+    carry(&mut host, &mut old, crate::host::NODE);
+    assert!(matches!(&news(&mut old)[..], [News::NotSent { .. }, ..]));
+    desk.send(id, note("from today")).expect("it is open");
+    carry(&mut host, &mut desk, later);
+    assert!(matches!(&news(&mut desk)[..], [News::Sent { .. }]));
+    // Once it has been told of a holder it does not fight.
+    old.link_went();
+    old.link_came();
+    carry(&mut host, &mut old, Link(10));
+    assert!(matches!(&news(&mut old)[..], [News::Superseded { .. }]));
+}
+
 /// A desk and a holder whose link breaks.
 struct Party {
     host: Host,
@@ -342,6 +383,7 @@ impl Party {
                 | News::Opened(_)
                 | News::Complaint { .. }
                 | News::Answered { .. }
+                | News::Behind { .. }
                 | News::Superseded { .. } => {}
             }
         }

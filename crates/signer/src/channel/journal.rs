@@ -1,13 +1,14 @@
 //! What a signer remembers of its channels, as bytes: the sum of each, and behind them all changes
 //! one after the other.
 //!
-//! The sum is `version (1 byte, 2) | network (1) | name of the keys (16) | channels (4) | each
-//! behind its length (4) | checksum (4)`. What is saved together is `length of its body with
-//! all bits the other way (4) | the length (4) | body | checksum (4)`, and its body changes, each
-//! `length (BigSize) | channel (32) | change`: those that could wait, and behind them the one that
-//! could not. `saved.rs` says what stands in both. A checksum is the beginning of the SHA-256 of
-//! all before it: from the file's first byte for the sum, from its own first byte for what is saved
-//! together.
+//! The sum is `version (1 byte, 3) | network (1) | name of the keys (16) | epoch of the lease (8) |
+//! channels (4) | each behind its length (4) | checksum (4)`; version 2 had no epoch: it is 0 then.
+//!
+//! What is saved together is `length of its body with all bits the other way (4) | the length (4) |
+//! body | checksum (4)`, and its body changes, each `length (BigSize) | channel (32) | change`:
+//! those that could wait, and behind them the one that could not. `saved.rs` says what stands in
+//! both. A checksum is the beginning of the SHA-256 of all before it: from the file's first byte
+//! for the sum, from its own first byte for what is saved together.
 //!
 //! The last change is left out if a crash has cut it: the file ends too early, or one of its
 //! sectors is empty since the file had grown before its bytes came, and behind it there is nothing
@@ -24,16 +25,19 @@ use std::fmt;
 use bitcoin::Network;
 use wire::fault::Broke;
 use wire::id::ChannelKey;
+use wire::lease::LeaseEpoch;
 use wire::reader::Reader;
 use wire::saved::{self, ChangeFault};
 
 use super::keys::NAME_BYTES;
-use super::saved::{read_change, read_memory, write_change, write_memory};
+use super::saved::{read_change, read_lease, read_memory, write_change, write_lease, write_memory};
 use super::{CHANNELS_MAX, ChannelChange, Channels};
 use crate::journal::{CHECKSUM_BYTES, checksum, number};
 
-/// The layout that is written, and the only one that is read.
-pub const CHANNELS_VERSION: u8 = 2;
+/// The layout that is written.
+pub const CHANNELS_VERSION: u8 = 3;
+/// One that is read, too: without the epoch of a lease.
+const VERSION_WITHOUT_LEASE: u8 = 2;
 
 const HEAD_BYTES: usize = 8;
 /// A disk writes so many bytes or none.
@@ -113,6 +117,7 @@ impl Channels {
     pub fn encode(&self, network: Network) -> Vec<u8> {
         let mut to = vec![CHANNELS_VERSION, number(network)];
         to.extend(self.keys.name());
+        to.extend(self.lease.0.to_be_bytes());
         to.extend(count(self.memory.len()));
         for (channel, memory) in &self.memory {
             let bytes = write_memory(channel, memory);
@@ -126,7 +131,15 @@ impl Channels {
     /// The bytes that are saved of a change that is not taken in yet, and of all that waited for
     /// it, behind those that were saved before.
     pub fn encode_change(&self, channel: &ChannelKey, change: &ChannelChange) -> Vec<u8> {
-        let newest = self.encode_one(channel, change);
+        self.encode_with(self.encode_one(channel, change))
+    }
+
+    /// The same of a lease that is not taken yet.
+    pub fn encode_lease(&self, epoch: LeaseEpoch) -> Vec<u8> {
+        self.encode_with(write_lease(epoch))
+    }
+
+    fn encode_with(&self, newest: Vec<u8>) -> Vec<u8> {
         let body = saved::join(self.late.iter().cloned().chain([newest]));
         let len = u32::try_from(body.len()).expect("questions are shorter, and few can wait");
         let mut to = Vec::with_capacity(HEAD_BYTES + body.len() + CHECKSUM_BYTES);
@@ -150,11 +163,11 @@ impl Channels {
         bytes: &[u8],
         network: Network,
     ) -> Result<RestoredChannels, ChannelsFault> {
-        let had = std::mem::take(&mut self.memory);
+        let had = (std::mem::take(&mut self.memory), std::mem::take(&mut self.lease));
         let read = self.read_all(bytes, network);
         match read {
             Ok(_) => self.late.clear(),
-            Err(_) => self.memory = had,
+            Err(_) => (self.memory, self.lease) = had,
         }
         read
     }
@@ -177,7 +190,7 @@ impl Channels {
     fn read_sum(&mut self, bytes: &[u8], network: Network) -> Result<usize, ChannelsFault> {
         let mut from = Reader::new(bytes);
         let [version] = *from.array()?;
-        if version != CHANNELS_VERSION {
+        if ![VERSION_WITHOUT_LEASE, CHANNELS_VERSION].contains(&version) {
             return Err(ChannelsFault::Version { got: version, want: CHANNELS_VERSION });
         }
         let ([got], want) = (*from.array()?, number(network));
@@ -187,6 +200,9 @@ impl Channels {
         let (got, want) = (*from.array()?, self.keys.name());
         if got != want {
             return Err(ChannelsFault::Keys { got, want });
+        }
+        if version != VERSION_WITHOUT_LEASE {
+            self.lease = LeaseEpoch(u64::from_be_bytes(*from.array()?));
         }
         let (all, max) = (read_count(&mut from)?, CHANNELS_MAX);
         if all > max {
@@ -213,8 +229,14 @@ impl Channels {
         for bytes in saved::split(body)? {
             let mut from = Reader::new(bytes);
             let channel = ChannelKey(*from.array()?);
+            let rest = from.rest();
+            let lease = read_lease(rest);
+            if let Some(epoch) = lease.map_err(|fault| ChannelsFault::Channel { at, fault })? {
+                self.lease = epoch;
+                continue;
+            }
             let before = self.memory.get(&channel);
-            let change = read_change(from.rest(), before, &self.templates)
+            let change = read_change(rest, before, &self.templates)
                 .map_err(|fault| ChannelsFault::Channel { at, fault })?;
             if let Some(change) = change {
                 self.fold(channel, &change);

@@ -27,6 +27,7 @@ use tx::{
 };
 use wire::id::{ChannelKey, CommitmentNumber, PerCommitmentSecret};
 use wire::key::{Point, Signature};
+use wire::lease::LeaseEpoch;
 
 pub use api::{ChannelAnswer, ChannelAsk, ChannelOp, ChannelRefusal, SetUp, ShownKeys};
 pub use end::{
@@ -55,6 +56,8 @@ const LATE_MAX: usize = 1_000;
 pub struct Channels {
     keys: ChannelKeys,
     templates: Templates,
+    /// Whoever has had the channels last.
+    lease: LeaseEpoch,
     memory: BTreeMap<ChannelKey, Memory>,
     /// Changes that wait until another one is saved, as [`journal`] has them.
     late: Vec<Vec<u8>>,
@@ -66,7 +69,8 @@ pub type Decided = (Option<ChannelChange>, ChannelAnswer);
 impl Channels {
     /// A signer's channels, before any was saved. Contracts without a template are refused.
     pub const fn new(keys: ChannelKeys, templates: Templates) -> Self {
-        Self { keys, templates, memory: BTreeMap::new(), late: Vec::new() }
+        let lease = LeaseEpoch(0);
+        Self { keys, templates, lease, memory: BTreeMap::new(), late: Vec::new() }
     }
 
     /// The same, with contracts of BOLT 3 only.
@@ -77,6 +81,17 @@ impl Channels {
     /// How it reads contracts.
     pub const fn templates(&self) -> &Templates {
         &self.templates
+    }
+
+    /// Of whoever has these channels: nobody else's questions are answered.
+    pub const fn lease(&self) -> LeaseEpoch {
+        self.lease
+    }
+
+    /// Somebody takes them over, and it is saved.
+    pub fn take_lease(&mut self, epoch: LeaseEpoch) {
+        self.late.clear();
+        self.lease = epoch;
     }
 
     /// Judges a question, and answers it. Nothing has changed before [`Channels::evolve`]. What

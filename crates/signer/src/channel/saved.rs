@@ -8,6 +8,7 @@
 //! | 8 | revoked | number (8), secret (32) |
 //! | 10 | closing | |
 //! | 12 | shut | |
+//! | 14 | lease | epoch (8), in the place of a channel's change; its key is zeros |
 //!
 //! | record of a sum | name | value |
 //! |---|---|---|
@@ -39,6 +40,7 @@ use wire::bigsize;
 use wire::field::Field as _;
 use wire::id::{ChannelKey, CommitmentNumber, PerCommitmentSecret};
 use wire::key::Point;
+use wire::lease::LeaseEpoch;
 use wire::reader::Reader;
 use wire::saved::{self, ChangeFault};
 use wire::tlv::Records;
@@ -49,6 +51,9 @@ use crate::codec::RecordFlaw;
 use crate::codec::channel::meaning::{read_head, read_placed, write_head, write_placed};
 use crate::codec::channel::terms::{self, SIDES};
 use crate::codec::channel::{chosen, length};
+
+/// The record of a lease.
+const LEASE: u64 = 14;
 
 /// The bytes of a change. `before` is the channel's memory without it.
 pub(super) fn write_change(change: &ChannelChange, before: Option<&Memory>) -> Vec<u8> {
@@ -75,6 +80,21 @@ pub(super) fn write_change(change: &ChannelChange, before: Option<&Memory>) -> V
         ChannelChange::Shut => 12,
     };
     saved::write(record, &to)
+}
+
+/// What is saved of a lease.
+pub(super) fn write_lease(epoch: LeaseEpoch) -> Vec<u8> {
+    [&[0; 32], &saved::write(LEASE, &epoch.0.to_be_bytes())[..]].concat()
+}
+
+/// The lease, if that is what these bytes are.
+pub(super) fn read_lease(bytes: &[u8]) -> Result<Option<LeaseEpoch>, ChangeFault> {
+    match bigsize::read(&mut Reader::new(bytes)) {
+        Ok(LEASE) => {
+            saved::read(bytes, |_, from| Ok(Some(LeaseEpoch(u64::from_be_bytes(*from.array()?)))))
+        }
+        Ok(_) | Err(_) => Ok(None),
+    }
 }
 
 /// Reads a change that can follow `before`; nothing if a newer version wrote it and it may be

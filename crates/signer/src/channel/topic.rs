@@ -8,6 +8,8 @@ use super::{ChannelAnswer, ChannelOp};
 pub const CHANNEL_KEYS: u16 = 16;
 /// What moves the memory of a signer. There is room for more.
 pub const CHANNEL_RATCHETS: RangeInclusive<u16> = 32..=47;
+/// Whose the channels are: [`Ask::Lease`](crate::Ask::Lease). A ratchet, too.
+pub const LEASE: u16 = 47;
 /// What is judged each time anew. It moves nothing, but that the first close shuts the channel.
 pub const CHANNEL_REPEATABLE: RangeInclusive<u16> = 48..=63;
 

@@ -21,6 +21,7 @@
 //! | | | 10: coinbase, 12: its steps |
 //! | 12 | view status | |
 //! | 13 | peel onion | 2: packet (1366), 4: payment hash (32), or empty: of a message |
+//! | 47 | lease | 2: epoch (8) |
 //! | 16, 32 to 63 | about channels | `src/codec/channel/mod.rs`, with answers 22 to 29, 33, 34 |
 //!
 //! An input is outpoint (36), amount (8), place (5) and sequence (4). An output is an amount (8),
@@ -55,6 +56,7 @@
 //! | 31 | bad payload | 2: `sphinx::ReturnKeys` (64), 4: the failure |
 //! | 32 | bad onion | 2: its hash (32), 4: what is wrong: 0 version, 1 key, 2 HMAC (1), and |
 //! | | | the byte that is wrong (1) |
+//! | 40 | stale lease | 2: got (8), 4: have (8) |
 //!
 //! Kinds 10 to 14 are the faults with which a key holder can refuse a step. All others are of the
 //! socket side; should one stand in an answer, it arrives as `Denied`.
@@ -72,6 +74,7 @@ use tx::{CLAIM_INPUTS_MAX, Templates};
 use wire::bigsize;
 use wire::fault::Broke;
 use wire::key::Point;
+use wire::lease::{LeaseEpoch, StaleLease};
 use wire::reader::Reader;
 use wire::tlv::Records;
 use zeroize::Zeroize;
@@ -234,7 +237,8 @@ impl Ask {
             Ask::PeelOnion { packet, associated_data } => {
                 onion::write_ask(to.kind(13), packet, associated_data)
             }
-            Ask::Channel(ask) => channel::ask::write(to, ask),
+            Ask::Lease { epoch } => to.kind(47).epoch(2, *epoch),
+            Ask::Channel { lease, ask } => channel::ask::write(to, *lease, ask),
         };
         to.0
     }
@@ -281,10 +285,8 @@ impl Ask {
             }
             12 => from.only(&[]).map(|_| Ask::ViewStatus),
             13 => onion::read_ask(&from.only(&[2, 4])?),
-            got => match channel::ask::read(from, templates)? {
-                Some(ask) => Ok(Ask::Channel(Box::new(ask))),
-                None => Err(Malformed::Kind { got }),
-            },
+            47 => Ok(Ask::Lease { epoch: from.only(&[2])?.epoch(2)? }),
+            got => channel::ask::read(from, templates)?.ok_or(Malformed::Kind { got }),
         }
     }
 }
@@ -327,6 +329,9 @@ impl Answer {
             Answer::Refused(Refusal::View(flaw)) => view::write_flaw(to.kind(20), &flaw),
             Answer::Refused(Refusal::NotSaved { bytes, code }) => {
                 to.kind(21).number(2, bytes).record(4, &code.to_be_bytes())
+            }
+            Answer::Refused(Refusal::StaleLease(StaleLease { got, have })) => {
+                to.kind(40).epoch(2, got).epoch(4, have)
             }
             Answer::Peeled(peel) => onion::write_answer(to, &peel),
             Answer::Channel(answer) => channel::answer::write(to, &answer),
@@ -389,6 +394,11 @@ impl Answer {
                 let from = from.only(&[2, 4])?;
                 let (bytes, code) = (from.number(2)?, i32::from_be_bytes(*from.array(4)?));
                 Ok(Answer::Refused(Refusal::NotSaved { bytes, code }))
+            }
+            40 => {
+                let from = from.only(&[2, 4])?;
+                let (got, have) = (from.epoch(2)?, from.epoch(4)?);
+                Ok(Answer::Refused(Refusal::StaleLease(StaleLease { got, have })))
             }
             30..=32 => onion::read_answer(from).map(Answer::Peeled),
             22..=26 | 28 | 29 | 33 => channel::answer::read(from).map(Answer::Channel),
@@ -516,6 +526,10 @@ impl Writer {
         self.record(C, &number.to_be_bytes())
     }
 
+    fn epoch(self, record: u64, LeaseEpoch(epoch): LeaseEpoch) -> Writer {
+        self.record(record, &epoch.to_be_bytes())
+    }
+
     fn number(self, record: u64, value: usize) -> Writer {
         self.record(record, &u32::try_from(value).unwrap_or(u32::MAX).to_be_bytes())
     }
@@ -570,6 +584,10 @@ impl<'a> Read<'a> {
 
     fn connection(&self) -> Result<ConnectionId, Malformed> {
         self.array(C).map(|bytes| ConnectionId(u64::from_be_bytes(*bytes)))
+    }
+
+    fn epoch(&self, number: u64) -> Result<LeaseEpoch, Malformed> {
+        self.array(number).map(|bytes| LeaseEpoch(u64::from_be_bytes(*bytes)))
     }
 
     fn number(&self, number: u64) -> Result<usize, Malformed> {

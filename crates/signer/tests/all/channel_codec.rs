@@ -16,6 +16,7 @@ use wire::dice::Dice;
 use wire::field::Field as _;
 use wire::id::{ChannelKey, CommitmentNumber, PaymentHash, PerCommitmentSecret};
 use wire::key::{Point, Signature};
+use wire::lease::{LeaseEpoch, StaleLease};
 
 use crate::end_codec;
 use crate::vectors::bytes;
@@ -24,7 +25,8 @@ pub fn asks() -> Vec<Ask> {
     let mut dice = Dice::new(11);
     let ops = (0..OPS).map(|which| op(&mut dice, which, 3));
     let ends = (0..end_codec::OPS).map(|which| end_codec::op(&mut Dice::new(13), which, 3));
-    ops.chain(ends).map(|op| ask(ChannelKey([8; 32]), op)).collect()
+    let asks = ops.chain(ends).map(|op| ask(ChannelKey([8; 32]), op));
+    asks.chain([Ask::Lease { epoch: LeaseEpoch(u64::MAX) }]).collect()
 }
 
 pub fn answers() -> Vec<Answer> {
@@ -32,12 +34,14 @@ pub fn answers() -> Vec<Answer> {
     let mut all: Vec<Answer> =
         (0..6).map(|which| Answer::Channel(answer(&mut dice, which))).collect();
     all.extend(end_codec::answers().map(Answer::Channel));
+    let stale = StaleLease { got: LeaseEpoch(1 << 40), have: LeaseEpoch(u64::MAX) };
+    all.push(Answer::Refused(Refusal::StaleLease(stale)));
     all.extend(refusals().into_iter().map(|no| Answer::Refused(Refusal::Channel(no))));
     all
 }
 
 pub fn ask(channel: ChannelKey, op: ChannelOp) -> Ask {
-    Ask::Channel(Box::new(ChannelAsk { channel, op }))
+    Ask::Channel { lease: LeaseEpoch(0x0a0b), ask: Box::new(ChannelAsk { channel, op }) }
 }
 
 pub fn side(dice: &mut Dice) -> Side {
@@ -267,7 +271,7 @@ fn the_layout_of_a_meaning_is_frozen() {
     let op = ChannelOp::SignRemote { meaning, secrets: vec![vec![5; 2]] };
     let want = format!(
         "0121 0020 {} 025d 01 0000000000000009 {base} 000000fd 07 08 \
-         01 fe01020304 0000 24 {} 00010203 0403 02 0505",
+         01 fe01020304 0000 24 {} 00010203 0403 02 0505 0e08 0000000000000a0b",
         "08".repeat(32),
         "06".repeat(32)
     );
@@ -278,10 +282,7 @@ fn the_layout_of_a_meaning_is_frozen() {
 /// Whoever asks has another template: that is no reason to hang up.
 #[test]
 fn an_unknown_contract_is_refused_and_no_fault_of_the_link() {
-    let known = Ask::Channel(Box::new(ChannelAsk {
-        channel: ChannelKey([8; 32]),
-        op: op(&mut Dice::new(3), 2, 1),
-    }));
+    let known = ask(ChannelKey([8; 32]), op(&mut Dice::new(3), 2, 1));
     let malformed = Ask::decode_with(&known.encode(), &Templates::default()).unwrap_err();
     let no = No::Contract(Flaw::UnknownKind { kind: Kind(0) });
     let kind = u64::from(known.topic());
@@ -296,6 +297,9 @@ fn each_question_has_a_permission() {
     let topics: Vec<u16> =
         (0..OPS).map(|which| ask(ChannelKey([0; 32]), op(&mut dice, which, 0)).topic()).collect();
     assert_eq!(topics, [16, 32, 33, 34, 35, 36]);
+    // It moves the memory, so whoever may not do that may not claim either.
+    assert_eq!(Ask::Lease { epoch: LeaseEpoch(1) }.topic(), topic::LEASE);
+    assert!(topic::CHANNEL_RATCHETS.contains(&topic::LEASE));
     let ends: Vec<u16> =
         (0..end_codec::OPS).map(|which| end_codec::op(&mut dice, which, 1).topic()).collect();
     assert_eq!(ends, [48, 49, 49, 50, 51]);

@@ -11,6 +11,7 @@ use wire::Network;
 use wire::amount::{FeeratePerKw, Msat};
 use wire::dice::Dice;
 use wire::id::{ChannelKey, CommitmentNumber};
+use wire::lease::LeaseEpoch;
 use wire::tick::Tick;
 
 use crate::channels::{CHANNEL, PREIMAGE, Pair, htlc};
@@ -61,7 +62,7 @@ fn sum(by: &mut Channels, bytes: &[u8]) -> Result<Vec<u8>, ChannelsFault> {
 }
 
 /// All changes of an opener whose channel is used, and closed.
-fn changes() -> Vec<ChannelChange> {
+pub fn changes() -> Vec<ChannelChange> {
     let mut pair = Pair::new(Form::Anchors);
     let mut all = Vec::new();
     let mut ask = |pair: &mut Pair, side: Side, op: ChannelOp| {
@@ -223,9 +224,9 @@ fn a_journal_of_another_node_or_network_is_refused() {
     let other = ours.restore(&disk.file, Network::Signet).unwrap_err();
     assert_eq!(other, ChannelsFault::Network { got: 4, want: 3 });
     let mut newer = disk.file;
-    newer[0] = 3;
+    newer[0] = 4;
     let fault = ours.restore(&newer, NETWORK).unwrap_err();
-    assert_eq!(fault, ChannelsFault::Version { got: 3, want: 2 });
+    assert_eq!(fault, ChannelsFault::Version { got: 4, want: 3 });
     assert_eq!(ours.encode(NETWORK), had, "a refusal changes nothing");
 }
 
@@ -300,7 +301,7 @@ fn what_is_not_saved_has_changed_nothing() {
     let mut setup = Pair::new(Form::Anchors).setup;
     let ask = |setup: &SetUp| {
         let op = ChannelOp::SetUp(Box::new(setup.clone()));
-        Ask::Channel(Box::new(ChannelAsk { channel: CHANNEL, op }))
+        Ask::Channel { lease: LeaseEpoch(0), ask: Box::new(ChannelAsk { channel: CHANNEL, op }) }
     };
     for pushed in [1, 2, 3] {
         setup.pushed = Msat(pushed);

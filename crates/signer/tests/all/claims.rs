@@ -20,6 +20,7 @@ use wire::Network;
 use wire::amount::{LockTime, Msat, Sat};
 use wire::id::CommitmentNumber;
 use wire::key::{Point, Signature};
+use wire::lease::LeaseEpoch;
 
 use crate::channels::{CHANNEL, PREIMAGE, Pair, htlc};
 use crate::parties::wallet_key;
@@ -42,9 +43,10 @@ pub fn ask_under(
     policy: &Policy,
 ) -> Result<ChannelAnswer, No> {
     let money = Money { wallet: &wallet(side), policy };
-    let asked = Ask::Channel(Box::new(ChannelAsk { channel: CHANNEL, op }));
+    let asked =
+        Ask::Channel { lease: LeaseEpoch(0), ask: Box::new(ChannelAsk { channel: CHANNEL, op }) };
     let carried = Ask::decode(&asked.encode());
-    let Ok(Ask::Channel(ask)) = carried else { panic!("{carried:?}") };
+    let Ok(Ask::Channel { ask, .. }) = carried else { panic!("{carried:?}") };
     let decided = pair.of(side).decide_with(&ask, &money);
     if let Ok((Some(change), _)) = &decided {
         pair.of(side).evolve(CHANNEL, change);

@@ -12,6 +12,7 @@ use tx::{Close, ClosingOutputs, Form, Meaning, Side, funding_witness};
 use wire::amount::{LockTime, Msat, Sat};
 use wire::id::CommitmentNumber;
 use wire::key::Signature;
+use wire::lease::LeaseEpoch;
 use wire::tick::Tick;
 
 use crate::channels::{CAPACITY, CHANNEL, PREIMAGE, PUSHED, Pair, ask, htlc};
@@ -286,7 +287,7 @@ fn a_signer_closes_to_its_own_wallet_and_saves_that_first() {
     let mut signer = Signer::new(node_key(VOID_24), wallet_key(VOID_24), pair.opener);
     let asked = |ours| {
         let op = ChannelOp::SignClose(Box::new(SignClose { close: close(SIGNED), ours }));
-        Ask::Channel(Box::new(ChannelAsk { channel, op }))
+        Ask::Channel { lease: LeaseEpoch(0), ask: Box::new(ChannelAsk { channel, op }) }
     };
     let stranger = asked(ours(Side::Acceptor));
     let no = ask_over_bytes(&mut signer, LINK, &stranger, 0, 1);

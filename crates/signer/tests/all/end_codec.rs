@@ -213,6 +213,7 @@ fn at() -> At {
 
 fn is_laid_out(op: ChannelOp, want: &str) {
     let (name, encoded) = (op.name(), ask(CHANNEL, op).encode());
+    let want = format!("{want} 0e08 0000000000000a0b");
     assert_eq!(encoded, bytes(&want.replace(' ', "")), "{name}");
 }
 

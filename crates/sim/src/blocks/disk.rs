@@ -121,7 +121,8 @@ impl Truth {
             | Change::LeftOut { .. }
             | Change::Account { .. }
             | Change::Named { .. }
-            | Change::Unnamed { .. } => {}
+            | Change::Unnamed { .. }
+            | Change::Leased { .. } => {}
         }
     }
 

@@ -54,6 +54,8 @@ pub enum Point {
     SayRevoke,
     /// A message of a close is sent.
     SayClosing,
+    /// The signer, or the treasury, is shown a lease.
+    AskLease,
     /// The signer is asked for keys, or told what a channel is about.
     AskKeys,
     /// The signer is asked to sign a commitment of the peer.
@@ -112,7 +114,7 @@ const FAULTS: [Fault; 13] = [
 
 /// Left out, since it cannot come about while all nodes are ours: the log is asked for a revoked
 /// commitment, and a peer is warned and hung up on.
-const POINTS: [Point; 28] = [
+const POINTS: [Point; 29] = [
     Point::Save,
     Point::Commit,
     Point::SayOpening,
@@ -122,6 +124,7 @@ const POINTS: [Point; 28] = [
     Point::SaySigned,
     Point::SayRevoke,
     Point::SayClosing,
+    Point::AskLease,
     Point::AskKeys,
     Point::AskSign,
     Point::AskAdvance,
@@ -184,7 +187,7 @@ impl Point {
     const fn usual(self) -> usize {
         match self {
             Self::AskLocal | Self::AskClaims | Self::WantCoins => 1,
-            Self::AskClose | Self::SayClosing | Self::SayHello => 2,
+            Self::AskClose | Self::SayClosing | Self::SayHello | Self::AskLease => 2,
             Self::SayReady | Self::WantPublish | Self::BankSign => 3,
             Self::Spread | Self::WantFunding | Self::SayOpening | Self::AskKeys => 4,
             Self::AskPeel | Self::Reply => 8,
@@ -206,6 +209,7 @@ impl Point {
             Self::SaySigned => "signed",
             Self::SayRevoke => "revoke",
             Self::SayClosing => "closing",
+            Self::AskLease => "lease",
             Self::AskKeys => "ask keys",
             Self::AskSign => "ask sign",
             Self::AskAdvance => "advance",

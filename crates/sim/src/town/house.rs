@@ -7,7 +7,7 @@ use node::services::{
     channels::{self, CallId, Change, Channels, Command, Effect, Event, State, Token},
     gate::{Barrier, Next, Ticket},
     saved,
-    treasury::{self, Followed, Save, Saved, SavedWallet, SourceFault, Treasury},
+    treasury::{self, ChannelsWant, Followed, Save, Saved, SavedWallet, SourceFault, Treasury},
 };
 use signer::{Ask, ChannelOp};
 use wire::{
@@ -413,12 +413,14 @@ impl World {
         let life = self.houses[house].life;
         let message = match &effect {
             Effect::Send { bytes, .. } => Some(Message::decode(bytes)),
-            Effect::Hangup { .. }
+            Effect::Attach { .. }
+            | Effect::Hangup { .. }
             | Effect::AskSigner(..)
-            | Effect::AskTreasury(..)
+            | Effect::AskTreasury { .. }
             | Effect::Recall { .. }
             | Effect::Reply { .. }
-            | Effect::Tell(_) => None,
+            | Effect::Tell(_)
+            | Effect::Stop(_) => None,
         };
         let message = message.transpose().map_err(|fault| format!("no message: {fault}"))?;
         if let Some(point) = point_of(&effect, message.as_ref()) {
@@ -428,21 +430,25 @@ impl World {
             return Ok(());
         }
         match effect {
-            Effect::Send { connection, bytes } => {
+            Effect::Attach { lease } => self.truth.attaches(house, lease)?,
+            Effect::Send { lease, connection, bytes } => {
+                self.truth.acts(house, lease)?;
                 if let Some(message) = message {
                     self.truth.says(house, &message)?;
                     self.send(house, connection, bytes, message);
                 }
             }
-            Effect::Hangup { connection } => self.cut(connection, Some(house)),
+            Effect::Hangup { connection, .. } => self.cut(connection, Some(house)),
             Effect::AskSigner(token, ask) => self.ask_signer(house, Who::Channels(token), &ask),
-            Effect::AskTreasury(token, command) => {
+            Effect::AskTreasury { token, lease, want } => {
+                let command = Box::new(treasury::Command::Channels { lease, want: *want });
                 let at = self.agenda.now + Millis(1);
                 self.at(at, Happening::Bank { house, life, token, command });
             }
             Effect::Recall { .. } => return Err("somebody publishes what is revoked".to_owned()),
             Effect::Reply { call, reply } => self.replied(house, call, *reply)?,
             Effect::Tell(event) => self.told(house, &event)?,
+            Effect::Stop(stale) => return Err(format!("house {house} is alone, and yet: {stale}")),
         }
         Ok(())
     }
@@ -534,11 +540,13 @@ fn text_of(house: usize, effect: &Effect) -> String {
             let (id, stage) = (Hex(&line.channel_id.0[..4]), line.stage.word());
             format!("channel {id} is {stage}, {:?}, connected {}", line.why, line.connected)
         }
-        Effect::Hangup { .. }
+        Effect::Attach { .. }
+        | Effect::Hangup { .. }
         | Effect::AskSigner(..)
-        | Effect::AskTreasury(..)
+        | Effect::AskTreasury { .. }
         | Effect::Recall { .. }
         | Effect::Reply { .. }
+        | Effect::Stop(_)
         | Effect::Tell(Event::Refused { .. }) => format!("{effect:?}"),
     };
     let text: String = text.chars().take(230).collect();
@@ -570,7 +578,8 @@ fn point_of(effect: &Effect, message: Option<&Message>) -> Option<Point> {
         },
         Effect::AskSigner(_, ask) => match &**ask {
             Ask::PeelOnion { .. } => Point::AskPeel,
-            Ask::Channel(ask) => match &ask.op {
+            Ask::Lease { .. } => Point::AskLease,
+            Ask::Channel { ask, .. } => match &ask.op {
                 ChannelOp::Keys | ChannelOp::SetUp(_) => Point::AskKeys,
                 ChannelOp::SignRemote { .. } => Point::AskSign,
                 ChannelOp::Advance { .. } => Point::AskAdvance,
@@ -582,22 +591,25 @@ fn point_of(effect: &Effect, message: Option<&Message>) -> Option<Point> {
             },
             _ => return None,
         },
-        Effect::AskTreasury(_, command) => match &**command {
-            treasury::Command::Home
-            | treasury::Command::Fund { .. }
-            | treasury::Command::Unfund { .. } => Point::WantFunding,
-            treasury::Command::PublishFunding { .. } | treasury::Command::Publish { .. } => {
+        Effect::AskTreasury { want, .. } => match &**want {
+            ChannelsWant::Lease => Point::AskLease,
+            ChannelsWant::Home | ChannelsWant::Fund { .. } | ChannelsWant::Unfund { .. } => {
+                Point::WantFunding
+            }
+            ChannelsWant::SignFunding { .. } => return None,
+            ChannelsWant::PublishFunding { .. } | ChannelsWant::Publish { .. } => {
                 Point::WantPublish
             }
-            treasury::Command::Lend { .. } => Point::WantCoins,
-            treasury::Command::Follow { .. }
-            | treasury::Command::FollowWatch { .. }
-            | treasury::Command::FollowUnwatch { .. } => Point::WantWatch,
-            _ => return None,
+            ChannelsWant::Lend { .. } => Point::WantCoins,
+            ChannelsWant::Follow { .. }
+            | ChannelsWant::FollowWatch { .. }
+            | ChannelsWant::FollowUnwatch { .. } => Point::WantWatch,
         },
         Effect::Reply { .. } => Point::Reply,
         Effect::Tell(_) => Point::Tell,
-        Effect::Recall { .. } | Effect::Hangup { .. } => return None,
+        Effect::Attach { .. } | Effect::Recall { .. } | Effect::Hangup { .. } | Effect::Stop(_) => {
+            return None;
+        }
     })
 }
 

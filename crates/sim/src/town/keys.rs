@@ -136,7 +136,7 @@ impl Lines {
     fn of(&mut self, change: &SignerChange) -> &mut Vec<u8> {
         match change {
             SignerChange::View(_) => &mut self.view,
-            SignerChange::Channel { .. } => &mut self.channels,
+            SignerChange::Lease(_) | SignerChange::Channel { .. } => &mut self.channels,
         }
     }
 }
@@ -170,6 +170,7 @@ impl Keys {
 fn line_of(signer: &Signer, change: &SignerChange) -> Vec<u8> {
     match change {
         SignerChange::View(change) => change.encode(),
+        SignerChange::Lease(epoch) => signer.channels().encode_lease(*epoch),
         SignerChange::Channel { channel, change } => {
             signer.channels().encode_change(channel, change)
         }

@@ -12,6 +12,7 @@ use wire::{
     Message,
     amount::Msat,
     id::{ChannelId, ChannelKey, CommitmentNumber, OutputIndex},
+    lease::LeaseEpoch,
 };
 
 use super::{Broken, World, chain::TownChain, keys};
@@ -47,6 +48,9 @@ pub(crate) struct Truth {
     ended: BTreeSet<(usize, OutPoint)>,
     /// What people want to end so.
     pub(crate) forced: BTreeSet<OutPoint>,
+    /// By which leases the houses' channels are had, as their signers know; and which is attached.
+    leases: BTreeMap<usize, LeaseEpoch>,
+    attached: BTreeMap<usize, LeaseEpoch>,
     /// What somebody has tried to spend.
     spent: BTreeSet<OutPoint>,
     /// Channels that were ended without the peer.
@@ -56,7 +60,11 @@ pub(crate) struct Truth {
 impl Truth {
     /// A signer has saved something: what it signs from now on follows from that.
     pub(crate) fn signed(&mut self, house: usize, change: &SignerChange) -> Result<(), Broken> {
-        let SignerChange::Channel { channel, change } = change else { return Ok(()) };
+        let (channel, change) = match change {
+            SignerChange::View(_) => return Ok(()),
+            SignerChange::Lease(epoch) => return self.leased(house, *epoch),
+            SignerChange::Channel { channel, change } => (channel, change),
+        };
         match change {
             ChannelChange::SetUp(setup) => {
                 let (funding, side) = (setup.terms.funding.outpoint, setup.side);
@@ -82,6 +90,31 @@ impl Truth {
             ChannelChange::Revoked { .. } | ChannelChange::Closing | ChannelChange::Shut => {}
         }
         Ok(())
+    }
+
+    /// A signer has taken a lease: each start has a later one.
+    fn leased(&mut self, house: usize, epoch: LeaseEpoch) -> Result<(), Broken> {
+        match self.leases.insert(house, epoch) {
+            Some(before) if before >= epoch => {
+                Err(format!("house {house} has {epoch:?}, and had {before:?}"))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// A house says that the channels are its own: its signer has said so before.
+    pub(crate) fn attaches(&mut self, house: usize, lease: LeaseEpoch) -> Result<(), Broken> {
+        self.attached.insert(house, lease);
+        self.acts(house, lease)
+    }
+
+    /// A house says something for its channels, by a lease.
+    pub(crate) fn acts(&self, house: usize, lease: LeaseEpoch) -> Result<(), Broken> {
+        let all = [self.leases.get(&house), self.attached.get(&house)];
+        match all.iter().all(|have| *have == Some(&lease)) {
+            true => Ok(()),
+            false => Err(format!("house {house} acts by {lease:?}; in force are {all:?}")),
+        }
     }
 
     /// Of each number there is one commitment of each side, for both signers.
@@ -166,6 +199,7 @@ impl Truth {
                 | Change::Unspent { .. }
                 | Change::Heard { .. }
                 | Change::Unheard { .. }
+                | Change::Leased { .. }
                 | Change::Paying { .. }
                 | Change::Attempt { .. }
                 | Change::Paid { .. }

@@ -7,6 +7,7 @@ use tx::{Flaw, Form, Kind, Side, Template, Templates};
 use wire::amount::{CsvDelay, Msat};
 use wire::features::Features;
 use wire::id::HtlcId;
+use wire::lease::LeaseEpoch;
 use wire::{Message, Network, Unnamed};
 
 use crate::flow::{AMOUNT, features, offer, resolvers, toll, town, town_with};
@@ -126,7 +127,7 @@ fn a_signer_on_a_link_or_after_a_restart_reads_tolls_or_says_why_not() {
     offer(&mut town.ends[0], toll());
     let asks = town.ends[0].live.drive().effects.into_iter();
     let ask = asks.filter_map(|it| if let Effect::Ask(_, ask) = it { Some(*ask) } else { None });
-    let ask = Ask::Channel(Box::new(ask.last().expect("it signs")));
+    let ask = Ask::Channel { lease: LeaseEpoch(0), ask: Box::new(ask.last().expect("it signs")) };
     let bytes = ask.encode();
     assert_eq!(Ask::decode_with(&bytes, &resolvers().templates()), Ok(ask));
     let no = Ask::decode_with(&bytes, &Templates::bolt3()).expect_err("it does not know tolls");

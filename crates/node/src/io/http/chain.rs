@@ -113,7 +113,7 @@ impl From<Refusal> for No {
             Refusal::Full { .. } => (StatusCode::CONFLICT, "full"),
             Refusal::TooLong { .. } => (StatusCode::BAD_REQUEST, "too_long"),
             Refusal::NotWatched => (StatusCode::NOT_FOUND, "not_watched"),
-            Refusal::NoSigner | Refusal::SlowSigner => {
+            Refusal::NoSigner | Refusal::SlowSigner | Refusal::StaleLease(_) => {
                 (StatusCode::SERVICE_UNAVAILABLE, "unavailable")
             }
             Refusal::Signer { .. } => (StatusCode::FORBIDDEN, "denied"),

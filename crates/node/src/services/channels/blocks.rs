@@ -28,7 +28,7 @@ impl Channels {
             self.lane(&name).watched = watched;
         }
         let cursor = self.state.cursor;
-        self.want(Wanted::Follow, treasury::Command::Follow { cursor, watches });
+        self.want(Wanted::Follow, treasury::ChannelsWant::Follow { cursor, watches });
     }
 
     /// The treasury follows the chain for us, or not yet.
@@ -191,7 +191,7 @@ impl Channels {
         let id = self.state.channels[name].channel.channel_id();
         self.by_id.remove(&id);
         for watch in std::mem::take(&mut self.lane(name).watched) {
-            self.want(Wanted::Nothing, treasury::Command::FollowUnwatch { watch });
+            self.want(Wanted::Nothing, treasury::ChannelsWant::FollowUnwatch { watch });
         }
         self.tell_channel(name);
     }

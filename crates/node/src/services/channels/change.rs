@@ -20,6 +20,7 @@
 //! | 26 | failed | payment (8), why |
 //! | 28 | received | payment (8), name, HTLC (8), amount (8), hash (32), preimage (32), |
 //! | | | created (4) |
+//! | 30 | leased | epoch (8) |
 
 use bitcoin::{
     BlockHash, Transaction,
@@ -35,6 +36,7 @@ use wire::{
     field::Field as _,
     id::{ChannelKey, HtlcId, PaymentHash, PaymentPreimage},
     key::Point,
+    lease::LeaseEpoch,
     reader::Reader,
 };
 
@@ -107,6 +109,11 @@ pub enum Change {
     Unheard {
         /// The one before it.
         cursor: BlockRef,
+    },
+    /// This process has the channels from here on.
+    Leased {
+        /// By which lease.
+        epoch: LeaseEpoch,
     },
     /// A payment is wanted.
     Paying {
@@ -229,6 +236,10 @@ impl Change {
                 write_block(cursor, to);
                 18
             }
+            Self::Leased { epoch } => {
+                to.extend(epoch.0.to_be_bytes());
+                30
+            }
             Self::Paying { .. }
             | Self::Attempt { .. }
             | Self::Paid { .. }
@@ -284,7 +295,8 @@ impl Change {
             | Self::Unspent { .. }
             | Self::Closed { .. }
             | Self::Heard { .. }
-            | Self::Unheard { .. } => unreachable!("these are no payments"),
+            | Self::Unheard { .. }
+            | Self::Leased { .. } => unreachable!("these are no payments"),
         }
     }
 
@@ -320,6 +332,7 @@ impl Change {
                 14 => Self::Closed { name: read_name(from)? },
                 16 => Self::Heard { block: read_block(from)? },
                 18 => Self::Unheard { cursor: read_block(from)? },
+                30 => Self::Leased { epoch: LeaseEpoch(u64::from_be_bytes(*from.array()?)) },
                 _ => return Self::read_payment(record, from),
             }))
         })

@@ -119,7 +119,7 @@ impl Channels {
                     }
                 }
                 Wish::Ask(id, ask) => {
-                    self.ask(Asked::Channel(name, *id), signer::Ask::Channel(ask.clone()));
+                    self.ask_channel(Asked::Channel(name, *id), ask.clone());
                 }
                 Wish::Tell(event) => self.told(name, event.clone()),
                 Wish::Publish(transactions) => self.publish(transactions.clone()),

@@ -11,6 +11,7 @@ mod blocks;
 mod calls;
 mod change;
 mod lanes;
+mod lease;
 mod openings;
 mod payments;
 mod peers;
@@ -33,6 +34,7 @@ use wire::{
     amount::{BlockCount, CsvDelay, FeeratePerKw, HtlcCount, Msat, Sat},
     features::{Feature, Features},
     id::{ChainHash, ChannelId, CommitmentNumber, ConnectionId, Scid},
+    lease::{LeaseEpoch, StaleLease},
     tick::{Millis, Tick},
 };
 
@@ -47,8 +49,9 @@ pub use state::{
 };
 pub use sum::Past;
 
-use crate::services::treasury;
+use crate::services::treasury::{self, ChannelsWant};
 use lanes::Lane;
+use lease::Lease;
 use openings::Opening;
 
 /// Channels that are not over.
@@ -72,8 +75,15 @@ pub enum Step {
 /// What leaves the service.
 #[derive(Debug)]
 pub enum Effect {
+    /// To the post office: from here on these channels are had by this lease.
+    Attach {
+        /// Which.
+        lease: LeaseEpoch,
+    },
     /// To a peer.
     Send {
+        /// By which lease.
+        lease: LeaseEpoch,
         /// Over this connection and no other.
         connection: ConnectionId,
         /// Its type in front.
@@ -81,13 +91,22 @@ pub enum Effect {
     },
     /// Hang up, after what was sent.
     Hangup {
+        /// By which lease.
+        lease: LeaseEpoch,
         /// Which connection.
         connection: ConnectionId,
     },
     /// Ask the signer.
     AskSigner(Token, Box<signer::Ask>),
     /// Ask the treasury.
-    AskTreasury(Token, Box<treasury::Command>),
+    AskTreasury {
+        /// Names the question.
+        token: Token,
+        /// By which lease.
+        lease: LeaseEpoch,
+        /// What.
+        want: Box<ChannelsWant>,
+    },
     /// Look up in the log what a revoked commitment of the peer says: [`Channels::recalled`].
     Recall {
         /// Of which channel.
@@ -104,6 +123,8 @@ pub enum Effect {
     },
     /// Tell whoever listens.
     Tell(Event),
+    /// Another process has the channels: nothing more is to be done in this one.
+    Stop(StaleLease),
 }
 
 /// What listeners are told.
@@ -138,6 +159,7 @@ pub struct Terms {
 /// For what the signer was asked.
 #[derive(Clone, Copy, Debug)]
 enum Asked {
+    Lease,
     Channel(ChannelName, AskId),
     Opening(OpeningId, openings::Wants),
     Peel(ChannelName, ContractId),
@@ -146,6 +168,8 @@ enum Asked {
 /// For what the treasury was asked.
 #[derive(Clone, Copy, Debug)]
 enum Wanted {
+    /// That it takes our lease.
+    Lease,
     /// The chain, from our block on.
     Follow,
     /// A place for what a channel returns.
@@ -163,6 +187,7 @@ enum Wanted {
 /// All channels of a node.
 pub struct Channels {
     terms: Terms,
+    lease: Lease,
     state: State,
     lanes: BTreeMap<ChannelName, Lane>,
     by_id: BTreeMap<ChannelId, ChannelName>,
@@ -244,6 +269,7 @@ impl Channels {
             aliases: named.collect(),
             is_unnamed: false,
             terms,
+            lease: Lease::new(state.lease),
             state,
             lanes: BTreeMap::new(),
             by_id: BTreeMap::new(),
@@ -268,6 +294,7 @@ impl Channels {
             stirred: BTreeSet::new(),
             steps: VecDeque::new(),
         };
+        channels.raise_lease(LeaseEpoch(0));
         channels.follow();
         channels.go_on();
         channels
@@ -275,6 +302,10 @@ impl Channels {
 
     /// What to do next, in order. Asked when no input waits: what came together goes together.
     pub fn poll(&mut self) -> Option<Step> {
+        if self.lease.is_over() {
+            self.steps.clear();
+            return self.lease.end();
+        }
         if self.steps.is_empty() {
             self.drive_all();
         }
@@ -340,6 +371,13 @@ impl Channels {
     pub fn signer_came(&mut self) {
         self.signer = true;
         self.again.clear();
+        match self.lease.is_held() {
+            true => self.ask_again(),
+            false => self.claim(),
+        }
+    }
+
+    fn ask_again(&mut self) {
         let open = self.asked.iter().filter(|(token, _)| !self.early.contains_key(token));
         let asks: Vec<_> = open.map(|(token, (_, ask))| (*token, ask.clone())).collect();
         for (token, ask) in asks {
@@ -354,6 +392,12 @@ impl Channels {
 
     /// The signer has answered; nothing, if it has not understood, or the question did not leave.
     pub fn signer_answered(&mut self, token: Token, answer: Option<signer::Answer>) {
+        if let Some(signer::Answer::Refused(signer::Refusal::StaleLease(stale))) = answer {
+            if let Some((asked, _)) = self.asked.get(&token) {
+                self.lease_refused(matches!(asked, Asked::Lease), stale);
+            }
+            return;
+        }
         let not_now = matches!(
             answer,
             None | Some(signer::Answer::Refused(signer::Refusal::NotSaved { .. }))
@@ -381,6 +425,7 @@ impl Channels {
 
     fn hear_signer(&mut self, token: Token, answer: Option<signer::Answer>) {
         match self.asked.remove(&token).map(|(asked, _)| asked) {
+            Some(Asked::Lease) => self.signer_leased(answer),
             Some(Asked::Channel(name, id)) => self.channel_answered(name, id, answer),
             Some(Asked::Opening(id, wants)) => self.opening_answered(id, wants, answer),
             Some(Asked::Peel(name, contract)) => self.peeled(name, contract, answer),
@@ -394,7 +439,15 @@ impl Channels {
         token: Token,
         answer: Result<treasury::Reply, treasury::Refusal>,
     ) {
-        match self.wanted.remove(&token) {
+        let wanted = self.wanted.remove(&token);
+        if let Err(treasury::Refusal::StaleLease(stale)) = &answer {
+            if let Some(wanted) = wanted {
+                self.lease_refused(matches!(wanted, Wanted::Lease), *stale);
+            }
+            return;
+        }
+        match wanted {
+            Some(Wanted::Lease) => self.treasury_leased(answer),
             Some(Wanted::Follow) => self.following(answer),
             Some(Wanted::Home(opening)) => self.has_home(opening, answer),
             Some(Wanted::Funding(opening)) => self.has_funding(opening, answer),
@@ -410,15 +463,21 @@ impl Channels {
         if let Asked::Channel(name, _) = asked {
             self.lane(&name).asked.push_back(token);
         }
-        if self.signer {
+        if self.signer && self.lease.is_held() {
             self.act(Effect::AskSigner(token, ask));
         }
     }
 
-    fn want(&mut self, wanted: Wanted, command: treasury::Command) {
-        let token = self.next_token();
+    /// About one channel.
+    fn ask_channel(&mut self, asked: Asked, ask: Box<signer::ChannelAsk>) {
+        let lease = self.lease.epoch();
+        self.ask(asked, signer::Ask::Channel { lease, ask });
+    }
+
+    fn want(&mut self, wanted: Wanted, want: ChannelsWant) {
+        let (token, lease) = (self.next_token(), self.lease.epoch());
         self.wanted.insert(token, wanted);
-        self.act(Effect::AskTreasury(token, Box::new(command)));
+        self.act_leased(Effect::AskTreasury { token, lease, want: Box::new(want) });
     }
 
     fn next_token(&mut self) -> Token {
@@ -427,16 +486,16 @@ impl Channels {
     }
 
     fn watch(&mut self, watch: Watch, from: Height) {
-        self.want(Wanted::Nothing, treasury::Command::FollowWatch { watch, from });
+        self.want(Wanted::Nothing, ChannelsWant::FollowWatch { watch, from });
     }
 
     fn publish(&mut self, transactions: Vec<Transaction>) {
-        self.want(Wanted::Nothing, treasury::Command::Publish { transactions });
+        self.want(Wanted::Nothing, ChannelsWant::Publish { transactions });
     }
 
     fn borrow(&mut self, name: ChannelName, wanted: channel::Wanted) {
         let value = bitcoin::Amount::from_sat(wanted.value.0);
-        self.want(Wanted::Coins(name, wanted.asked), treasury::Command::Lend { value });
+        self.want(Wanted::Coins(name, wanted.asked), ChannelsWant::Lend { value });
     }
 
     fn save(&mut self, change: Change) {

@@ -188,9 +188,9 @@ impl Channels {
         let opening =
             Opening { connection, node, until, temporary, key, channel_id, early, ours, stage };
         self.openings.insert(id, opening);
-        self.want(Wanted::Home(id), treasury::Command::Home);
+        self.want(Wanted::Home(id), treasury::ChannelsWant::Home);
         let ask = ChannelAsk { channel: key, op: ChannelOp::Keys };
-        self.ask(Asked::Opening(id, Wants::Keys), signer::Ask::Channel(Box::new(ask)));
+        self.ask_channel(Asked::Opening(id, Wants::Keys), Box::new(ask));
     }
 
     fn opening_of(&self, at: ConnectionId, temporary: TemporaryChannelId) -> Option<OpeningId> {
@@ -318,7 +318,7 @@ impl Channels {
                         | ChannelOp::SignStages(_)
                         | ChannelOp::SignLocal { .. } => Wants::Keys,
                     };
-                    self.ask(Asked::Opening(id, wants), signer::Ask::Channel(ask));
+                    self.ask_channel(Asked::Opening(id, wants), ask);
                 }
             }
         }
@@ -356,7 +356,7 @@ impl Channels {
         match self.draw() {
             Some(draw) => {
                 let amount = bitcoin::Amount::from_sat(amount.0);
-                let fund = treasury::Command::Fund { script, amount, fee_rate, draw };
+                let fund = treasury::ChannelsWant::Fund { script, amount, fee_rate, draw };
                 self.want(Wanted::Funding(id), fund);
             }
             None => self.give_up(id, &Refusal::NoRandomness.to_string()),
@@ -376,14 +376,14 @@ impl Channels {
         };
         let opening = self.openings.get_mut(&id);
         let Some(Opening { stage: Stage::Funding(both), .. }) = opening else {
-            return self.want(Wanted::Nothing, treasury::Command::Unfund { draft });
+            return self.want(Wanted::Nothing, treasury::ChannelsWant::Unfund { draft });
         };
         let (proposed, agreed) = (**both).clone();
         let script = agreed.funding_script();
         let is_it = |output: &bitcoin::TxOut| output.script_pubkey == script;
         let at = transaction.output.iter().position(is_it);
         let Some(output) = at.and_then(|at| u16::try_from(at).ok()).map(OutputIndex) else {
-            self.want(Wanted::Nothing, treasury::Command::Unfund { draft });
+            self.want(Wanted::Nothing, treasury::ChannelsWant::Unfund { draft });
             return self.give_up(id, "the treasury funds something else");
         };
         let funding = FundingOutput { txid: transaction.compute_txid(), output };
@@ -462,7 +462,7 @@ impl Channels {
                 Ok(begun) => {
                     let draft = created.1.draft;
                     opening.stage = Stage::Paying(Box::new((begun, created.1.clone())));
-                    let sign = treasury::Command::SignFunding { draft };
+                    let sign = treasury::ChannelsWant::SignFunding { draft };
                     return self.want(Wanted::Signatures(id), sign);
                 }
                 Err(violation) => Err(violation.to_string()),
@@ -524,7 +524,7 @@ impl Channels {
         self.save(Change::Begun { name, created, funding: funding.clone(), begun });
         self.by_id.insert(channel_id, name);
         if let (Some(draft), Some(transaction)) = (draft, funding) {
-            let publish = treasury::Command::PublishFunding { draft, transaction };
+            let publish = treasury::ChannelsWant::PublishFunding { draft, transaction };
             self.want(Wanted::Nothing, publish);
         }
         self.watch_channel(&name);
@@ -601,7 +601,7 @@ impl Channels {
             self.say(connection, &Error::new(named, to_peer).into());
         }
         if let Some(draft) = draft {
-            self.want(Wanted::Nothing, treasury::Command::Unfund { draft });
+            self.want(Wanted::Nothing, treasury::ChannelsWant::Unfund { draft });
         }
         if let Some((call, _)) = ours {
             self.reply(call, Err(Refusal::NotOpened { node, why: why.to_owned() }));

@@ -34,12 +34,13 @@ impl Channels {
     ) {
         let has_channel = |(name, _): (&ChannelName, _)| name.node == node;
         if is_old && self.live().any(has_channel) {
-            return self.act(Effect::Hangup { connection });
+            let lease = self.lease.epoch();
+            return self.act_leased(Effect::Hangup { lease, connection });
         }
         if let Some(before) = self.by_node.insert(node, connection)
             && before != connection
         {
-            self.peer_went(before);
+            self.lose_peer(before);
             self.by_node.insert(node, connection);
         }
         self.peers.insert(connection, Peer { node, features });
@@ -62,6 +63,11 @@ impl Channels {
 
     /// A connection is gone, or is not used any more.
     pub fn peer_went(&mut self, connection: ConnectionId) {
+        self.unsay(connection);
+        self.lose_peer(connection);
+    }
+
+    fn lose_peer(&mut self, connection: ConnectionId) {
         let Some(peer) = self.peers.remove(&connection) else { return };
         if self.by_node.get(&peer.node) == Some(&connection) {
             self.by_node.remove(&peer.node);
@@ -82,6 +88,9 @@ impl Channels {
     pub fn message(&mut self, connection: ConnectionId, bytes: &[u8]) {
         let Some(peer) = self.peers.get(&connection) else { return };
         let node = peer.node;
+        if self.lease.is_full() {
+            return self.hang_up(connection);
+        }
         let message = match Message::decode(bytes) {
             Ok(message) => message,
             Err(fault) => {
@@ -135,14 +144,16 @@ impl Channels {
         }
         // What we make fits: its lists have limits, and texts are cut.
         if let Ok(bytes) = message.encode() {
-            self.act(Effect::Send { connection, bytes });
+            let lease = self.lease.epoch();
+            self.act_leased(Effect::Send { lease, connection, bytes });
         }
     }
 
     /// Hangs up, and hears nothing of it any more.
     pub(super) fn hang_up(&mut self, connection: ConnectionId) {
-        self.act(Effect::Hangup { connection });
-        self.peer_went(connection);
+        let lease = self.lease.epoch();
+        self.act_leased(Effect::Hangup { lease, connection });
+        self.lose_peer(connection);
     }
 }
 

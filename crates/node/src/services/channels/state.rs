@@ -12,6 +12,7 @@ use wire::{
     Hex,
     amount::Msat,
     id::{ChannelKey, HtlcId, PaymentHash, PaymentPreimage},
+    lease::LeaseEpoch,
 };
 
 use super::Change;
@@ -44,6 +45,8 @@ pub struct ReturnBytes(pub [u8; RETURN_KEYS_BYTES]);
 /// The sum of all changes.
 #[derive(Clone, Debug, Default)]
 pub struct State {
+    /// The last lease by which these channels were had.
+    pub lease: LeaseEpoch,
     /// The last block that was heard of.
     pub cursor: Option<BlockRef>,
     /// All channels, those that are over too.
@@ -152,6 +155,7 @@ impl State {
             Change::Closed { name } => self.held(name, |held| held.closed = true),
             Change::Heard { block } => self.cursor = Some(*block),
             Change::Unheard { cursor } => self.cursor = Some(*cursor),
+            Change::Leased { epoch } => self.lease = *epoch,
             Change::Paying { .. }
             | Change::Attempt { .. }
             | Change::Paid { .. }
@@ -210,7 +214,8 @@ impl State {
             | Change::Unspent { .. }
             | Change::Closed { .. }
             | Change::Heard { .. }
-            | Change::Unheard { .. } => {}
+            | Change::Unheard { .. }
+            | Change::Leased { .. } => {}
         }
     }
 

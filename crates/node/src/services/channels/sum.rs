@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use channel::Channel;
 use tx::Meaning;
-use wire::{bigsize, id::CommitmentNumber, saved};
+use wire::{bigsize, id::CommitmentNumber, lease::LeaseEpoch, saved};
 
 use super::{Change, ChannelName, Held, Payment, PaymentId, Progress, State};
 use crate::services::saved::ChangeFault;
@@ -19,6 +19,9 @@ impl State {
         }
         for (id, payment) in &self.payments {
             sum_of_payment(*id, payment, |change| changes.push(change.encode()));
+        }
+        if self.lease > LeaseEpoch(0) {
+            changes.push(Change::Leased { epoch: self.lease }.encode());
         }
         changes.extend(self.cursor.map(|block| Change::Heard { block }.encode()));
         saved::join(changes)

@@ -21,7 +21,7 @@ use peer::{
     desk::{Desk, News, Token},
     holder::{Answer, Ask},
 };
-use wire::{dice::Dice, features::Features, id::ConnectionId, tick::Tick};
+use wire::{dice::Dice, features::Features, id::ConnectionId, lease::LeaseEpoch, tick::Tick};
 
 pub use calls::{CallId, Command, Info, Refusal, Reply};
 pub use change::{Change, State};
@@ -166,6 +166,8 @@ pub struct Post {
     steps: VecDeque<Step>,
     /// Whether there is anybody for messages about channels.
     has_channels: bool,
+    /// And who. It need not be saved: nobody who has asked a process asks the next one.
+    lease: LeaseEpoch,
     passed: VecDeque<Passed>,
     /// The connections that were there before us are known.
     is_caught: bool,
@@ -194,6 +196,7 @@ impl Post {
             to_signer: VecDeque::new(),
             steps: VecDeque::new(),
             has_channels: false,
+            lease: LeaseEpoch(0),
             passed: VecDeque::new(),
             is_caught: false,
         };
@@ -290,9 +293,20 @@ impl Post {
                     self.sent(connection, seq, Err(Refusal::Unavailable { why }));
                 }
                 News::Answered { token, answer } => self.answered(token, answer, now),
+                News::Behind { have } => self.behind(have),
                 News::Superseded { why } => self.fail(Failure::Superseded { why }),
             }
         }
+    }
+
+    /// The sockets have seen a later start than this log, which was put back or is a copy.
+    fn behind(&mut self, have: peer::Epoch) {
+        let Some(epoch) = have.0.checked_add(1).map(peer::Epoch) else {
+            let why = format!("after {have:?} there is none");
+            return self.fail(Failure::Superseded { why });
+        };
+        self.save(Change::Booted { epoch }, None);
+        self.desk.raise(epoch);
     }
 
     fn received(&mut self, connection: ConnectionId, seq: Seq, bytes: Vec<u8>) {

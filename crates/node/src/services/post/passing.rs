@@ -6,6 +6,7 @@ use wire::{
     Error, Message, TYPE_BYTES,
     features::Features,
     id::{ChannelId, ConnectionId},
+    lease::{LeaseEpoch, StaleLease},
 };
 
 use super::{Change, Effect, Post};
@@ -48,13 +49,22 @@ pub enum Passed {
         /// Its words.
         text: String,
     },
+    /// Somebody else has the channels: what was wanted is not done.
+    Stale(StaleLease),
 }
 
 /// What channels want of the post office.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wish {
+    /// The channels are mine from here on.
+    Attach {
+        /// By which lease: a higher one than that of everybody before.
+        lease: LeaseEpoch,
+    },
     /// Say this.
     Say {
+        /// By which lease.
+        lease: LeaseEpoch,
         /// Over this connection and no other.
         connection: ConnectionId,
         /// Its type in front.
@@ -62,6 +72,8 @@ pub enum Wish {
     },
     /// Hang up.
     HangUp {
+        /// By which lease.
+        lease: LeaseEpoch,
         /// Which connection.
         connection: ConnectionId,
     },
@@ -88,15 +100,25 @@ impl Post {
     /// Channels want something. A message for which there is no room takes its connection with it:
     /// within one nothing may be missing.
     pub fn wish(&mut self, wish: Wish) {
+        let judged = match &wish {
+            Wish::Attach { lease } => self.lease.judge_claim(*lease),
+            Wish::Say { lease, .. } | Wish::HangUp { lease, .. } => self.lease.judge(*lease),
+        };
+        if let Err(stale) = judged {
+            return self.passed.push_back(Passed::Stale(stale));
+        }
         match wish {
-            Wish::Say { connection, bytes } => {
-                if let Err(NotTaken::Full { .. }) = self.desk.send(connection, bytes) {
-                    self.desk.ask(Ask::Close { connection });
-                }
-            }
-            Wish::HangUp { connection } => {
+            Wish::Attach { lease } => self.lease = lease,
+            Wish::Say { connection, bytes, .. } => self.say_of_channels(connection, bytes),
+            Wish::HangUp { connection, .. } => {
                 self.desk.ask(Ask::Close { connection });
             }
+        }
+    }
+
+    fn say_of_channels(&mut self, connection: ConnectionId, bytes: Vec<u8>) {
+        if let Err(NotTaken::Full { .. }) = self.desk.send(connection, bytes) {
+            self.desk.ask(Ask::Close { connection });
         }
     }
 
@@ -113,7 +135,7 @@ impl Post {
         let id = bytes.get(TYPE_BYTES..TYPE_BYTES + 32).and_then(|id| id.try_into().ok());
         let error = Error::new(ChannelId(id.unwrap_or_default()), "there are no channels here");
         if let Ok(bytes) = Message::from(error).encode() {
-            self.wish(Wish::Say { connection: at, bytes });
+            self.say_of_channels(at, bytes);
         }
     }
 

@@ -2,15 +2,18 @@
 
 use std::{collections::BTreeSet, fmt};
 
-use bitcoin::{Address, Amount, FeeRate, ScriptBuf, Transaction, Txid};
+use bitcoin::{Address, Amount, FeeRate, Transaction, Txid};
 use chain::{BlockRef, Height, Rate, Target, Watch};
 use signer::Seconds;
-use wallet::{DraftId, Order, Recipient, Wanted};
-use wire::tick::{Millis, Tick};
+use wallet::{DraftId, Order};
+use wire::{
+    lease::{LeaseEpoch, StaleLease},
+    tick::{Millis, Tick},
+};
 
 use super::{
-    Change, FORGET_BLOCKS, Health, Hit, NAME_BLOCKS, NoBlock, Ordered, PEOPLE, PaymentName,
-    SIGN_MAX, Sent, Treasury,
+    Change, ChannelsWant, FORGET_BLOCKS, Health, Hit, NAME_BLOCKS, NoBlock, Ordered, PEOPLE,
+    PaymentName, SIGN_MAX, Sent, Treasury,
 };
 
 /// Names a call.
@@ -88,65 +91,12 @@ pub enum Command {
     },
     /// How far is that?
     Progress,
-    /// A place for what a channel will return.
-    Home,
-    /// Draft a transaction that funds a channel. Its coins are kept; nobody has signed it.
-    Fund {
-        /// Who is paid.
-        script: ScriptBuf,
-        /// How much.
-        amount: Amount,
-        /// What it pays.
-        fee_rate: FeeRate,
-        /// Drawn with randomness.
-        draw: [u8; 32],
-    },
-    /// Have that one signed, now that the peer has signed what spends it.
-    SignFunding {
-        /// Which.
-        draft: DraftId,
-    },
-    /// That one is not needed: its coins are free.
-    Unfund {
-        /// Which.
-        draft: DraftId,
-    },
-    /// That one is published, from now on until it is deep in the chain.
-    PublishFunding {
-        /// Which.
-        draft: DraftId,
-        /// The transaction.
-        transaction: Box<Transaction>,
-    },
-    /// Publish these together, from now on until they are deep in the chain. Once more changes
-    /// nothing.
-    Publish {
-        /// What spends of another comes behind it.
-        transactions: Vec<Transaction>,
-    },
-    /// Lend coins of the wallet to a channel, for a day.
-    Lend {
-        /// At least so much together.
-        value: Amount,
-    },
-    /// Channels hear of the chain from behind this block on, or from now on.
-    Follow {
-        /// Their last block.
-        cursor: Option<BlockRef>,
-        /// What they watch, and from where on.
-        watches: Vec<(Watch, Height)>,
-    },
-    /// They watch this, too.
-    FollowWatch {
+    /// What channels need.
+    Channels {
+        /// By which lease.
+        lease: LeaseEpoch,
         /// What.
-        watch: Watch,
-        /// From which block on.
-        from: Height,
-    },
-    /// Not any more.
-    FollowUnwatch {
-        /// What.
-        watch: Watch,
+        want: ChannelsWant,
     },
 }
 
@@ -171,20 +121,20 @@ pub enum Reply {
     Forgotten(Vec<Txid>),
     /// To [`Command::Progress`]: nothing if there has been no rescan.
     Progress(Option<wallet::Progress>),
-    /// To [`Command::Home`].
+    /// To [`ChannelsWant::Home`].
     Home(channel::Home),
-    /// To [`Command::Fund`].
+    /// To [`ChannelsWant::Fund`].
     Funding {
         /// Names it.
         draft: DraftId,
         /// Without signatures.
         transaction: Box<Transaction>,
     },
-    /// To [`Command::SignFunding`]: signed, and known to nobody else.
+    /// To [`ChannelsWant::SignFunding`]: signed, and known to nobody else.
     FundingSigned(Box<Transaction>),
-    /// To [`Command::Lend`]: nothing if there is not so much.
+    /// To [`ChannelsWant::Lend`]: nothing if there is not so much.
     Lent(Vec<channel::CoinOffer>),
-    /// To [`Command::Follow`].
+    /// To [`ChannelsWant::Follow`].
     Following(super::FollowedFrom),
     /// It is done.
     Done,
@@ -327,6 +277,8 @@ pub enum Refusal {
         /// What funds it.
         txid: Txid,
     },
+    /// Another process has the channels.
+    StaleLease(StaleLease),
     /// Whoever has the transaction could still have it mined.
     MayBeMined {
         /// The transaction.
@@ -371,25 +323,10 @@ impl Treasury {
                 return self.spend(call, None, |wallet| wallet.bump(&bump, draw));
             }
             Command::Forget { txid, force } => self.forget(txid, force),
-            Command::Home => self.home(),
-            Command::Fund { script, amount, fee_rate, draw } => {
-                let order = Order {
-                    reserve: self.terms.reserve,
-                    is_fixed: true,
-                    ..Order::new(Recipient::Script(script), Wanted::Exactly(amount), fee_rate)
-                };
-                self.fund(&order, draw)
+            Command::Channels { lease, want } => {
+                let Some(reply) = self.want(call, lease, want) else { return };
+                reply
             }
-            Command::SignFunding { draft } => return self.sign_funding(call, draft),
-            Command::Unfund { draft } => self.unfund(draft),
-            Command::PublishFunding { draft, transaction } => {
-                self.publish_funding(draft, *transaction)
-            }
-            Command::Publish { transactions } => self.publish_for_channels(transactions),
-            Command::Lend { value } => self.lend(value),
-            Command::Follow { cursor, watches } => self.follow(cursor, watches),
-            Command::FollowWatch { watch, from } => self.follow_watch(watch, from),
-            Command::FollowUnwatch { watch } => self.follow_unwatch(&watch),
             Command::Rescan { from } => self.rescan(from),
             Command::Progress => {
                 let last = self.purse.rescanned;
@@ -549,6 +486,7 @@ impl fmt::Display for Refusal {
                 "a channel is funded by {txid}: another transaction, though it paid the same, \
                  would fund nothing. Spend what comes back from it to make it faster"
             ),
+            Self::StaleLease(stale) => write!(f, "somebody else has the channels: {stale}"),
             Self::MayBeMined { txid, frees, hang, blocks, min } => write!(
                 f,
                 "{txid} may still be mined: another one is instead of it in {blocks} blocks, at \

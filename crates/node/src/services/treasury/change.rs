@@ -17,6 +17,7 @@
 //! | 22 | named | name, block (4), amount (8; all bits if it is all), script, transactions |
 //! | 24 | unnamed | name |
 //! | 26 | left out | how many (8), watch |
+//! | 28 | leased | epoch (8) |
 //!
 //! A hit is the transaction's id (32), whether it is an input (1) or an output (0), its number (4),
 //! the length of the watch (4) and the watch. A name and a script stand behind their length (4); a
@@ -33,7 +34,7 @@ use bitcoin::{
 };
 use chain::{BlockRef, FoundIn, Headers, Height, Watch};
 use signer::Account;
-use wire::{Network, fault::Broke, id::ChainHash, reader::Reader};
+use wire::{Network, fault::Broke, id::ChainHash, lease::LeaseEpoch, reader::Reader};
 
 use super::names::{Named, Ordered, PaymentName};
 use crate::services::saved::{self, ChangeFault};
@@ -117,6 +118,11 @@ pub enum Change {
         /// The name.
         name: PaymentName,
     },
+    /// Somebody has the channels from here on.
+    Leased {
+        /// By which lease.
+        epoch: LeaseEpoch,
+    },
 }
 
 /// Something that was found for people.
@@ -141,6 +147,8 @@ pub struct State {
     pub account: Option<Account>,
     /// Payments that have names.
     pub names: BTreeMap<PaymentName, Named>,
+    /// Whoever has had the channels last.
+    pub lease: LeaseEpoch,
     /// Watches with more hits than are kept of old ones.
     busy: BTreeSet<Watch>,
     /// Hits of all watches.
@@ -233,6 +241,7 @@ impl State {
             Change::Unnamed { name } => {
                 self.names.remove(name);
             }
+            Change::Leased { epoch } => self.lease = *epoch,
         }
     }
 
@@ -280,6 +289,9 @@ impl State {
             named: named.clone(),
         };
         changes.extend(self.names.iter().map(named));
+        if self.lease > LeaseEpoch(0) {
+            changes.push(Change::Leased { epoch: self.lease });
+        }
         if let Some((network, headers)) = headers {
             let mut all = headers.iter();
             if let Some(&header) = all.next() {
@@ -332,6 +344,7 @@ impl Change {
             }
             Self::Named { name, named } => (22, named_bytes(name, named)),
             Self::Unnamed { name } => (24, sized(name.as_str().as_bytes())),
+            Self::Leased { epoch } => (28, epoch.0.to_be_bytes().to_vec()),
             Self::LeftOut { watch, count } => {
                 (26, [&count.to_be_bytes()[..], &watch_bytes(watch)].concat())
             }
@@ -363,6 +376,7 @@ impl Change {
                     let count = u64::from_be_bytes(*from.array()?);
                     Self::LeftOut { watch: watch(from)?, count }
                 }
+                28 => Self::Leased { epoch: LeaseEpoch(u64::from_be_bytes(*from.array()?)) },
                 _ => return Ok(None),
             }))
         })

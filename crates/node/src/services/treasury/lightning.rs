@@ -3,15 +3,15 @@
 
 use std::sync::Arc;
 
-use bitcoin::{Amount, FeeRate, Sequence, Transaction, Txid, hashes::Hash as _};
+use bitcoin::{Amount, FeeRate, ScriptBuf, Sequence, Transaction, Txid, hashes::Hash as _};
 use chain::{BlockRef, Event as Heard, Height, Key, Package, PublicationId, Target, Wanted, Watch};
 use channel::CoinOffer;
 use signer::SpendInput;
-use wallet::{Coin, Draft, DraftId, Order};
-use wire::{amount::FeeratePerKw, tick::Tick};
+use wallet::{Coin, Draft, DraftId, Order, Recipient, Wanted::Exactly};
+use wire::{amount::FeeratePerKw, lease::LeaseEpoch, tick::Tick};
 
 use super::{
-    CHANNELS, CallId, Effect, Refusal, Reply, Treasury,
+    CHANNELS, CallId, Change, Effect, Refusal, Reply, Treasury,
     purse::{SIGN_MAX, Waiting, key},
 };
 
@@ -24,6 +24,73 @@ const CALM: Target = Target(12);
 const LEND_BLOCKS: u32 = 144;
 /// The most coins that are lent at a time.
 const LEND_COINS_MAX: usize = 10;
+
+/// What channels need. All of it is theirs who has the lease in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ChannelsWant {
+    /// The channels are mine from here on, by the lease that I show.
+    Lease,
+    /// A place for what a channel will return.
+    Home,
+    /// Draft a transaction that funds a channel. Its coins are kept; nobody has signed it.
+    Fund {
+        /// Who is paid.
+        script: ScriptBuf,
+        /// How much.
+        amount: Amount,
+        /// What it pays.
+        fee_rate: FeeRate,
+        /// Drawn with randomness.
+        draw: [u8; 32],
+    },
+    /// Have that one signed, now that the peer has signed what spends it.
+    SignFunding {
+        /// Which.
+        draft: DraftId,
+    },
+    /// That one is not needed: its coins are free.
+    Unfund {
+        /// Which.
+        draft: DraftId,
+    },
+    /// That one is published, from now on until it is deep in the chain.
+    PublishFunding {
+        /// Which.
+        draft: DraftId,
+        /// The transaction.
+        transaction: Box<Transaction>,
+    },
+    /// Publish these together, from now on until they are deep in the chain. Once more changes
+    /// nothing.
+    Publish {
+        /// What spends of another comes behind it.
+        transactions: Vec<Transaction>,
+    },
+    /// Lend coins of the wallet to a channel, for a day.
+    Lend {
+        /// At least so much together.
+        value: Amount,
+    },
+    /// Channels hear of the chain from behind this block on, or from now on.
+    Follow {
+        /// Their last block.
+        cursor: Option<BlockRef>,
+        /// What they watch, and from where on.
+        watches: Vec<(Watch, Height)>,
+    },
+    /// They watch this, too.
+    FollowWatch {
+        /// What.
+        watch: Watch,
+        /// From which block on.
+        from: Height,
+    },
+    /// Not any more.
+    FollowUnwatch {
+        /// What.
+        watch: Watch,
+    },
+}
 
 /// What channels hear of the chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +122,60 @@ pub(super) struct Funding {
 }
 
 impl Treasury {
+    /// Does what channels need, if it is they; nothing if the reply comes later.
+    pub(super) fn want(
+        &mut self,
+        call: CallId,
+        lease: LeaseEpoch,
+        want: ChannelsWant,
+    ) -> Option<Result<Reply, Refusal>> {
+        let have = self.state.lease;
+        let judged = match want {
+            ChannelsWant::Lease => have.judge_claim(lease),
+            ChannelsWant::Home
+            | ChannelsWant::Fund { .. }
+            | ChannelsWant::SignFunding { .. }
+            | ChannelsWant::Unfund { .. }
+            | ChannelsWant::PublishFunding { .. }
+            | ChannelsWant::Publish { .. }
+            | ChannelsWant::Lend { .. }
+            | ChannelsWant::Follow { .. }
+            | ChannelsWant::FollowWatch { .. }
+            | ChannelsWant::FollowUnwatch { .. } => have.judge(lease),
+        };
+        if let Err(stale) = judged {
+            return Some(Err(Refusal::StaleLease(stale)));
+        }
+        Some(match want {
+            ChannelsWant::Lease => {
+                self.save(Change::Leased { epoch: lease });
+                Ok(Reply::Done)
+            }
+            ChannelsWant::Home => self.home(),
+            ChannelsWant::Fund { script, amount, fee_rate, draw } => {
+                let order = Order {
+                    reserve: self.terms.reserve,
+                    is_fixed: true,
+                    ..Order::new(Recipient::Script(script), Exactly(amount), fee_rate)
+                };
+                self.fund(&order, draw)
+            }
+            ChannelsWant::SignFunding { draft } => {
+                self.sign_funding(call, draft);
+                return None;
+            }
+            ChannelsWant::Unfund { draft } => self.unfund(draft),
+            ChannelsWant::PublishFunding { draft, transaction } => {
+                self.publish_funding(draft, *transaction)
+            }
+            ChannelsWant::Publish { transactions } => self.publish_for_channels(transactions),
+            ChannelsWant::Lend { value } => self.lend(value),
+            ChannelsWant::Follow { cursor, watches } => self.follow(cursor, watches),
+            ChannelsWant::FollowWatch { watch, from } => self.follow_watch(watch, from),
+            ChannelsWant::FollowUnwatch { watch } => self.follow_unwatch(&watch),
+        })
+    }
+
     fn rates(&self) -> [FeeratePerKw; 2] {
         [URGENT, CALM].map(|target| {
             let rate: FeeRate = self.fees.rate(target, self.now).rate;

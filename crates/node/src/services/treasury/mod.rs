@@ -29,7 +29,7 @@ use wire::{Network, id::ChainHash, tick::Tick};
 pub use calls::{CallId, Command, Refusal, Reply, SignersView as ViewLine, Status, WatchLine};
 pub use change::{Change, HITS_ALL_MAX, HITS_MAX, Hit, State, Watched};
 pub use forget::FORGET_BLOCKS;
-pub use lightning::{Followed, Following as FollowedFrom};
+pub use lightning::{ChannelsWant, Followed, Following as FollowedFrom};
 pub use names::{NAME_BLOCKS, NAME_BYTES_MAX, NAMES_MAX, NameFault, Named, Ordered, PaymentName};
 pub use purse::{SIGN_MAX, SavedWallet, Sent, SignId, TAKE_MAX};
 pub use source::{

@@ -3,19 +3,27 @@
 use tx::Templates;
 use wire::bigsize;
 use wire::id::ChannelKey;
+use wire::lease::LeaseEpoch;
 use wire::reader::Reader;
 
 use super::super::{Malformed, Read, RecordFlaw, Writer, spend};
 use super::terms::SIDES;
 use super::{SIGNATURE_BYTES, each, end, filled, length, list, meaning, terms, value, written};
+use crate::api::Ask;
 use crate::channel::{ChannelAsk, ChannelOp, SetUp, SignClaims, SignClose, SignStages};
 
 /// The record of the channel's key.
 const K: u64 = 0;
+/// The record of the lease.
+const L: u64 = 14;
 
-pub(crate) fn write(to: Writer, ask: &ChannelAsk) -> Writer {
+pub(crate) fn write(to: Writer, lease: LeaseEpoch, ask: &ChannelAsk) -> Writer {
     let to = to.kind(ask.op.topic().into()).record(K, &ask.channel.0);
-    match &ask.op {
+    write_op(to, &ask.op).epoch(L, lease)
+}
+
+fn write_op(to: Writer, op: &ChannelOp) -> Writer {
+    match op {
         ChannelOp::Keys => to,
         ChannelOp::SetUp(setup) => {
             let mut all = Vec::new();
@@ -54,15 +62,15 @@ pub(crate) fn write(to: Writer, ask: &ChannelAsk) -> Writer {
 }
 
 /// Nothing if no question about channels has this kind.
-pub(crate) fn read(from: Read<'_>, templates: &Templates) -> Result<Option<ChannelAsk>, Malformed> {
+pub(crate) fn read(from: Read<'_>, templates: &Templates) -> Result<Option<Ask>, Malformed> {
     let known: &[u64] = match from.kind {
-        16 => &[K],
-        32 => &[K, 2, 4, 6],
-        33 | 35 | 48 | 49 => &[K, 2, 4],
-        34 => &[K, 2, 4, 6, 8],
-        36 => &[K, 2],
-        50 => &[K, 2, 4, 6, 8, 10, 12],
-        51 => &[K, 2, 4, 6, 8],
+        16 => &[K, L],
+        32 => &[K, 2, 4, 6, L],
+        33 | 35 | 48 | 49 => &[K, 2, 4, L],
+        34 => &[K, 2, 4, 6, 8, L],
+        36 => &[K, 2, L],
+        50 => &[K, 2, 4, 6, 8, 10, 12, L],
+        51 => &[K, 2, 4, 6, 8, L],
         _ => return Ok(None),
     };
     let from = from.only(known)?;
@@ -107,7 +115,8 @@ pub(crate) fn read(from: Read<'_>, templates: &Templates) -> Result<Option<Chann
             fee: value(&from, 8)?,
         })),
     };
-    Ok(Some(ChannelAsk { channel: ChannelKey(*from.array(K)?), op }))
+    let ask = Box::new(ChannelAsk { channel: ChannelKey(*from.array(K)?), op });
+    Ok(Some(Ask::Channel { lease: from.epoch(L)?, ask }))
 }
 
 /// Entry behind entry.

@@ -1,6 +1,7 @@
 //! Questions and answers about channels as bytes. The kinds are those of the topics on the bus.
 //!
-//! `k` is record 0, the channel's key, 32 bytes. A side is 0 for the opener, 1 for the acceptor,
+//! `k` is record 0, the channel's key, 32 bytes. Record 14 is in each of them, though not in this
+//! table: the epoch of the lease, 8 bytes. A side is 0 for the opener, 1 for the acceptor,
 //! in one byte.
 //!
 //! | kind of ask | name | records |
