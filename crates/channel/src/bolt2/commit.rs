@@ -342,6 +342,9 @@ fn blame(refusal: &ChannelRefusal) -> Blame {
         | No::WrongOwner { .. }
         | No::OutOfTurn { .. }
         | No::WrongPoint { .. }
+        | No::InFlight { .. }
+        | No::Expiry { .. }
+        | No::Stale { .. }
         | No::Delay { .. }
         | No::Contract(_)
         | No::Closing

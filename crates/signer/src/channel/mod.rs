@@ -13,6 +13,7 @@ mod end;
 mod journal;
 mod judge;
 mod keys;
+mod limits;
 mod memory;
 mod saved;
 pub(crate) mod topic;
@@ -39,10 +40,15 @@ pub use judge::{
     PEER_DELAY_MIN,
 };
 pub use keys::{ChannelKeys, PAYMENT_KEYS};
+pub use limits::{
+    ChannelLimits, EXPIRY_BLOCKS_MAX, HEADER_AGE_SECONDS_MAX, IN_FLIGHT_MSAT_MAX, PUSH_PERCENT_MAX,
+    Seen,
+};
 pub use memory::ChannelChange;
 
 use api::ChannelRefusal as No;
 use keys::Use;
+use limits::Rules;
 use memory::{Agreed, Memory};
 
 /// Channels of one signer.
@@ -82,24 +88,41 @@ impl Channels {
     /// Judges a question, and answers it. Nothing has changed before [`Channels::evolve`]. What
     /// pays to a wallet is refused: there is none.
     pub fn decide(&self, ask: &ChannelAsk) -> Result<Decided, No> {
-        self.decided(ask, None)
+        self.decided(ask, None, None)
     }
 
-    /// The same, with the wallet of the same signer.
+    /// The same, with the wallet of the same signer, and the rules of its owner.
     pub fn decide_with(&self, ask: &ChannelAsk, money: &Money<'_>) -> Result<Decided, No> {
-        self.decided(ask, Some(money))
+        self.decided(ask, Some(money), None)
     }
 
-    fn decided(&self, ask: &ChannelAsk, money: Option<&Money<'_>>) -> Result<Decided, No> {
+    /// The same, with what that signer sees of the world.
+    pub fn decide_seeing(
+        &self,
+        ask: &ChannelAsk,
+        money: &Money<'_>,
+        seen: &Seen,
+    ) -> Result<Decided, No> {
+        self.decided(ask, Some(money), Some(seen))
+    }
+
+    fn decided(
+        &self,
+        ask: &ChannelAsk,
+        money: Option<&Money<'_>>,
+        seen: Option<&Seen>,
+    ) -> Result<Decided, No> {
+        let rules = Rules { limits: money.map(|it| &it.policy.channels), seen };
         let (channel, money) = (&ask.channel, money.ok_or(No::End(EndFlaw::NoWallet)));
         match &ask.op {
             ChannelOp::Keys => Ok((None, self.shown(channel))),
-            ChannelOp::SetUp(setup) => self.set_up(channel, setup),
+            ChannelOp::SetUp(setup) => self.set_up(channel, setup, rules),
             ChannelOp::SignRemote { meaning, secrets } => {
-                self.sign_remote(channel, &self.read(meaning)?, secrets)
+                self.sign_remote(channel, (&self.read(meaning)?, secrets), rules)
             }
             ChannelOp::Advance { meaning, secrets, signature, stages } => {
-                self.advance(channel, (&self.read(meaning)?, secrets), (signature, stages))
+                let meaning = &self.read(meaning)?;
+                self.advance(channel, (meaning, secrets), (signature, stages), rules)
             }
             ChannelOp::Revoked { number, secret } => self.revoked(channel, *number, secret),
             ChannelOp::CheckSecret { number, secret } => {
@@ -186,14 +209,14 @@ impl Channels {
         }))
     }
 
-    fn set_up(&self, channel: &ChannelKey, setup: &SetUp) -> Result<Decided, No> {
+    fn set_up(&self, channel: &ChannelKey, setup: &SetUp, rules: Rules<'_>) -> Result<Decided, No> {
         match self.memory.get(channel) {
             Some(memory) if memory.setup == *setup => return Ok((None, ChannelAnswer::Done)),
             Some(_) => return Err(No::AlreadySetUp),
             None if self.memory.len() >= CHANNELS_MAX => {
                 return Err(No::TooMany { max: CHANNELS_MAX });
             }
-            None => setup.judge()?,
+            None => setup.judge(rules)?,
         }
         let ours = setup.terms.party(setup.side);
         let funding_key = self.keys.point(channel, Use::Funding);
@@ -206,8 +229,8 @@ impl Channels {
     fn sign_remote(
         &self,
         channel: &ChannelKey,
-        meaning: &Meaning,
-        secrets: &[Vec<u8>],
+        (meaning, secrets): (&Meaning, &[Vec<u8>]),
+        rules: Rules<'_>,
     ) -> Result<Decided, No> {
         let memory = self.known(channel)?;
         let peer = memory.setup.side.other();
@@ -222,7 +245,7 @@ impl Channels {
                 return Err(out_of_turn);
             }
             memory.judge_open()?;
-            memory.judge(meaning, secrets)?;
+            memory.judge(meaning, secrets, rules)?;
         } else if newest != Some(meaning.number) {
             return Err(out_of_turn);
         }
@@ -277,6 +300,7 @@ impl Channels {
         channel: &ChannelKey,
         (meaning, secrets): (&Meaning, &[Vec<u8>]),
         (signature, stages): (&Signature, &[Signature]),
+        rules: Rules<'_>,
     ) -> Result<Decided, No> {
         let memory = self.known(channel)?;
         let seed = self.keys.seed(channel);
@@ -290,7 +314,7 @@ impl Channels {
         let keys = own(memory, &seed, meaning)?;
         if is_new {
             memory.judge_open()?;
-            memory.judge(meaning, secrets)?;
+            memory.judge(meaning, secrets, rules)?;
         }
         let built = meaning.build_with(&memory.setup.terms, keys);
         let txid = same(memory.local.as_ref().filter(|_| !is_new), meaning, &built)?;

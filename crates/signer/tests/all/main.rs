@@ -18,6 +18,7 @@ mod files;
 mod fundings;
 mod handshakes;
 mod journals;
+mod limits;
 mod memory;
 mod messages;
 mod onions;
