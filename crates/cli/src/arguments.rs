@@ -351,6 +351,9 @@ pub struct Up {
     /// The signer lets so much of what we offer be under way in a channel [default: 16777216]
     #[arg(long, value_name = "SAT")]
     pub in_flight: Option<u64>,
+    /// The signer lets so much leave channels in a day, by what we offer [default: 100000000]
+    #[arg(long, value_name = "SAT")]
+    pub day_limit: Option<u64>,
     /// The signer takes nothing on when its newest block is older; 0 is never [default: 6, and
     /// never on regtest]
     #[arg(long, value_name = "HOURS")]

@@ -51,6 +51,7 @@ pub struct Settings {
     high_fees: Option<bool>,
     push_percent: Option<u8>,
     in_flight: Option<u64>,
+    day_limit: Option<u64>,
     stale_hours: Option<u32>,
     checkpoint: Option<String>,
     signet_challenge: Option<String>,
@@ -59,7 +60,7 @@ pub struct Settings {
     log_json: Option<bool>,
 }
 
-const KEYS: [&str; 27] = [
+const KEYS: [&str; 28] = [
     "dir",
     "config",
     "network",
@@ -81,6 +82,7 @@ const KEYS: [&str; 27] = [
     "high_fees",
     "push_percent",
     "in_flight",
+    "day_limit",
     "stale_hours",
     "checkpoint",
     "signet_challenge",
@@ -241,6 +243,7 @@ fn of_variables(mut variables: BTreeMap<String, String>) -> Result<Settings, Str
             .map(|text| number("LEYDEN_PUSH_PERCENT", &text))
             .transpose()?,
         in_flight: text("in_flight").map(|text| number("LEYDEN_IN_FLIGHT", &text)).transpose()?,
+        day_limit: text("day_limit").map(|text| number("LEYDEN_DAY_LIMIT", &text)).transpose()?,
         stale_hours: text("stale_hours")
             .map(|text| number("LEYDEN_STALE_HOURS", &text))
             .transpose()?,
@@ -274,6 +277,7 @@ fn of_flags(arguments: &Arguments, up: &Up) -> Settings {
         high_fees: up.high_fees.then_some(true),
         push_percent: up.push_percent,
         in_flight: up.in_flight,
+        day_limit: up.day_limit,
         stale_hours: up.stale_hours,
         checkpoint: up.checkpoint.clone(),
         signet_challenge: up.signet_challenge.clone(),
@@ -306,6 +310,7 @@ impl Settings {
             high_fees: over.high_fees.or(self.high_fees),
             push_percent: over.push_percent.or(self.push_percent),
             in_flight: over.in_flight.or(self.in_flight),
+            day_limit: over.day_limit.or(self.day_limit),
             stale_hours: over.stale_hours.or(self.stale_hours),
             checkpoint: over.checkpoint.or(self.checkpoint),
             signet_challenge: over.signet_challenge.or(self.signet_challenge),
@@ -341,6 +346,7 @@ impl Settings {
             high_fees: self.high_fees,
             push_percent: self.push_percent,
             in_flight: self.in_flight,
+            day_limit: self.day_limit,
             stale_hours: self.stale_hours,
         };
         Ok(Config {
@@ -622,15 +628,22 @@ mod tests {
         };
         let built_in = ChannelLimits::default();
         assert_eq!(of(&[], "", &[]), built_in);
-        let flags = ["--push-percent", "0", "--in-flight", "7", "--stale-hours", "0"];
+        let flags = "--push-percent 0 --in-flight 7 --day-limit 9 --stale-hours 0";
+        let flags: Vec<_> = flags.split(' ').collect();
         let limits = ChannelLimits {
             push_percent_max: 0,
             in_flight_max: Msat(7_000),
+            day_max: Msat(9_000),
             header_age_max: Some(Seconds(u32::MAX)),
         };
-        assert_eq!(of(&flags, "push_percent = 3\nin_flight = 3\nstale_hours = 3", &[]), limits);
-        let variables =
-            [("LEYDEN_PUSH_PERCENT", "0"), ("LEYDEN_IN_FLIGHT", "7"), ("LEYDEN_STALE_HOURS", "0")];
+        let file = "push_percent = 3\nin_flight = 3\nday_limit = 3\nstale_hours = 3";
+        assert_eq!(of(&flags, file, &[]), limits);
+        let variables = [
+            ("LEYDEN_PUSH_PERCENT", "0"),
+            ("LEYDEN_IN_FLIGHT", "7"),
+            ("LEYDEN_DAY_LIMIT", "9"),
+            ("LEYDEN_STALE_HOURS", "0"),
+        ];
         assert_eq!(of(&[], "", &variables), limits);
         let hours = of(&[], "stale_hours = 3", &[]);
         assert_eq!(hours, ChannelLimits { header_age_max: Some(Seconds(10_800)), ..built_in });

@@ -16,6 +16,8 @@ pub struct Said {
     pub push_percent: Option<u8>,
     /// So much of what we offer may be under way in a channel, in satoshis.
     pub in_flight: Option<u64>,
+    /// So much may leave channels in a day, in satoshis.
+    pub day_limit: Option<u64>,
     /// So old the newest block may be; 0 is any age.
     pub stale_hours: Option<u32>,
 }
@@ -54,6 +56,7 @@ impl Said {
         Ok(ChannelLimits {
             push_percent_max,
             in_flight_max: amount("--in-flight", self.in_flight)?.unwrap_or(built_in.in_flight_max),
+            day_max: amount("--day-limit", self.day_limit)?.unwrap_or(built_in.day_max),
             header_age_max: self.stale_hours.map(seconds),
         })
     }

@@ -197,11 +197,12 @@ impl Signer {
     fn seen(&self) -> Seen {
         let status = self.view.status(self.now, self.time);
         if status.tip == status.first {
-            return Seen::default();
+            return Seen { time: self.time, ..Seen::default() };
         }
         let max = self.policy.channels.header_age_max_of(self.view.network());
         let stale = status.age.zip(max).filter(|(age, max)| age > max);
-        Seen { tip: Some(status.tip.height), stale }
+        let time = self.time.or(Some(UnixTime(status.header_time)));
+        Seen { tip: Some(status.tip.height), stale, time }
     }
 
     /// Wipes every handshake whose time is over. The shell calls it at [`Signer::next_expiry`].

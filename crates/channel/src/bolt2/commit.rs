@@ -358,7 +358,9 @@ fn blame(refusal: &ChannelRefusal) -> Blame {
         | No::FeeRate { .. }
         | No::Fee { .. }
         | No::Contracts { .. } => Blame::Peer,
-        No::InFlight { .. } | No::Expiry { .. } | No::Stale { .. } => Blame::Offer,
+        No::InFlight { .. } | No::Allowance { .. } | No::Expiry { .. } | No::Stale { .. } => {
+            Blame::Offer
+        }
         No::Unknown
         | No::AlreadySetUp
         | No::TooMany { .. }

@@ -231,6 +231,15 @@ pub enum ChannelRefusal {
         /// The most.
         max: Msat,
     },
+    /// What we offer would be more than may leave in a day.
+    Allowance {
+        /// How much of it counts.
+        got: Msat,
+        /// What is left of the day.
+        left: Msat,
+        /// What may leave in a day.
+        limit: Msat,
+    },
     /// An HTLC that is new, and ours, expires too soon or too late.
     Expiry {
         /// When.
@@ -315,6 +324,9 @@ impl fmt::Display for ChannelRefusal {
             No::Contracts { got, max } => write!(f, "{got} contracts, at most {max}"),
             No::InFlight { got, max } => {
                 write!(f, "{got} of ours would be under way, at most {max}")
+            }
+            No::Allowance { got, left, limit } => {
+                write!(f, "{got} is more than may leave today: {left} of {limit} are left")
             }
             No::Expiry { got, min, max } => {
                 write!(f, "it expires at {got}, which is not within {min} and {max}")

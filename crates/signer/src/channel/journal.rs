@@ -1,8 +1,9 @@
 //! What a signer remembers of its channels, as bytes: the sum of each, and behind them all changes
 //! one after the other.
 //!
-//! The sum is `version (1 byte, 2) | network (1) | name of the keys (16) | channels (4) | each
-//! behind its length (4) | checksum (4)`. What is saved together is `length of its body with
+//! The sum is `version (1 byte, 3) | network (1) | name of the keys (16) | channels (4) | each
+//! behind its length (4) | hours (4) | each since 1970 (4), and what has left in it (8) | checksum
+//! (4)`. Version 2 has no hours. What is saved together is `length of its body with
 //! all bits the other way (4) | the length (4) | body | checksum (4)`, and its body changes, each
 //! `length (BigSize) | channel (32) | change`: those that could wait, and behind them the one that
 //! could not. `saved.rs` says what stands in both. A checksum is the beginning of the SHA-256 of
@@ -22,18 +23,22 @@
 use std::fmt;
 
 use bitcoin::Network;
+use wire::amount::Msat;
 use wire::fault::Broke;
 use wire::id::ChannelKey;
 use wire::reader::Reader;
 use wire::saved::{self, ChangeFault};
 
+use super::day::HOURS_MAX;
 use super::keys::NAME_BYTES;
 use super::saved::{read_change, read_memory, write_change, write_memory};
 use super::{CHANNELS_MAX, ChannelChange, Channels};
 use crate::journal::{CHECKSUM_BYTES, checksum, number};
 
-/// The layout that is written, and the only one that is read.
-pub const CHANNELS_VERSION: u8 = 2;
+/// The layout that is written. The one before it is read, too.
+pub const CHANNELS_VERSION: u8 = 3;
+
+const VERSION_WITHOUT_HOURS: u8 = 2;
 
 const HEAD_BYTES: usize = 8;
 /// A disk writes so many bytes or none.
@@ -119,6 +124,11 @@ impl Channels {
             to.extend(count(bytes.len()));
             to.extend(bytes);
         }
+        to.extend(count(self.day.hours.len()));
+        for (hour, amount) in &self.day.hours {
+            to.extend(hour.to_be_bytes());
+            to.extend(amount.0.to_be_bytes());
+        }
         to.extend(checksum(&to));
         to
     }
@@ -150,11 +160,11 @@ impl Channels {
         bytes: &[u8],
         network: Network,
     ) -> Result<RestoredChannels, ChannelsFault> {
-        let had = std::mem::take(&mut self.memory);
+        let had = (std::mem::take(&mut self.memory), std::mem::take(&mut self.day));
         let read = self.read_all(bytes, network);
         match read {
             Ok(_) => self.late.clear(),
-            Err(_) => self.memory = had,
+            Err(_) => (self.memory, self.day) = had,
         }
         read
     }
@@ -177,7 +187,7 @@ impl Channels {
     fn read_sum(&mut self, bytes: &[u8], network: Network) -> Result<usize, ChannelsFault> {
         let mut from = Reader::new(bytes);
         let [version] = *from.array()?;
-        if version != CHANNELS_VERSION {
+        if ![VERSION_WITHOUT_HOURS, CHANNELS_VERSION].contains(&version) {
             return Err(ChannelsFault::Version { got: version, want: CHANNELS_VERSION });
         }
         let ([got], want) = (*from.array()?, number(network));
@@ -197,6 +207,15 @@ impl Channels {
             let at = bytes.len() - from.len();
             let len = read_count(&mut from)?;
             parts.push((at, from.take(len)?));
+        }
+        let hours = if version == VERSION_WITHOUT_HOURS { 0 } else { read_count(&mut from)? };
+        if hours > HOURS_MAX {
+            return Err(ChannelsFault::TooMany { got: hours, max: HOURS_MAX });
+        }
+        for _ in 0..hours {
+            let (hour, amount) = (*from.array()?, *from.array()?);
+            let hour = u32::from_be_bytes(hour);
+            self.day.hours.insert(hour, Msat(u64::from_be_bytes(amount)));
         }
         let end = bytes.len() - from.len();
         check(bytes, 0, end)?;

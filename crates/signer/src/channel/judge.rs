@@ -7,9 +7,9 @@ use wire::amount::{BlockHeight, CsvDelay, FeeratePerKw, Msat, Sat};
 use wire::id::CommitmentNumber;
 
 use super::ChannelRefusal as No;
-use super::SetUp;
 use super::limits::{EXPIRY_BLOCKS_MAX, Rules};
 use super::memory::Memory;
+use super::{SetUp, Spent};
 
 /// Contracts of each side in one commitment (BOLT 2).
 pub const CONTRACTS_MAX: usize = 483;
@@ -73,7 +73,7 @@ impl Memory {
         meaning: &Meaning,
         secrets: &[Vec<u8>],
         rules: Rules<'_>,
-    ) -> Result<(), No> {
+    ) -> Result<Spent, No> {
         let (got, min, max) = (meaning.feerate, COMMITMENT_RATE_MIN, COMMITMENT_RATE_MAX);
         if got < min || got > max {
             return Err(No::FeeRate { got, min, max });
@@ -92,7 +92,8 @@ impl Memory {
         conserved(meaning, &self.setup.terms)?;
         let ours = self.counted(self.setup.side, meaning);
         self.no_loss(meaning, secrets, &ours)?;
-        self.judge_new(meaning, &ours, rules)
+        self.judge_new(meaning, &ours, rules)?;
+        self.judge_day(meaning.owner, &ours, rules)
     }
 
     /// The contracts of a side: how many there are of each in the commitment before, and now.
@@ -164,6 +165,23 @@ impl Memory {
             }
         }
         Ok(())
+    }
+
+    /// What we offer is within what may leave in a day.
+    fn judge_day(&self, owner: Side, ours: &Counted<'_>, rules: Rules<'_>) -> Result<Spent, No> {
+        let more = |it: &Counts<'_>| u64::from(it.now.saturating_sub(it.before));
+        let offered = Msat(ours.values().map(|it| more(it) * it.placed.amount.0).sum());
+        let time = rules.seen.and_then(|seen| seen.time);
+        let Some((at, limits)) = time.zip(rules.limits).filter(|_| offered > Msat(0)) else {
+            return Ok(Spent { offered, ..Default::default() });
+        };
+        let counted = self.ahead.counted(owner != self.setup.side, offered);
+        let limit = limits.day_max;
+        let left = Msat(limit.0.saturating_sub(rules.day.spent(at).0));
+        match counted > left {
+            true => Err(No::Allowance { got: counted, left, limit }),
+            false => Ok(Spent { offered, counted, at }),
+        }
     }
 
     /// Those of them that are in neither newest commitment. A contract comes into one after the

@@ -5,7 +5,8 @@ use bitcoin::Network;
 use chain::Height;
 use wire::amount::Msat;
 
-use crate::view::Seconds;
+use super::day::Day;
+use crate::view::{Seconds, UnixTime};
 
 /// So much of a channel, in hundredths, its opener may give away at once.
 pub const PUSH_PERCENT_MAX: u8 = 50;
@@ -13,6 +14,8 @@ pub const PUSH_PERCENT_MAX: u8 = 50;
 pub const IN_FLIGHT_MSAT_MAX: Msat = Msat(16_777_216_000);
 /// An HTLC that we offer expires so many blocks from the newest one at most.
 pub const EXPIRY_BLOCKS_MAX: u32 = 2_016;
+/// So much may leave all channels in a day: one bitcoin.
+pub const DAY_MSAT_MAX: Msat = Msat(100_000_000_000);
 /// With a newest block that is older, nothing new is taken on. On mainnet there is one in ten
 /// minutes; that there is none for so long happens once in 10^15 times.
 pub const HEADER_AGE_SECONDS_MAX: Seconds = Seconds(6 * 60 * 60);
@@ -24,6 +27,8 @@ pub struct ChannelLimits {
     pub push_percent_max: u8,
     /// So much may be under way in a channel of what we offer.
     pub in_flight_max: Msat,
+    /// So much may leave all channels in a day, by what we offer in them.
+    pub day_max: Msat,
     /// So old the newest block may be. Nothing if the network says it: a regtest chain grows when
     /// somebody wants it to, so there it may be of any age.
     pub header_age_max: Option<Seconds>,
@@ -34,6 +39,7 @@ impl Default for ChannelLimits {
         Self {
             push_percent_max: PUSH_PERCENT_MAX,
             in_flight_max: IN_FLIGHT_MSAT_MAX,
+            day_max: DAY_MSAT_MAX,
             header_age_max: None,
         }
     }
@@ -54,13 +60,16 @@ pub struct Seen {
     pub tip: Option<Height>,
     /// How old that is, and how old it may be, if it is older.
     pub stale: Option<(Seconds, Seconds)>,
+    /// What time it is: by a clock, or else by the newest block.
+    pub time: Option<UnixTime>,
 }
 
-/// By what is judged what a channel takes on; nothing of both for whoever has no owner.
-#[derive(Clone, Copy, Default)]
+/// By what is judged what a channel takes on. Whoever has no owner has no limits.
+#[derive(Clone, Copy)]
 pub(super) struct Rules<'a> {
     pub(super) limits: Option<&'a ChannelLimits>,
     pub(super) seen: Option<&'a Seen>,
+    pub(super) day: &'a Day,
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@
 //! peer has signed before it gives up the commitment before.
 
 mod api;
+mod day;
 mod end;
 mod journal;
 mod judge;
@@ -30,6 +31,7 @@ use wire::id::{ChannelKey, CommitmentNumber, PerCommitmentSecret};
 use wire::key::{Point, Signature};
 
 pub use api::{ChannelAnswer, ChannelAsk, ChannelOp, ChannelRefusal, SetUp, ShownKeys};
+pub use day::Spent;
 pub use end::{
     CLAIM_FEE_PERCENT_MAX, CLOSE_FEE_PERCENT_MAX, END_FEE_FLOOR_SAT, EndFlaw, Money,
     RACED_FEE_PERCENT_MAX, SignClaims, SignClose, SignStages,
@@ -41,12 +43,13 @@ pub use judge::{
 };
 pub use keys::{ChannelKeys, PAYMENT_KEYS};
 pub use limits::{
-    ChannelLimits, EXPIRY_BLOCKS_MAX, HEADER_AGE_SECONDS_MAX, IN_FLIGHT_MSAT_MAX, PUSH_PERCENT_MAX,
-    Seen,
+    ChannelLimits, DAY_MSAT_MAX, EXPIRY_BLOCKS_MAX, HEADER_AGE_SECONDS_MAX, IN_FLIGHT_MSAT_MAX,
+    PUSH_PERCENT_MAX, Seen,
 };
 pub use memory::ChannelChange;
 
 use api::ChannelRefusal as No;
+use day::Day;
 use keys::Use;
 use limits::Rules;
 use memory::{Agreed, Memory};
@@ -62,6 +65,7 @@ pub struct Channels {
     keys: ChannelKeys,
     templates: Templates,
     memory: BTreeMap<ChannelKey, Memory>,
+    day: Day,
     /// Changes that wait until another one is saved, as [`journal`] has them.
     late: Vec<Vec<u8>>,
 }
@@ -72,7 +76,13 @@ pub type Decided = (Option<ChannelChange>, ChannelAnswer);
 impl Channels {
     /// A signer's channels, before any was saved. Contracts without a template are refused.
     pub const fn new(keys: ChannelKeys, templates: Templates) -> Self {
-        Self { keys, templates, memory: BTreeMap::new(), late: Vec::new() }
+        Self {
+            keys,
+            templates,
+            memory: BTreeMap::new(),
+            day: Day { hours: BTreeMap::new() },
+            late: Vec::new(),
+        }
     }
 
     /// The same, with contracts of BOLT 3 only.
@@ -112,7 +122,8 @@ impl Channels {
         money: Option<&Money<'_>>,
         seen: Option<&Seen>,
     ) -> Result<Decided, No> {
-        let rules = Rules { limits: money.map(|it| &it.policy.channels), seen };
+        let limits = money.map(|it| &it.policy.channels);
+        let rules = Rules { limits, seen, day: &self.day };
         let (channel, money) = (&ask.channel, money.ok_or(No::End(EndFlaw::NoWallet)));
         match &ask.op {
             ChannelOp::Keys => Ok((None, self.shown(channel))),
@@ -165,6 +176,11 @@ impl Channels {
     }
 
     fn fold(&mut self, channel: ChannelKey, change: &ChannelChange) {
+        if let ChannelChange::SignedRemote { spent, .. } | ChannelChange::Advanced { spent, .. } =
+            change
+        {
+            self.day.count(spent);
+        }
         match change {
             ChannelChange::SetUp(setup) => {
                 self.memory.insert(channel, Memory::new((**setup).clone()));
@@ -240,12 +256,13 @@ impl Channels {
         let (is_new, unrevoked) = (is_next(memory.remote.as_ref(), meaning), memory.secrets.next());
         let newest = memory.remote.as_ref().map(|it| it.meaning.number);
         let out_of_turn = No::OutOfTurn { number: meaning.number, newest, unrevoked };
+        let mut spent = Spent::default();
         if is_new {
             if meaning.number.0 > unrevoked.0.saturating_add(1) {
                 return Err(out_of_turn);
             }
             memory.judge_open()?;
-            memory.judge(meaning, secrets, rules)?;
+            spent = memory.judge(meaning, secrets, rules)?;
         } else if newest != Some(meaning.number) {
             return Err(out_of_turn);
         }
@@ -255,7 +272,8 @@ impl Channels {
             judge::pays(meaning, &memory.setup.terms, &built)?;
         }
         let answer = self.remote_signatures(channel, memory, meaning, &built);
-        let change = ChannelChange::SignedRemote { meaning: Box::new(meaning.clone()), txid };
+        let meaning = Box::new(meaning.clone());
+        let change = ChannelChange::SignedRemote { meaning, txid, spent };
         Ok((is_new.then_some(change), answer))
     }
 
@@ -312,9 +330,10 @@ impl Channels {
         }
         let seed = near(&seed, meaning)?;
         let keys = own(memory, &seed, meaning)?;
+        let mut spent = Spent::default();
         if is_new {
             memory.judge_open()?;
-            memory.judge(meaning, secrets, rules)?;
+            spent = memory.judge(meaning, secrets, rules)?;
         }
         let built = meaning.build_with(&memory.setup.terms, keys);
         let txid = same(memory.local.as_ref().filter(|_| !is_new), meaning, &built)?;
@@ -329,7 +348,7 @@ impl Channels {
         let next = seed.point(next);
         let answer = ChannelAnswer::Advanced { secret, next };
         let meaning = Box::new(meaning.clone());
-        let change = ChannelChange::Advanced { meaning, txid, next: Some(next) };
+        let change = ChannelChange::Advanced { meaning, txid, next: Some(next), spent };
         Ok((is_new.then_some(change), answer))
     }
 

@@ -171,6 +171,7 @@ pub fn refusals() -> Vec<No> {
         No::Secret(SecretFault::OutOfTurn { number: at(9), next: at(7) }),
         No::InFlight { got: Msat(2), max: Msat(1) },
         No::Expiry { got: BlockHeight(1), min: BlockHeight(2), max: BlockHeight(u32::MAX) },
+        No::Allowance { got: Msat(3), left: Msat(2), limit: Msat(u64::MAX) },
         No::Stale { age: Seconds(3), max: Seconds(2) },
         No::Closing,
         No::Shut,

@@ -4,7 +4,7 @@
 use bitcoin::hashes::{Hash as _, sha256};
 use signer::{
     Answer, Ask, ChannelAnswer, ChannelAsk, ChannelChange, ChannelOp, ChannelRefusal as No,
-    Channels, ChannelsFault, Refusal, SetUp, SignerChange,
+    Channels, ChannelsFault, Refusal, SetUp, SignerChange, Spent,
 };
 use tx::{Form, Meaning, Placed, Side};
 use wire::Network;
@@ -223,9 +223,9 @@ fn a_journal_of_another_node_or_network_is_refused() {
     let other = ours.restore(&disk.file, Network::Signet).unwrap_err();
     assert_eq!(other, ChannelsFault::Network { got: 4, want: 3 });
     let mut newer = disk.file;
-    newer[0] = 3;
+    newer[0] = 4;
     let fault = ours.restore(&newer, NETWORK).unwrap_err();
-    assert_eq!(fault, ChannelsFault::Version { got: 3, want: 2 });
+    assert_eq!(fault, ChannelsFault::Version { got: 4, want: 3 });
     assert_eq!(ours.encode(NETWORK), had, "a refusal changes nothing");
 }
 
@@ -340,6 +340,7 @@ fn a_change_costs_what_is_new() {
         let change = ChannelChange::SignedRemote {
             meaning: Box::new(meaning),
             txid: pair.setup.terms.funding.outpoint.txid,
+            spent: Spent::default(),
         };
         let bytes = disk.channels.encode_change(&CHANNEL, &change).len();
         disk.take(CHANNEL, &change);
@@ -383,7 +384,9 @@ fn any_list_of_contracts_comes_back_from_the_one_before() {
                 ..pair.meaning(Side::Opener, &contracts)
             };
             let txid = pair.setup.terms.funding.outpoint.txid;
-            let change = ChannelChange::Advanced { meaning: Box::new(meaning), txid, next: None };
+            let spent = Spent::default();
+            let meaning = Box::new(meaning);
+            let change = ChannelChange::Advanced { meaning, txid, next: None, spent };
             disk.take(CHANNEL, &change);
         }
         assert_eq!(sum(&mut by, &disk.file).unwrap(), disk.channels.encode(NETWORK));

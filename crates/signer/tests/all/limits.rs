@@ -18,7 +18,7 @@ use crate::parties::{ask_over_bytes, node_key, wallet_key};
 use crate::vectors::VOID_24;
 use crate::views::{branch, genesis, headers};
 
-const NOTHING: Seen = Seen { tip: None, stale: None };
+const NOTHING: Seen = Seen { tip: None, stale: None, time: None };
 
 fn limited(limits: ChannelLimits) -> Policy {
     Policy { channels: limits, ..Policy::default() }
@@ -141,7 +141,7 @@ fn what_the_peers_commitment_has_not_is_judged_in_ours() {
 
 #[test]
 fn what_we_offer_expires_in_the_sight_of_the_signer() {
-    let seen = |tip| Seen { tip: Some(Height(tip)), stale: None };
+    let seen = |tip| Seen { tip: Some(Height(tip)), ..NOTHING };
     let policy = Policy::default();
     let (min, max) = (BlockHeight(701), BlockHeight(700 + EXPIRY_BLOCKS_MAX));
     let rows = [(0, false), (700, false), (701, true), (max.0, true), (max.0 + 1, false)];
@@ -194,7 +194,7 @@ fn paid(pair: &mut Pair, by: (&Policy, &Seen)) {
 #[test]
 fn with_stale_headers_nothing_is_taken_on_and_everything_ends() {
     let (age, max) = (Seconds(7), Seconds(6));
-    let stale = Seen { tip: Some(Height(9)), stale: Some((age, max)) };
+    let stale = Seen { tip: Some(Height(9)), stale: Some((age, max)), time: None };
     let policy = Policy::default();
     let (by, no) = ((&policy, &stale), No::Stale { age, max });
     let ours = [htlc(Side::Opener, 50_000, 600)];

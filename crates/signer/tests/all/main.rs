@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod accounts;
+mod allowances;
 mod channel_codec;
 mod channel_journals;
 mod channel_keys;

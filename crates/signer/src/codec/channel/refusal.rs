@@ -68,6 +68,7 @@ fn parts(no: &No) -> Parts {
         No::InFlight { got, max } => (27, [got.0, max.0, 0]),
         No::Expiry { got, min, max } => (28, [got, min, max].map(|it| it.0.into())),
         No::Stale { age, max } => (29, [age.0.into(), max.0.into(), 0]),
+        No::Allowance { got, left, limit } => (30, [got.0, left.0, limit.0]),
         No::End(flaw) => return flaw::parts(&flaw),
     };
     (number, numbers, [None; 2])
@@ -163,7 +164,8 @@ fn read_no(number: u8, numbers: &Numbers<'_>) -> Result<No, Malformed> {
             No::Expiry { got: height(0)?, min: height(1)?, max: height(2)? }
         }
         29 => No::Stale { age: Seconds(numbers.fit(0)?), max: Seconds(numbers.fit(1)?) },
-        got => return Err(numbers.no_choice(got, 29)),
+        30 => No::Allowance { got: Msat(n(0)), left: Msat(n(1)), limit: Msat(n(2)) },
+        got => return Err(numbers.no_choice(got, 30)),
     })
 }
 
