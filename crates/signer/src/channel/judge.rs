@@ -93,7 +93,7 @@ impl Memory {
         let ours = self.counted(self.setup.side, meaning);
         self.no_loss(meaning, secrets, &ours)?;
         self.judge_new(meaning, &ours, rules)?;
-        self.judge_day(meaning.owner, &ours, rules)
+        self.judge_day(meaning, &ours, rules)
     }
 
     /// The contracts of a side: how many there are of each in the commitment before, and now.
@@ -167,15 +167,24 @@ impl Memory {
         Ok(())
     }
 
-    /// What we offer is within what may leave in a day.
-    fn judge_day(&self, owner: Side, ours: &Counted<'_>, rules: Rules<'_>) -> Result<Spent, No> {
+    /// What we offer is within what may leave in a day; so is what an opener gives away at once.
+    fn judge_day(
+        &self,
+        meaning: &Meaning,
+        ours: &Counted<'_>,
+        rules: Rules<'_>,
+    ) -> Result<Spent, No> {
         let more = |it: &Counts<'_>| u64::from(it.now.saturating_sub(it.before));
-        let offered = Msat(ours.values().map(|it| more(it) * it.placed.amount.0).sum());
+        let is_first = meaning.number == CommitmentNumber(0);
+        let offered = match is_first && self.setup.side == Side::Opener {
+            true => self.setup.pushed,
+            false => Msat(ours.values().map(|it| more(it) * it.placed.amount.0).sum()),
+        };
         let time = rules.seen.and_then(|seen| seen.time);
         let Some((at, limits)) = time.zip(rules.limits).filter(|_| offered > Msat(0)) else {
             return Ok(Spent { offered, ..Default::default() });
         };
-        let counted = self.ahead.counted(owner != self.setup.side, offered);
+        let counted = self.ahead.counted(meaning.owner != self.setup.side, offered);
         let limit = limits.day_max;
         let left = Msat(limit.0.saturating_sub(rules.day.spent(at).0));
         match counted > left {

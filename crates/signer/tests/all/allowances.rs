@@ -3,14 +3,14 @@
 use chain::Height;
 use signer::{
     ChannelAnswer, ChannelAsk, ChannelChange, ChannelLimits, ChannelOp, ChannelRefusal as No,
-    Channels, ChannelsFault, DAY_MSAT_MAX, Money, Policy, Seen, Spent, UnixTime,
+    Channels, ChannelsFault, DAY_MSAT_MAX, Money, Policy, Seen, SetUp, Spent, UnixTime,
 };
 use tx::{Form, Meaning, Placed, Side};
 use wire::Network;
 use wire::amount::Msat;
 use wire::id::{ChannelKey, CommitmentNumber};
 
-use crate::channels::{CHANNEL, PREIMAGE, Pair, htlc};
+use crate::channels::{CAPACITY, CHANNEL, PREIMAGE, Pair, htlc};
 use crate::claims::wallet;
 use crate::parties::channels;
 use crate::vectors::{VOID_24, bytes};
@@ -66,18 +66,24 @@ impl Owner {
     }
 }
 
-/// A channel whose peer's first commitment is signed.
+/// A channel whose peer's first commitment is signed, and in which we have everything.
 fn open(owner: &mut Owner, channel: ChannelKey) -> Pair {
+    let opened = open_with(owner, channel, Msat(0));
+    opened.unwrap_or_else(|no| panic!("{no}"))
+}
+
+fn open_with(owner: &mut Owner, channel: ChannelKey, pushed: Msat) -> Result<Pair, No> {
     let Ok(ChannelAnswer::Keys(ours)) = owner.ask(channel, ChannelOp::Keys) else {
         panic!("keys are shown")
     };
     let mut pair = Pair::new(Form::Anchors);
+    pair.setup.pushed = pushed;
     let opener = &mut pair.setup.terms.opener;
     (opener.funding_key, opener.keys) = (ours.funding_key, ours.basepoints);
     let setup = ChannelOp::SetUp(Box::new(pair.setup.clone()));
-    owner.ask(channel, setup).unwrap_or_else(|no| panic!("{no}"));
-    offer(owner, channel, &mut pair, &[]).unwrap_or_else(|no| panic!("{no}"));
-    pair
+    owner.ask(channel, setup)?;
+    offer(owner, channel, &mut pair, &[])?;
+    Ok(pair)
 }
 
 /// The next commitment of the peer has these contracts.
@@ -87,7 +93,16 @@ fn offer(
     pair: &mut Pair,
     contracts: &[Placed],
 ) -> Result<(), No> {
-    let meaning = pair.meaning(Side::Acceptor, contracts);
+    let offered = |side| -> u64 {
+        contracts.iter().filter(|it| it.offered_by == side).map(|it| it.amount.0).sum()
+    };
+    let pushed = pair.setup.pushed.0;
+    let meaning = Meaning {
+        to_opener: Msat(CAPACITY.0 * 1_000 - pushed - offered(Side::Opener)),
+        to_acceptor: Msat(pushed - offered(Side::Acceptor)),
+        ..pair.meaning(Side::Acceptor, &[])
+    };
+    let meaning = Meaning { contracts: contracts.to_vec(), ..meaning };
     owner.ask(channel, ChannelOp::SignRemote { meaning, secrets: Vec::new() })?;
     pair.signed[1] += 1;
     Ok(())
@@ -108,9 +123,7 @@ fn what_is_offered_in_a_day_is_limited_over_all_channels() {
     let names = [1, 2, 3, 4].map(|byte| ChannelKey([byte; 32]));
     let mut pairs = names.map(|name| open(&mut owner, name));
     let [first, second, third, last] = &mut pairs;
-    // What the peer offers leaves nothing of ours.
-    let contracts = [ours(60_000), htlc(Side::Acceptor, 150_000, 600)];
-    assert_eq!(offer(&mut owner, names[0], first, &contracts), Ok(()));
+    assert_eq!(offer(&mut owner, names[0], first, &[ours(60_000)]), Ok(()));
     owner.now += 5 * HOUR;
     let before = owner.channels.encode(NETWORK);
     let more = [ours(40_001)];
@@ -124,7 +137,7 @@ fn what_is_offered_in_a_day_is_limited_over_all_channels() {
     assert_eq!(offer(&mut owner, names[1], second, &[ours(40_000)]), Ok(()));
     assert_eq!(offer(&mut owner, names[2], third, &[ours(1)]), no(1, 0, 100_000));
     // Nothing of ours costs nothing.
-    assert_eq!(offer(&mut owner, names[2], third, &contracts[1..]), Ok(()));
+    assert_eq!(offer(&mut owner, names[2], third, &[]), Ok(()));
     // The first is a day old, and an hour so that it is one whenever it was.
     owner.now = NOW + 25 * HOUR - 1;
     assert_eq!(offer(&mut owner, names[3], last, &[ours(60_000)]), no(60_000, 0, 100_000));
@@ -138,6 +151,38 @@ fn what_is_offered_in_a_day_is_limited_over_all_channels() {
     last.signed[1] = 1;
     assert_eq!(offer(&mut owner, names[3], &mut last, &[ours(1)]), no(1, 0, 10));
     assert_eq!(Policy::default().channels.day_max, DAY_MSAT_MAX);
+}
+
+/// What is given away when a channel is opened leaves at once.
+#[test]
+fn what_is_given_away_at_once_counts() {
+    let mut owner = Owner::new(100_000);
+    let pushed = |owner: &mut Owner, byte, sat: u64| {
+        open_with(owner, ChannelKey([byte; 32]), Msat(sat * 1_000)).map(|_| ())
+    };
+    assert_eq!(pushed(&mut owner, 1, 100_001), no(100_001, 100_000, 100_000));
+    assert_eq!(pushed(&mut owner, 2, 70_000), Ok(()));
+    assert_eq!(pushed(&mut owner, 3, 30_001), no(30_001, 30_000, 100_000));
+    let mut pair = open(&mut owner, ChannelKey([4; 32]));
+    let more = [ours(30_001)];
+    let said = offer(&mut owner, ChannelKey([4; 32]), &mut pair, &more);
+    assert_eq!(said, no(30_001, 30_000, 100_000));
+    // Both first commitments of one channel count once.
+    let mut both = Both { pair: Pair::new(Form::Anchors), owner: Owner::new(200_000) };
+    for side in [Side::Opener, Side::Acceptor] {
+        let setup = ChannelOp::SetUp(Box::new(SetUp { side, ..both.pair.setup.clone() }));
+        let done = match side {
+            Side::Opener => both.owner.ask(CHANNEL, setup),
+            Side::Acceptor => crate::channels::ask(&mut both.pair.acceptor, setup),
+        };
+        assert!(done.is_ok());
+    }
+    let theirs = both.pair.meaning(Side::Acceptor, &[]);
+    assert_eq!(both.theirs(&theirs, &[]), Ok(()));
+    let ours = both.pair.meaning(Side::Opener, &[]);
+    let (signature, stages) = both.pair.sign(&ours, &[]).unwrap_or_else(|no| panic!("{no}"));
+    let op = ChannelOp::Advance { meaning: ours, secrets: Vec::new(), signature, stages };
+    assert!(both.owner.ask(CHANNEL, op).is_ok());
 }
 
 /// Both sides of a channel; the opener's signer has an owner.
@@ -195,22 +240,24 @@ impl Both {
 fn a_payment_counts_once_and_stays_counted() {
     for paid in [0, 60_000] {
         let mut both = Both::new(100_000);
-        let (payment, secrets) = ([ours(60_000)], [PREIMAGE.to_vec()]);
+        // What the peer offers leaves nothing of ours.
+        let theirs = htlc(Side::Acceptor, 150_000, 600);
+        let (payment, secrets) = ([ours(60_000), theirs], [PREIMAGE.to_vec()]);
         let secrets = if paid == 0 { &[][..] } else { &secrets };
-        for contracts in [&payment[..], &[]] {
-            let paid = if contracts.is_empty() { paid } else { 0 };
+        for contracts in [&payment[..], &payment[1..]] {
+            let paid = if contracts.len() == 1 { paid } else { 0 };
             let theirs = both.meaning(Side::Acceptor, contracts, paid);
             assert_eq!(both.theirs(&theirs, secrets), Ok(()));
             let ours = both.meaning(Side::Opener, contracts, paid);
             assert_eq!(both.ours(&ours, secrets), Ok(()));
         }
-        let more = both.meaning(Side::Acceptor, &[ours(40_001)], paid);
+        let more = both.meaning(Side::Acceptor, &[payment[1].clone(), ours(40_001)], paid);
         assert_eq!(both.theirs(&more, &[]), no(40_001, 40_000, 100_000));
-        let more = both.meaning(Side::Acceptor, &[ours(40_000)], paid);
+        let more = both.meaning(Side::Acceptor, &[payment[1].clone(), ours(40_000)], paid);
         assert_eq!(both.theirs(&more, &[]), Ok(()));
         // After a restart it is known how far both commitments are.
         both.owner = both.owner.restarted(true);
-        let ours = both.meaning(Side::Opener, &[ours(40_000)], paid);
+        let ours = both.meaning(Side::Opener, &[payment[1].clone(), ours(40_000)], paid);
         assert_eq!(both.ours(&ours, &[]), Ok(()));
     }
 }
