@@ -32,7 +32,7 @@ impl Channel {
         let op = ChannelOp::SignRemote { meaning, secrets: self.secrets() };
         let mut outcome = self.nothing().save(Change::Signed);
         outcome.link.signing = Some(self.ask(&mut outcome, op));
-        outcome.link.signs_first = true;
+        outcome.link.is_unsigned = true;
         outcome
     }
 
@@ -144,8 +144,8 @@ impl Channel {
         }
     }
 
-    /// Our signer does not take on what we offer, and has never signed it: so nobody has such a
-    /// signature, and it can be taken back. The peer forgets what it has heard of it with the
+    /// Our signer does not take on what we offer, and we have never had its signature: so nobody has
+    /// it, and it can be taken back. The peer forgets what it has heard of it with the
     /// connection. Until then nothing is signed in it: the question stays as if it were not answered.
     fn take_back(&self, why: &str) -> Outcome {
         let side = self.setup.side;
@@ -179,7 +179,7 @@ impl Channel {
                 Ok(outcome.save(Change::Rejected))
             }
             (Asked::Revoke(..), Blame::Peer) => Err(Violation::Signer { why }),
-            (Asked::Sign, Blame::Offer) if self.link.signs_first => Ok(self.take_back(&why)),
+            (Asked::Sign, Blame::Offer) if self.link.is_unsigned => Ok(self.take_back(&why)),
             (question, Blame::Peer | Blame::Signer | Blame::Offer) => {
                 Ok(self.not_signed(question, &why))
             }
@@ -277,7 +277,7 @@ impl Channel {
             funding_txid: Some(self.begun.funding().txid),
             extension: Default::default(),
         });
-        outcome.link.signing = None;
+        (outcome.link.signing, outcome.link.is_unsigned) = (None, false);
         outcome.link.shown_again = 0;
         if std::mem::take(&mut outcome.link.revokes_late) {
             self.advance_again(&mut outcome);

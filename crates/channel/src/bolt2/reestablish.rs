@@ -110,7 +110,7 @@ impl Channel {
 
     /// Our newest signature, with all that it is for, once more.
     pub(super) fn commit_again(&self, outcome: &mut Outcome) {
-        (outcome.link.signs_again, outcome.link.signs_first) = (false, false);
+        outcome.link.signs_again = false;
         if !planted::forgets_what_was_said() {
             self.say(Step::Committed, outcome);
         }

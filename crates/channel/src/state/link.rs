@@ -55,8 +55,9 @@ pub(crate) struct Link {
     pub(crate) asked: AskId,
     /// Our signer is asked for a signature of the peer's newest commitment.
     pub(crate) signing: Option<AskId>,
-    /// It never was before, so that can still be taken back.
-    pub(crate) signs_first: bool,
+    /// We have never had it: it was wanted in this life, and no connection of it could carry it. So
+    /// it can still be taken back.
+    pub(crate) is_unsigned: bool,
     /// Our signer is shown what the peer has signed.
     pub(crate) advancing: Option<(AskId, Advance)>,
     /// Our signer is shown what the peer has given up: its secret and its next point.
@@ -259,7 +260,6 @@ impl Link {
         let dialects = Dialects::default();
         let mut kept = Self { phase: Phase::Gone, dialects, kinds: 0, ..self.clone() };
         (kept.signing, kept.advancing, kept.revoking) = (None, None, None);
-        kept.signs_first = false;
         (kept.closing, kept.checking, kept.offered) = (None, None, Offered::default());
         (kept.unsaid, kept.said_shutdown, kept.heard_shutdown) = (false, false, false);
         (kept.is_stalled, kept.hangs_up) = (false, false);

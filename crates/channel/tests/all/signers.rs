@@ -292,6 +292,31 @@ fn balances(end: &Half) -> [Msat; 2] {
     })
 }
 
+/// The signer was slow, and the connection lost meanwhile: we know that the peer has no signature.
+#[test]
+fn an_offer_is_taken_back_in_another_connection() {
+    let mut ends = pair(Form::Anchors);
+    let mut dice = Dice::new(9);
+    let (id, outcome) = ends[0].live.send_add(offer(&mut dice)).unwrap_or_else(|no| panic!("{no}"));
+    ends[0].take(outcome);
+    let commit = ends[0].live.drive();
+    ends[0].take(commit);
+    let (end, peer) = two(&mut ends, 0);
+    end.flush(&mut peer.inbox);
+    ends[0].signer.policy.channels.in_flight_max = Msat(0);
+    reconnect(&mut ends, None);
+    turns(&mut ends, 0, None);
+    let told = &ends[0].told;
+    assert!(told.iter().any(|it| matches!(it, Event::TakenBack { id: of, .. } if *of == id)));
+    assert!(ends[0].hung_up && !is_refused(told));
+    reconnect(&mut ends, None);
+    turns(&mut ends, 0, None);
+    for end in &ends {
+        assert_eq!(*end.live.state(), State::Normal);
+        assert!(end.live.is_up() && end.live.contracts().is_empty());
+    }
+}
+
 /// After a crash nobody knows whether the peer has such a signature: what is refused then waits.
 #[test]
 fn what_may_have_been_signed_is_not_taken_back() {
