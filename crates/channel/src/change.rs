@@ -88,7 +88,7 @@ pub enum Change {
         /// Its signatures of the second stages.
         stages: Vec<Signature>,
     },
-    /// Our signer has not signed: all is as before [`Change::Signed`], without what we have offered.
+    /// Our signer has not signed: all is as before [`Change::Signed`], without our new offers.
     TakenBack,
     /// Our signer has taken that, and given up the one before.
     Advanced {
@@ -300,9 +300,7 @@ impl Change {
                 secret.write(to);
                 next.write(to);
             }
-            Change::Heard(id) => {
-                write_contract(*id, to);
-            }
+            Change::Heard(id) => write_contract(*id, to),
             Change::Deep { alias } => {
                 alias.iter().for_each(|it| it.write(to));
             }
@@ -316,9 +314,7 @@ impl Change {
             Change::Closed(transaction) => {
                 to.extend(serialize(&**transaction));
             }
-            Change::Failing(why) => {
-                write_why(why, to);
-            }
+            Change::Failing(why) => write_why(why, to),
             Change::Learned { id, secret } => {
                 write_contract(*id, to);
                 to.extend_from_slice(secret);

@@ -144,9 +144,9 @@ impl Channel {
         }
     }
 
-    /// Our signer does not take on what we offer, and we have never had its signature: so nobody has
-    /// it, and it can be taken back. The peer forgets what it has heard of it with the
-    /// connection. Until then nothing is signed in it: the question stays as if it were not answered.
+    /// Our signer does not take on what we offer, and we have never had its signature: nobody has
+    /// it, so it can be taken back. The peer forgets what it has heard of it with the connection.
+    /// Until then nothing is signed in it: the question stays as if it were not answered.
     fn take_back(&self, why: &str) -> Outcome {
         let side = self.setup.side;
         let is_new = |added| matches!(added, Step::Proposed | Step::Committed);

@@ -54,8 +54,8 @@ fn a_channel_is_opened_used_and_closed() {
     assert!((223_000..=225_001).contains(&second), "{second}");
 }
 
-/// What the owner of the signer lets leave in a day ends with a payment that fails at once, and says
-/// so; what is left can be paid, and the channel goes on.
+/// A payment of more than the signer lets leave in a day fails at once, and says why. What is left
+/// can be paid, and the channel goes on.
 #[test]
 fn a_payment_beyond_the_day_fails_with_the_numbers() {
     let mut pair = Pair::new(5);

@@ -249,7 +249,7 @@ pub enum ChannelRefusal {
         /// The most.
         max: BlockHeight,
     },
-    /// Our own newest block is too old to take on anything. When a newer one is there, it is signed.
+    /// Our own newest block is too old to take on anything. With a newer one it is signed.
     Stale {
         /// How old.
         age: Seconds,
