@@ -36,10 +36,9 @@ fn sign(
     by: (&Policy, &Seen),
 ) -> Result<(Signature, Vec<Signature>), No> {
     let op = ChannelOp::SignRemote { meaning: meaning.clone(), secrets: secrets.to_vec() };
-    match refusal_changes_nothing(pair, meaning.owner.other(), op, by)? {
-        ChannelAnswer::RemoteSigned { signature, stages } => Ok((signature, stages)),
-        other => panic!("it signs, and says {}", other.name()),
-    }
+    let answer = refusal_changes_nothing(pair, meaning.owner.other(), op, by)?;
+    let ChannelAnswer::RemoteSigned { signature, stages } = answer else { panic!("it signs") };
+    Ok((signature, stages))
 }
 
 /// The owner takes its next commitment, which the other has signed without any rule.
