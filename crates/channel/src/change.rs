@@ -88,6 +88,8 @@ pub enum Change {
         /// Its signatures of the second stages.
         stages: Vec<Signature>,
     },
+    /// Our signer has not signed: all is as before [`Change::Signed`], without our new offers.
+    TakenBack,
     /// Our signer has taken that, and given up the one before.
     Advanced {
         /// The point of the commitment that will follow.
@@ -179,6 +181,7 @@ impl Change {
             | Self::Ended { .. }
             | Self::Rate(_)
             | Self::Signed
+            | Self::TakenBack
             | Self::Received { .. }
             | Self::Lost
             | Self::Heard(_)
@@ -269,6 +272,7 @@ impl Change {
             Change::Done => 42,
             Change::Waits { .. } => 44,
             Change::Sum(_) => 46,
+            Change::TakenBack => 48,
         }
     }
 
@@ -296,9 +300,7 @@ impl Change {
                 secret.write(to);
                 next.write(to);
             }
-            Change::Heard(id) => {
-                write_contract(*id, to);
-            }
+            Change::Heard(id) => write_contract(*id, to),
             Change::Deep { alias } => {
                 alias.iter().for_each(|it| it.write(to));
             }
@@ -312,9 +314,7 @@ impl Change {
             Change::Closed(transaction) => {
                 to.extend(serialize(&**transaction));
             }
-            Change::Failing(why) => {
-                write_why(why, to);
-            }
+            Change::Failing(why) => write_why(why, to),
             Change::Learned { id, secret } => {
                 write_contract(*id, to);
                 to.extend_from_slice(secret);
@@ -337,7 +337,12 @@ impl Change {
             Change::Sum(sum) => {
                 to.extend(sum.encode());
             }
-            Change::Signed | Change::Lost | Change::Shutdown | Change::Rejected | Change::Done => {}
+            Change::Signed
+            | Change::TakenBack
+            | Change::Lost
+            | Change::Shutdown
+            | Change::Rejected
+            | Change::Done => {}
         }
     }
 
@@ -377,6 +382,7 @@ impl Change {
                 42 => Self::Done,
                 44 => Self::Waits { since: BlockHeight::read(from)? },
                 46 => Self::Sum(Box::new(Sum::read(from)?)),
+                48 => Self::TakenBack,
                 _ => return Ok(None),
             }))
         })

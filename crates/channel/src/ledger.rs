@@ -398,15 +398,7 @@ impl Ledger {
     /// The connection is gone, and with it what this side has proposed and not signed. What `by`'s
     /// peer has proposed, that peer says again itself.
     pub fn forget_unsigned(&mut self, by: Side) {
-        let is_new = |id: &ContractId, entry: &mut Entry| {
-            id.offered_by == by && entry.added == Step::Proposed
-        };
-        let new: Vec<_> = self.entries.extract_if(.., is_new).collect();
-        for (id, entry) in new {
-            let next = self.next.get_mut(&(by, id.kind)).expect("it was counted");
-            next.0 = next.0.min(id.id.0);
-            *self.free_mut(by) += i128::from(entry.amount.0);
-        }
+        self.drop_proposed(by);
         for (id, entry) in &mut self.entries {
             let is_new = |it: Removal| id.offered_by != by && it.step == Step::Proposed;
             entry.removed = entry.removed.filter(|it| !is_new(*it));
@@ -414,6 +406,31 @@ impl Ledger {
         if by == Side::Opener {
             self.rates.retain(|(step, _)| *step != Step::Proposed);
         }
+    }
+
+    /// The newest `commitment_signed` of this side was never signed. All is as before it, but that
+    /// what the side has offered, and no commitment has, is gone. Says what that was.
+    pub fn take_back(&mut self, by: Side) -> Vec<ContractId> {
+        // It signs when all that it has signed before is revoked, so nothing else has these steps.
+        self.pass(|proposer, step| match (step, proposer == by) {
+            (Step::Committed, true) => Step::Proposed,
+            (Step::AckCommitted, false) => Step::Revoked,
+            _ => step,
+        });
+        self.drop_proposed(by)
+    }
+
+    fn drop_proposed(&mut self, by: Side) -> Vec<ContractId> {
+        let is_new = |id: &ContractId, entry: &mut Entry| {
+            id.offered_by == by && entry.added == Step::Proposed
+        };
+        let new: Vec<_> = self.entries.extract_if(.., is_new).collect();
+        for (id, entry) in &new {
+            let next = self.next.get_mut(&(by, id.kind)).expect("it was counted");
+            next.0 = next.0.min(id.id.0);
+            *self.free_mut(by) += i128::from(entry.amount.0);
+        }
+        new.into_iter().map(|(id, _)| id).collect()
     }
 
     /// Moves the money of what is over.

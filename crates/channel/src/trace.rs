@@ -40,6 +40,7 @@ impl Change {
             }
             | Change::Rate(_)
             | Change::Signed
+            | Change::TakenBack
             | Change::Advanced { .. }
             | Change::Revoked { .. }
             | Change::Lost

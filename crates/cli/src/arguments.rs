@@ -345,6 +345,19 @@ pub struct Up {
     /// The signer pays fees above its limits, if the node says that a person has seen them
     #[arg(long)]
     pub high_fees: bool,
+    /// The signer lets a channel that we open give away so much of itself at once [default: 50]
+    #[arg(long, value_name = "PERCENT")]
+    pub push_percent: Option<u8>,
+    /// The signer lets so much of what we offer be under way in a channel [default: 16777216]
+    #[arg(long, value_name = "SAT")]
+    pub in_flight: Option<u64>,
+    /// The signer lets so much leave channels in a day, by what we offer [default: 100000000]
+    #[arg(long, value_name = "SAT")]
+    pub day_limit: Option<u64>,
+    /// The signer takes nothing on when its newest block is older; 0 is never [default: 6, and
+    /// never on regtest]
+    #[arg(long, value_name = "HOURS")]
+    pub stale_hours: Option<u32>,
     /// The signer trusts this block, the first of a period of 2016, and judges the chain from there
     /// on; HEADER is what bitcoin-cli getblockheader HASH false prints [default: built in]
     #[arg(long, value_name = "HEIGHT:HEADER")]

@@ -8,17 +8,20 @@ use std::{
     time::Duration,
 };
 
-use bitcoin::{Address, Amount};
+use bitcoin::Amount;
 use chain::Height;
 use node::{
     io::bitcoind::{DoorKey, Place},
     roles::{DevnetPlan, LinkName, Roles},
 };
 use serde::Deserialize;
-use signer::{Checkpoint, Destinations, Policy};
+use signer::{Checkpoint, Policy};
 use wire::Network;
 
-use crate::arguments::{Arguments, Up};
+use crate::{
+    arguments::{Arguments, Up},
+    policy,
+};
 
 /// Names of variables begin with this.
 pub const PREFIX: &str = "LEYDEN_";
@@ -46,6 +49,10 @@ pub struct Settings {
     reserve: Option<u64>,
     pay_only: Option<Vec<String>>,
     high_fees: Option<bool>,
+    push_percent: Option<u8>,
+    in_flight: Option<u64>,
+    day_limit: Option<u64>,
+    stale_hours: Option<u32>,
     checkpoint: Option<String>,
     signet_challenge: Option<String>,
     passphrase_file: Option<PathBuf>,
@@ -53,7 +60,7 @@ pub struct Settings {
     log_json: Option<bool>,
 }
 
-const KEYS: [&str; 24] = [
+const KEYS: [&str; 28] = [
     "dir",
     "config",
     "network",
@@ -73,6 +80,10 @@ const KEYS: [&str; 24] = [
     "reserve",
     "pay_only",
     "high_fees",
+    "push_percent",
+    "in_flight",
+    "day_limit",
+    "stale_hours",
     "checkpoint",
     "signet_challenge",
     "passphrase_file",
@@ -228,6 +239,14 @@ fn of_variables(mut variables: BTreeMap<String, String>) -> Result<Settings, Str
         birthday: text("birthday").map(|text| number("LEYDEN_BIRTHDAY", &text)).transpose()?,
         pay_only: text("pay_only").map(|list| list.split(',').map(str::to_owned).collect()),
         high_fees: flag("HIGH_FEES", text("high_fees"))?,
+        push_percent: text("push_percent")
+            .map(|text| number("LEYDEN_PUSH_PERCENT", &text))
+            .transpose()?,
+        in_flight: text("in_flight").map(|text| number("LEYDEN_IN_FLIGHT", &text)).transpose()?,
+        day_limit: text("day_limit").map(|text| number("LEYDEN_DAY_LIMIT", &text)).transpose()?,
+        stale_hours: text("stale_hours")
+            .map(|text| number("LEYDEN_STALE_HOURS", &text))
+            .transpose()?,
         reserve: text("reserve").map(|text| number("LEYDEN_RESERVE", &text)).transpose()?,
         checkpoint: text("checkpoint"),
         signet_challenge: text("signet_challenge"),
@@ -256,6 +275,10 @@ fn of_flags(arguments: &Arguments, up: &Up) -> Settings {
         reserve: up.reserve,
         pay_only: (!up.pay_only.is_empty()).then(|| up.pay_only.clone()),
         high_fees: up.high_fees.then_some(true),
+        push_percent: up.push_percent,
+        in_flight: up.in_flight,
+        day_limit: up.day_limit,
+        stale_hours: up.stale_hours,
         checkpoint: up.checkpoint.clone(),
         signet_challenge: up.signet_challenge.clone(),
         passphrase_file: up.passphrase_file.clone(),
@@ -285,6 +308,10 @@ impl Settings {
             reserve: over.reserve.or(self.reserve),
             pay_only: over.pay_only.or(self.pay_only),
             high_fees: over.high_fees.or(self.high_fees),
+            push_percent: over.push_percent.or(self.push_percent),
+            in_flight: over.in_flight.or(self.in_flight),
+            day_limit: over.day_limit.or(self.day_limit),
+            stale_hours: over.stale_hours.or(self.stale_hours),
             checkpoint: over.checkpoint.or(self.checkpoint),
             signet_challenge: over.signet_challenge.or(self.signet_challenge),
             passphrase_file: over.passphrase_file.or(self.passphrase_file),
@@ -314,6 +341,14 @@ impl Settings {
             return Err(format!("'{log}' is no level: error, warn, info, debug or trace"));
         }
         let signet_challenge = challenge(self.signet_challenge, network)?;
+        let said = policy::Said {
+            pay_only: self.pay_only,
+            high_fees: self.high_fees,
+            push_percent: self.push_percent,
+            in_flight: self.in_flight,
+            day_limit: self.day_limit,
+            stale_hours: self.stale_hours,
+        };
         Ok(Config {
             dir,
             network,
@@ -335,7 +370,7 @@ impl Settings {
             },
             birthday: self.birthday.map(Height),
             reserve: reserve(self.reserve)?,
-            policy: policy(self.pay_only, self.high_fees, network)?,
+            policy: said.judge(network)?,
             checkpoint: checkpoint(self.checkpoint, network, signet_challenge.is_some())?,
             signet_challenge,
             passphrase_file: self.passphrase_file,
@@ -445,26 +480,6 @@ fn checkpoint(
     }
 }
 
-/// Whom the signer lets be paid: anybody, if nobody is named; and whether its node may ask for high
-/// fees.
-fn policy(
-    pay_only: Option<Vec<String>>,
-    high_fees: Option<bool>,
-    network: Network,
-) -> Result<Policy, String> {
-    let policy = Policy { high_fees: high_fees.unwrap_or(false), ..Policy::default() };
-    let Some(list) = pay_only else { return Ok(policy) };
-    let script = |text: &String| {
-        let wrong =
-            |why: String| format!("--pay-only takes addresses of {network}: '{text}': {why}");
-        let address: Address<_> = text.trim().parse().map_err(|why| wrong(format!("{why}")))?;
-        let address = address.require_network(network).map_err(|why| wrong(why.to_string()))?;
-        Ok(address.script_pubkey())
-    };
-    let scripts = list.iter().map(script).collect::<Result<_, String>>()?;
-    Ok(Policy { destinations: Destinations::Listed(scripts), ..policy })
-}
-
 /// What a channel needs for the fees of a bad end, if nobody says otherwise.
 const RESERVE_SAT: u64 = 25_000;
 
@@ -500,6 +515,8 @@ fn address(flag: &str, text: &str) -> Result<SocketAddr, String> {
 #[cfg(test)]
 mod tests {
     use clap::Parser as _;
+    use signer::{ChannelLimits, Destinations, Seconds};
+    use wire::amount::Msat;
 
     use super::*;
     use crate::arguments::Verb;
@@ -552,7 +569,7 @@ mod tests {
     #[test]
     fn what_is_unknown_or_wrong_is_named() {
         type Row<'a> = (&'a [&'a str], &'a str, &'a [(&'a str, &'a str)], &'a str);
-        let rows: [Row<'_>; 20] = [
+        let rows: [Row<'_>; 23] = [
             (&[], "netwrk = \"signet\"", &[], "did you mean network?"),
             (
                 &[],
@@ -583,6 +600,9 @@ mod tests {
             (&["--devnet-rpc", "18443"], "", &[], "--devnet-rpc takes an address"),
             (&["--pay-only", "xyz"], "", &[], "--pay-only takes addresses of regtest: 'xyz'"),
             (&[], "", &[("LEYDEN_HIGH_FEES", "yes")], "LEYDEN_HIGH_FEES is true or false"),
+            (&["--push-percent", "101"], "", &[], "--push-percent is 101, at most 100"),
+            (&[], "in_flight = 2100000000000001", &[], "--in-flight is 2100000000000001 sat"),
+            (&[], "", &[("LEYDEN_STALE_HOURS", "-1")], "LEYDEN_STALE_HOURS is a number"),
         ];
         for (words, file, variables, want) in rows {
             let fault = config(words, file, variables).expect_err(want);
@@ -599,6 +619,34 @@ mod tests {
         let to = "bcrt1p5cyxnuxmeuwuvkwfem96lqzszd02n6xdcjrs20cac6yqjjwudpxqvg32hk";
         let both = high_fees(&["--pay-only", to], "high_fees = true");
         assert!(both.high_fees && both.destinations != Destinations::Any);
+    }
+
+    #[test]
+    fn channels_have_the_limits_that_their_owner_wants() {
+        let of = |words: &[&str], file, variables: &[_]| {
+            config(words, file, variables).expect("fine").policy.channels
+        };
+        let built_in = ChannelLimits::default();
+        assert_eq!(of(&[], "", &[]), built_in);
+        let flags = "--push-percent 0 --in-flight 7 --day-limit 9 --stale-hours 0";
+        let flags: Vec<_> = flags.split(' ').collect();
+        let limits = ChannelLimits {
+            push_percent_max: 0,
+            in_flight_max: Msat(7_000),
+            day_max: Msat(9_000),
+            header_age_max: Some(Seconds(u32::MAX)),
+        };
+        let file = "push_percent = 3\nin_flight = 3\nday_limit = 3\nstale_hours = 3";
+        assert_eq!(of(&flags, file, &[]), limits);
+        let variables = [
+            ("LEYDEN_PUSH_PERCENT", "0"),
+            ("LEYDEN_IN_FLIGHT", "7"),
+            ("LEYDEN_DAY_LIMIT", "9"),
+            ("LEYDEN_STALE_HOURS", "0"),
+        ];
+        assert_eq!(of(&[], "", &variables), limits);
+        let hours = of(&[], "stale_hours = 3", &[]);
+        assert_eq!(hours, ChannelLimits { header_age_max: Some(Seconds(10_800)), ..built_in });
     }
 
     #[test]

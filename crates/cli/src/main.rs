@@ -4,6 +4,7 @@ mod arguments;
 mod config;
 mod lightning;
 mod money;
+mod policy;
 mod run;
 mod show;
 mod talk;

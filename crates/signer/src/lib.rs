@@ -51,10 +51,11 @@ pub use api::{Answer, Ask, ConnectionId, Refusal, topic};
 pub use channel::{
     CHANNELS_MAX, CHANNELS_VERSION, CLAIM_FEE_PERCENT_MAX, CLOSE_FEE_PERCENT_MAX,
     COMMITMENT_RATE_MAX, COMMITMENT_RATE_MIN, CONTRACTS_MAX, ChannelAnswer, ChannelAsk,
-    ChannelChange, ChannelKeys, ChannelOp, ChannelRefusal, Channels, ChannelsFault, DELAY_MAX,
-    DUST_SAT_MAX, DUST_SAT_MIN, Decided, END_FEE_FLOOR_SAT, EndFlaw, Money, PAYMENT_KEYS,
-    PEER_DELAY_MIN, RACED_FEE_PERCENT_MAX, RestoredChannels, SetUp, ShownKeys, SignClaims,
-    SignClose, SignStages,
+    ChannelChange, ChannelKeys, ChannelLimits, ChannelOp, ChannelRefusal, Channels, ChannelsFault,
+    DAY_MSAT_MAX, DELAY_MAX, DUST_SAT_MAX, DUST_SAT_MIN, Decided, END_FEE_FLOOR_SAT,
+    EXPIRY_BLOCKS_MAX, EndFlaw, HEADER_AGE_SECONDS_MAX, IN_FLIGHT_MSAT_MAX, Money, PAYMENT_KEYS,
+    PEER_DELAY_MIN, PUSH_PERCENT_MAX, RACED_FEE_PERCENT_MAX, RestoredChannels, Seen, SetUp,
+    ShownKeys, SignClaims, SignClose, SignStages, Spent,
 };
 pub use checkpoint::{Checkpoint, CheckpointFault};
 pub use codec::{

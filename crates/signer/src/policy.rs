@@ -9,6 +9,7 @@ use bitcoin::transaction::Version;
 use bitcoin::{Amount, OutPoint, ScriptBuf};
 
 use crate::account::{Account, KEY_INDEX_MAX};
+use crate::channel::ChannelLimits;
 use crate::spend::{
     Payee, SCRIPT_BYTES_MAX, SPEND_INPUTS_MAX, SPEND_OUTPUTS_MAX, Spend, SpendInput,
 };
@@ -50,6 +51,8 @@ pub struct Policy {
     /// Whether the node may ask for more than that. It is the node that says that a person has
     /// seen the fee: without this right the flag changes nothing.
     pub high_fees: bool,
+    /// What channels may do.
+    pub channels: ChannelLimits,
 }
 
 /// Who may be paid. We ourselves always may.
@@ -71,6 +74,7 @@ impl Default for Policy {
             consolidation_percent_max: CONSOLIDATION_PERCENT_MAX,
             consolidation_floor: CONSOLIDATION_FLOOR_SAT,
             high_fees: false,
+            channels: ChannelLimits::default(),
         }
     }
 }

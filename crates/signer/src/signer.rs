@@ -12,7 +12,7 @@ use wire::tick::Tick;
 use crate::account::WalletKey;
 use crate::api::{Answer, Ask, Refusal};
 use crate::channel::{
-    ChannelAnswer, ChannelAsk, ChannelChange, ChannelRefusal, Channels, Decided, Money,
+    ChannelAnswer, ChannelAsk, ChannelChange, ChannelRefusal, Channels, Decided, Money, Seen,
 };
 use crate::derive::NodeKey;
 use crate::handshakes::{Handshakes, LinkId};
@@ -202,7 +202,19 @@ impl Signer {
 
     fn decide_channel(&self, ask: &ChannelAsk) -> Result<Decided, ChannelRefusal> {
         let money = Money { wallet: &self.wallet, policy: &self.policy };
-        self.channels.decide_with(ask, &money)
+        self.channels.decide_seeing(ask, &money, &self.seen())
+    }
+
+    /// What it sees of the world. A view that nobody has ever shown a block to says nothing.
+    fn seen(&self) -> Seen {
+        let status = self.view.status(self.now, self.time);
+        if status.tip == status.first {
+            return Seen { time: self.time, ..Seen::default() };
+        }
+        let max = self.policy.channels.header_age_max_of(self.view.network());
+        let stale = status.age.zip(max).filter(|(age, max)| age > max);
+        let time = self.time.or(Some(UnixTime(status.header_time)));
+        Seen { tip: Some(status.tip.height), stale, time }
     }
 
     /// Wipes every handshake whose time is over. The shell calls it at [`Signer::next_expiry`].

@@ -31,7 +31,7 @@ const MEDIAN_BLOCKS: usize = 11;
 const BACK_SECONDS_MAX: u32 = 600;
 
 /// Seconds since 1970, as headers and clocks have them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UnixTime(pub u32);
 
 /// A span of seconds.

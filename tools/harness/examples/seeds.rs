@@ -184,6 +184,7 @@ fn channels() -> io::Result<()> {
     let signed = |number, contracts| ChannelChange::SignedRemote {
         meaning: Box::new(meaning(number, contracts)),
         txid,
+        spent: signer::Spent::default(),
     };
     let (mut channels, mut saved) = (harness::empty_channels(), Vec::new());
     for change in [

@@ -9,7 +9,9 @@ use crate::change::Change;
 use crate::fault::Violation;
 use crate::ledger::{As, Step};
 use crate::planted;
-use crate::state::{Advance, AskId, Asked, Channel, Event, Outcome, Phase, ShownFor, Why, next};
+use crate::state::{
+    Advance, AskId, Asked, Channel, Effect, Event, Outcome, Phase, ShownFor, Why, next,
+};
 
 /// So often a signer is shown between two blocks what it has lost.
 const SHOWN_AGAIN_MAX: u8 = 3;
@@ -30,6 +32,7 @@ impl Channel {
         let op = ChannelOp::SignRemote { meaning, secrets: self.secrets() };
         let mut outcome = self.nothing().save(Change::Signed);
         outcome.link.signing = Some(self.ask(&mut outcome, op));
+        outcome.link.is_unsigned = true;
         outcome
     }
 
@@ -141,6 +144,22 @@ impl Channel {
         }
     }
 
+    /// Our signer does not take on what we offer, and we have never had its signature: nobody has
+    /// it, so it can be taken back. The peer forgets what it has heard of it with the connection.
+    /// Until then nothing is signed in it: the question stays as if it were not answered.
+    fn take_back(&self, why: &str) -> Outcome {
+        let side = self.setup.side;
+        let is_new = |added| matches!(added, Step::Proposed | Step::Committed);
+        let entries = self.ledger.entries().iter();
+        let offered = entries.filter(|(id, it)| id.offered_by == side && is_new(it.added));
+        let mut outcome = self.nothing().save(Change::TakenBack);
+        for (id, _) in offered {
+            outcome.tell(Event::TakenBack { id: *id, why: why.to_owned() });
+        }
+        outcome.effects.push(Effect::Hangup);
+        outcome
+    }
+
     /// Our signer refuses: it has looked at what the peer has signed or revoked, or at what we ask.
     fn answered_no(
         &self,
@@ -160,7 +179,10 @@ impl Channel {
                 Ok(outcome.save(Change::Rejected))
             }
             (Asked::Revoke(..), Blame::Peer) => Err(Violation::Signer { why }),
-            (question, Blame::Peer | Blame::Signer) => Ok(self.not_signed(question, &why)),
+            (Asked::Sign, Blame::Offer) if self.link.is_unsigned => Ok(self.take_back(&why)),
+            (question, Blame::Peer | Blame::Signer | Blame::Offer) => {
+                Ok(self.not_signed(question, &why))
+            }
         }
     }
 
@@ -255,7 +277,7 @@ impl Channel {
             funding_txid: Some(self.begun.funding().txid),
             extension: Default::default(),
         });
-        outcome.link.signing = None;
+        (outcome.link.signing, outcome.link.is_unsigned) = (None, false);
         outcome.link.shown_again = 0;
         if std::mem::take(&mut outcome.link.revokes_late) {
             self.advance_again(&mut outcome);
@@ -316,6 +338,8 @@ enum Blame {
     Peer,
     /// It has forgotten what we know, or has other rules than we.
     Signer,
+    /// It does not take on what is new, now or ever. What is there it goes on with.
+    Offer,
 }
 
 fn blame(refusal: &ChannelRefusal) -> Blame {
@@ -334,6 +358,9 @@ fn blame(refusal: &ChannelRefusal) -> Blame {
         | No::FeeRate { .. }
         | No::Fee { .. }
         | No::Contracts { .. } => Blame::Peer,
+        No::InFlight { .. } | No::Allowance { .. } | No::Expiry { .. } | No::Stale { .. } => {
+            Blame::Offer
+        }
         No::Unknown
         | No::AlreadySetUp
         | No::TooMany { .. }

@@ -115,12 +115,26 @@ impl Channel {
         number: CommitmentNumber,
     ) -> Option<Meaning> {
         let mut channel = Self::with(begun, resolvers);
-        let mut changes = changes.into_iter();
-        while channel.remote.number < number {
-            channel.restore(&changes.next()?).ok()?;
+        let said = |channel: &Self| {
+            let (peer, point) = (channel.setup.side.other(), channel.remote.points.0);
+            (channel.remote.number == number)
+                .then(|| channel.meaning(peer, As::Signed, number, point))
+        };
+        let mut meaning = said(&channel);
+        for change in changes {
+            // Until the peer gives it up it may be taken back, and another one have its number.
+            if channel.remote.unrevoked > number {
+                break;
+            }
+            let before = channel.remote.number;
+            if channel.restore(&change).is_err() {
+                break;
+            }
+            if before < number {
+                meaning = said(&channel);
+            }
         }
-        let (peer, point) = (channel.setup.side.other(), channel.remote.points.0);
-        Some(channel.meaning(peer, As::Signed, number, point))
+        meaning
     }
 
     /// What was asked for by [`Effect::Recall`](crate::Effect::Recall).

@@ -32,6 +32,7 @@ impl Channel {
             }
             Change::Rate(rate) => self.ledger.set_rate(*rate),
             Change::Signed => self.evolve_signed(),
+            Change::TakenBack => self.evolve_taken_back(),
             Change::Received { signature, stages } => {
                 self.ledger.sign(peer);
                 self.local.received = Some((*signature, stages.clone()));
@@ -106,6 +107,15 @@ impl Channel {
         self.remote.number.0 += 1;
         self.remote.before = Some(std::mem::replace(&mut self.remote.points.0, next));
         self.revoked_last = false;
+    }
+
+    fn evolve_taken_back(&mut self) {
+        let before = self.remote.before.take().expect("it was to be signed behind that");
+        self.remote.points = (before, Some(self.remote.points.0));
+        self.remote.number.0 -= 1;
+        for id in self.ledger.take_back(self.setup.side) {
+            self.contracts.remove(&id);
+        }
     }
 
     fn evolve_advanced(&mut self, next: Point) {

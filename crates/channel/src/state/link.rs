@@ -55,6 +55,9 @@ pub(crate) struct Link {
     pub(crate) asked: AskId,
     /// Our signer is asked for a signature of the peer's newest commitment.
     pub(crate) signing: Option<AskId>,
+    /// We have never had it: it was wanted in this life, and no connection of it could carry it. So
+    /// it can still be taken back.
+    pub(crate) is_unsigned: bool,
     /// Our signer is shown what the peer has signed.
     pub(crate) advancing: Option<(AskId, Advance)>,
     /// Our signer is shown what the peer has given up: its secret and its next point.

@@ -65,6 +65,14 @@ pub enum Event {
         /// How it ended.
         end: End,
     },
+    /// A contract that we have offered is gone before it was in any commitment: our signer does not
+    /// sign it. Its number is given to the next one.
+    TakenBack {
+        /// Which.
+        id: ContractId,
+        /// What our signer says.
+        why: String,
+    },
     /// Our signer does not sign what we want: the channel waits.
     Refused {
         /// Why.

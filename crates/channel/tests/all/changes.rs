@@ -22,7 +22,7 @@ fn any(dice: &mut Dice) -> Change {
         true => ContractId::htlc(side, HtlcId::generate(dice)),
         false => ContractId { offered_by: side, kind: Kind(9), id: HtlcId::generate(dice) },
     };
-    match dice.below(24) {
+    match dice.below(25) {
         0 => Change::Added { by: side, add: Box::new(UpdateAddHtlc::generate(dice).into()) },
         1 => Change::Ended { id, end: any_end(dice) },
         2 => Change::Rate(FeeratePerKw::generate(dice)),
@@ -56,6 +56,7 @@ fn any(dice: &mut Dice) -> Change {
         20 => Change::Done,
         21 => Change::Waits { since: BlockHeight::generate(dice) },
         22 => Change::Failing(Why::Unfunded),
+        23 => Change::TakenBack,
         _ => Change::Failing(Why::Spent),
     }
 }

@@ -9,8 +9,8 @@ use channel::{
     FundingOutput, Home, Move, Outcome, Policy, Proposed, Resolvers, Variation, Violation, Wanted,
 };
 use signer::{
-    Branch, ChannelAnswer, ChannelAsk, ChannelChange, ChannelOp, ChannelRefusal, Channels,
-    KeyIndex, KeyPlace, Money, NodeIndex, Seed, ShownKeys, WalletKey,
+    Branch, ChannelAnswer, ChannelAsk, ChannelChange, ChannelLimits, ChannelOp, ChannelRefusal,
+    Channels, KeyIndex, KeyPlace, Money, NodeIndex, Seed, ShownKeys, WalletKey,
 };
 use tx::{Form, Side, Templates};
 use wire::amount::{BlockCount, CsvDelay, FeeratePerKw, HtlcCount, Msat, Sat};
@@ -63,7 +63,9 @@ pub fn channels_of(entropy: u8, templates: Templates) -> Keys {
     let keys = seed.channel_keys(Network::Regtest, NodeIndex::FIRST);
     let channels = Channels::new(keys, templates);
     let wallet = seed.wallet_key(Network::Regtest);
-    let policy = signer::Policy::default();
+    // Some tests begin with almost all on one side.
+    let limits = ChannelLimits { push_percent_max: 100, ..Default::default() };
+    let policy = signer::Policy { channels: limits, ..Default::default() };
     Keys { channels, wallet, policy, log: Vec::new(), entropy }
 }
 

@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 
 use bitcoin::hashes::{Hash as _, sha256};
 use channel::{
-    As, Change, Channel, ContractId, Dialects, Effect, End, Event, Met, Offer, Outcome, Refusal,
+    As, Change, Channel, ContractId, Dialects, Effect, End, Event, Met, Now, Offer, Outcome,
+    Refusal,
 };
+use signer::ChannelChange;
 use tx::{Form, HTLC, PARKED, Side};
 use wire::amount::{BlockHeight, FeeratePerKw, Msat};
 use wire::dice::Dice;
@@ -149,6 +151,12 @@ fn ends_of(told: &[Event]) -> BTreeMap<ContractId, bool> {
 }
 
 fn world(seed: u64) -> usize {
+    world_of(seed, false).0
+}
+
+/// How many contracts were over, and how many were taken back, because a signer's owner changes
+/// what may be under way again and again.
+fn world_of(seed: u64, are_strict: bool) -> (usize, usize) {
     let mut dice = Dice::new(seed);
     let form = if dice.one_in(3) { Form::StaticRemoteKey } else { Form::Anchors };
     let mut ends = pair(form);
@@ -157,6 +165,14 @@ fn world(seed: u64) -> usize {
     for _ in 0..600 {
         let at = dice.below(2);
         let (end, peer) = two(&mut ends, at);
+        if are_strict && dice.one_in(20) {
+            end.signer.policy.channels.in_flight_max = Msat(dice.below(200_000_000) as u64);
+        }
+        if end.hung_up && dice.one_in(2) {
+            end.hung_up = false;
+            reconnect(&mut ends, None);
+            continue;
+        }
         match dice.below(16) {
             0..=2 => act(end, &mut dice),
             3..=6 => end.flush(&mut peer.inbox),
@@ -172,6 +188,16 @@ fn world(seed: u64) -> usize {
             }
             _ => {}
         }
+    }
+    if are_strict {
+        // Each owner allows everything, and what had to wait after a crash is asked again.
+        settle(&mut ends);
+        for end in &mut ends {
+            end.signer.policy = signer::Policy::default();
+            end.live.at(Now { tip: BlockHeight(1), ..Default::default() });
+        }
+        settle(&mut ends);
+        reconnect(&mut ends, None);
     }
     settle(&mut ends);
     // Everything comes to an end.
@@ -193,7 +219,20 @@ fn world(seed: u64) -> usize {
     let told = [ends_of(&ends[0].told), ends_of(&ends[1].told)];
     assert_eq!(told[0], told[1], "seed {seed}");
     assert_balances(&ends, &told[0], seed);
-    told[0].len()
+    ends.iter().for_each(assert_recalled);
+    let taken_back = |event: &&Event| matches!(event, Event::TakenBack { .. });
+    let all = ends.iter().flat_map(|end| &end.told).filter(taken_back).count();
+    (told[0].len(), all)
+}
+
+/// The log says of each commitment of the peer what was signed, and nothing that was taken back.
+fn assert_recalled(end: &Half) {
+    for change in &end.signer.log {
+        let ChannelChange::SignedRemote { meaning, .. } = change else { continue };
+        let log = end.log.iter().cloned();
+        let recalled = Channel::recall(end.begun.clone(), log, meaning.number);
+        assert_eq!(recalled.as_ref(), Some(&**meaning));
+    }
 }
 
 /// The money is where the contracts that are over have put it.
@@ -310,4 +349,12 @@ fn one_rate_is_on_its_way_at_a_time() {
 fn channels_agree_whatever_waits_is_lost_or_crashes() {
     let over: usize = (0..100).map(world).sum();
     assert!(over > 1_000, "only {over} contracts came to their end: the worlds are too tame");
+}
+
+/// What a signer does not take on goes back, and all else goes on; after a crash it waits.
+#[test]
+fn channels_agree_whatever_their_signers_do_not_take_on() {
+    let all = (0..100).map(|seed| world_of(seed, true));
+    let (over, back) = all.fold((0, 0), |sum, it| (sum.0 + it.0, sum.1 + it.1));
+    assert!(over > 500 && back > 200, "only {over} came to their end, {back} were taken back");
 }

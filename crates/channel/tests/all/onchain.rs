@@ -113,6 +113,7 @@ pub fn over(town: &Town, at: usize, id: ContractId) -> Option<bool> {
         | Event::Closing
         | Event::Failing(_)
         | Event::NeedsCoins
+        | Event::TakenBack { .. }
         | Event::Done => None,
     })
 }

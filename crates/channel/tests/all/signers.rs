@@ -3,8 +3,8 @@
 
 use channel::{Dialects, Event, Now, State};
 use signer::{ChannelAnswer, ChannelRefusal};
-use tx::Form;
-use wire::amount::{BlockHeight, FeeratePerKw};
+use tx::{Form, Side};
+use wire::amount::{BlockHeight, FeeratePerKw, Msat};
 use wire::dice::Dice;
 
 use crate::halves::{Half, answer, pair};
@@ -235,4 +235,115 @@ fn what_was_agreed_on_first_is_said_first() {
         }
     }
     assert!(refused >= 4, "only {refused} signatures were refused");
+}
+
+/// Offers that our signer does not take on are gone at once and cost nothing, what was said beside
+/// them is said again, and the next offer has their number.
+#[test]
+fn an_offer_that_our_signer_does_not_take_on_is_taken_back() {
+    for at in [0, 1] {
+        let mut ends = pair(Form::Anchors);
+        let mut dice = Dice::new(7);
+        // The peer has one under way, which ends with the same signature.
+        let outcome = ends[1 - at].live.send_add(offer(&mut dice));
+        ends[1 - at].take(outcome.unwrap_or_else(|no| panic!("{no}")).1);
+        turns(&mut ends, at, None);
+        let end = end_of_any(&ends[at], &mut dice).expect("there is one");
+        ends[at].take(end);
+        ends[at].signer.policy.channels.in_flight_max = Msat(1_000);
+        let (free, commitments) = (balances(&ends[at]), ends[at].signer.log.len());
+        let mut offered = Vec::new();
+        for _ in 0..2 {
+            let (id, outcome) =
+                ends[at].live.send_add(offer(&mut dice)).unwrap_or_else(|no| panic!("{no}"));
+            ends[at].take(outcome);
+            offered.push(id);
+        }
+        turns(&mut ends, at, None);
+        let back = |event: &Event| {
+            let Event::TakenBack { id, why } = event else { return None };
+            Some((*id, why.contains("of ours would be under way")))
+        };
+        let told: Vec<_> = ends[at].told.iter().filter_map(back).collect();
+        assert_eq!(told, [(offered[0], true), (offered[1], true)]);
+        assert!(ends[at].hung_up && !is_refused(&ends[at].told));
+        assert_eq!((balances(&ends[at]), ends[at].signer.log.len()), (free, commitments));
+        // It comes back from its log the same, and goes on.
+        reconnect(&mut ends, (at == 1).then_some(at));
+        turns(&mut ends, at, None);
+        for end in &ends {
+            assert_eq!(*end.live.state(), State::Normal);
+            assert!(end.live.contracts().is_empty(), "the peer's has ended, ours never was");
+        }
+        ends[at].signer.policy = signer::Policy::default();
+        let (id, outcome) =
+            ends[at].live.send_add(offer(&mut dice)).unwrap_or_else(|no| panic!("{no}"));
+        ends[at].take(outcome);
+        turns(&mut ends, at, None);
+        assert_eq!(id, offered[0]);
+        assert!(ends[1 - at].told.contains(&Event::Offered(id)));
+    }
+}
+
+fn balances(end: &Half) -> [Msat; 2] {
+    [Side::Opener, Side::Acceptor].map(|side| {
+        let ours = end.live.ledger().entries().iter().filter(|(id, _)| id.offered_by == side);
+        Msat(end.live.ledger().free(side).0 + ours.map(|(_, it)| it.amount.0).sum::<u64>())
+    })
+}
+
+/// The signer was slow, and the connection lost meanwhile: we know that the peer has no signature.
+#[test]
+fn an_offer_is_taken_back_in_another_connection() {
+    let mut ends = pair(Form::Anchors);
+    let mut dice = Dice::new(9);
+    let (id, outcome) = ends[0].live.send_add(offer(&mut dice)).unwrap_or_else(|no| panic!("{no}"));
+    ends[0].take(outcome);
+    let commit = ends[0].live.drive();
+    ends[0].take(commit);
+    let (end, peer) = two(&mut ends, 0);
+    end.flush(&mut peer.inbox);
+    ends[0].signer.policy.channels.in_flight_max = Msat(0);
+    reconnect(&mut ends, None);
+    turns(&mut ends, 0, None);
+    let told = &ends[0].told;
+    assert!(told.iter().any(|it| matches!(it, Event::TakenBack { id: of, .. } if *of == id)));
+    assert!(ends[0].hung_up && !is_refused(told));
+    reconnect(&mut ends, None);
+    turns(&mut ends, 0, None);
+    for end in &ends {
+        assert_eq!(*end.live.state(), State::Normal);
+        assert!(end.live.is_up() && end.live.contracts().is_empty());
+    }
+}
+
+/// After a crash nobody knows whether the peer has such a signature: what is refused then waits.
+#[test]
+fn what_may_have_been_signed_is_not_taken_back() {
+    let mut ends = pair(Form::Anchors);
+    let mut dice = Dice::new(8);
+    let outcome = ends[0].live.send_add(offer(&mut dice)).unwrap_or_else(|no| panic!("{no}")).1;
+    ends[0].take(outcome);
+    let commit = ends[0].live.drive();
+    ends[0].take(commit);
+    let (end, peer) = two(&mut ends, 0);
+    end.flush(&mut peer.inbox);
+    ends[0].signer.policy.channels.in_flight_max = Msat(0);
+    reconnect(&mut ends, Some(0));
+    turns(&mut ends, 0, None);
+    let told = &ends[0].told;
+    assert!(is_refused(told) && !told.iter().any(|it| matches!(it, Event::TakenBack { .. })));
+    ends[0].signer.policy = signer::Policy::default();
+    goes_on(ends, 0, "its owner allows it");
+}
+
+/// What the peer offers waits as long as our signer takes on nothing, and the channel stays.
+#[test]
+fn what_the_peer_offers_to_a_stale_signer_waits() {
+    let (told, ends) = pays(1, 0, |_, _| {
+        let (age, max) = (signer::Seconds(2), signer::Seconds(1));
+        Err(ChannelRefusal::Stale { age, max })
+    });
+    assert!(is_refused(&told), "{told:?}");
+    goes_on(ends, 1, "a block has come");
 }

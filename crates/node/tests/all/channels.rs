@@ -6,6 +6,7 @@ use node::services::{
     },
     treasury,
 };
+use signer::{ChannelLimits, UnixTime};
 use wire::{
     amount::{FeeratePerKw, Msat, Sat},
     dice::Dice,
@@ -51,6 +52,34 @@ fn a_channel_is_opened_used_and_closed() {
     let [first, second] = [0, 1].map(|at| pair.ends[at].bank.confirmed());
     assert!((172_000..=175_000).contains(&first), "{first}");
     assert!((223_000..=225_001).contains(&second), "{second}");
+}
+
+/// A payment of more than the signer lets leave in a day fails at once, and says why. What is left
+/// can be paid, and the channel goes on.
+#[test]
+fn a_payment_beyond_the_day_fails_with_the_numbers() {
+    let mut pair = Pair::new(5);
+    pair.opened();
+    let limits = ChannelLimits { day_max: Msat(6_000_000), ..Default::default() };
+    pair.ends[0].limit(limits, UnixTime(1_700_000_000));
+    let pay = |pair: &mut Pair, at: usize, sat: u64| {
+        let call = pair.pay(at, Msat(sat * 1_000), None);
+        pair.settle();
+        let reply = pair.ends[at].replies.remove(&call);
+        let Some(Ok(Reply::Payment(line))) = reply else { panic!("{reply:?}") };
+        line.progress
+    };
+    assert!(matches!(pay(&mut pair, 0, 5_000), Progress::Paid(_)));
+    let Progress::Failed(why) = pay(&mut pair, 0, 2_000) else { panic!("it is refused") };
+    let numbers =
+        "2000000 msat is more than may leave today: 1000000 msat of 6000000 msat are left";
+    assert!(why.contains(numbers), "{why}");
+    pair.connect();
+    pair.settle();
+    assert!(matches!(pay(&mut pair, 1, 3_000), Progress::Paid(_)), "what comes in is not counted");
+    assert!(matches!(pay(&mut pair, 0, 1_000), Progress::Paid(_)));
+    let ours = pair.lines(0);
+    assert_eq!((ours[0].local, ours[0].remote), (Msat(77_000_000), Msat(23_000_000)));
 }
 
 /// Nobody but the peer can tell that our files are those of an earlier day, if the signer's are.

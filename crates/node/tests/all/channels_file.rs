@@ -254,7 +254,11 @@ fn a_file_does_not_grow_for_ever() {
         let mut meaning = meaning(number, 1_000);
         meaning.contracts = contracts(number as u8, 400);
         let txid = Txid::from_byte_array([number as u8; 32]);
-        let change = ChannelChange::SignedRemote { meaning: Box::new(meaning), txid };
+        let change = ChannelChange::SignedRemote {
+            meaning: Box::new(meaning),
+            txid,
+            spent: signer::Spent::default(),
+        };
         written += save(&mut channels, change);
         longest = longest.max(fs::metadata(dir.join(CHANNELS_FILE)).expect("it is there").len());
     }

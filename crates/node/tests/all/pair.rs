@@ -12,7 +12,7 @@ use node::services::{
     treasury,
 };
 use noise::PublicKey;
-use signer::{Signer, UnixTime};
+use signer::{ChannelLimits, Policy, Signer, UnixTime};
 use wire::{
     Message,
     amount::{FeeratePerKw, Msat, Sat},
@@ -102,6 +102,13 @@ impl End {
         };
         end.channels.signer_came();
         end
+    }
+
+    /// The owner of its signer wants this from now on, and gives it a clock.
+    pub fn limit(&mut self, limits: ChannelLimits, time: UnixTime) {
+        let keys = std::mem::replace(&mut self.signer, signer(99));
+        self.signer = keys.with_policy(Policy { channels: limits, ..Policy::default() });
+        self.signer.tell_time(time);
     }
 
     /// Random numbers are kept in stock, and steps taken.

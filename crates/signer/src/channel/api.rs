@@ -4,11 +4,12 @@ use std::fmt;
 
 use bitcoin::Txid;
 use tx::{Basepoints, Flaw, InputSignature, Meaning, SecretFault, Side, Terms};
-use wire::amount::{CsvDelay, FeeratePerKw, Msat, Sat};
+use wire::amount::{BlockHeight, CsvDelay, FeeratePerKw, Msat, Sat};
 use wire::id::{ChannelKey, CommitmentNumber, PerCommitmentSecret};
 use wire::key::{Point, Signature};
 
 use super::{EndFlaw, SignClaims, SignClose, SignStages};
+use crate::view::Seconds;
 
 /// A question about one channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -223,6 +224,38 @@ pub enum ChannelRefusal {
         /// The most.
         max: usize,
     },
+    /// More would be under way of what we offer than the owner wants. Only what is new is refused.
+    InFlight {
+        /// How much.
+        got: Msat,
+        /// The most.
+        max: Msat,
+    },
+    /// What we offer would be more than may leave in a day.
+    Allowance {
+        /// How much of it counts.
+        got: Msat,
+        /// What is left of the day.
+        left: Msat,
+        /// What may leave in a day.
+        limit: Msat,
+    },
+    /// An HTLC that is new, and ours, expires too soon or too late.
+    Expiry {
+        /// When.
+        got: BlockHeight,
+        /// The least: after our own newest block.
+        min: BlockHeight,
+        /// The most.
+        max: BlockHeight,
+    },
+    /// Our own newest block is too old to take on anything. With a newer one it is signed.
+    Stale {
+        /// How old.
+        age: Seconds,
+        /// The most.
+        max: Seconds,
+    },
     /// The delay is not within limits.
     Delay {
         /// The delay.
@@ -289,6 +322,19 @@ impl fmt::Display for ChannelRefusal {
             No::FeeRate { got, min, max } => write!(f, "{got} is not within {min} and {max}"),
             No::Fee { missing } => write!(f, "the opener lacks {missing} for the fee"),
             No::Contracts { got, max } => write!(f, "{got} contracts, at most {max}"),
+            No::InFlight { got, max } => {
+                write!(f, "{got} of ours would be under way, at most {max}")
+            }
+            No::Allowance { got, left, limit } => {
+                write!(f, "{got} is more than may leave today: {left} of {limit} are left")
+            }
+            No::Expiry { got, min, max } => {
+                write!(f, "it expires at {got}, which is not within {min} and {max}")
+            }
+            No::Stale { age, max } => {
+                let (age, max) = (age.0, max.0);
+                write!(f, "the newest block is {age} s old, {max} s at most")
+            }
             No::Delay { got, min, max } => write!(f, "{got} is not within {min} and {max}"),
             No::Contract(flaw) => flaw.fmt(f),
             No::BadSignature { number, stage: None } => {

@@ -2,7 +2,8 @@
 //! one after the other.
 //!
 //! The sum is `version (1 byte, 3) | network (1) | name of the keys (16) | epoch of the lease (8) |
-//! channels (4) | each behind its length (4) | checksum (4)`; version 2 had no epoch: it is 0 then.
+//! channels (4) | each behind its length (4) | hours (4) | each since 1970 (4), and what has left in
+//! it (8) | checksum (4)`. Version 2 had neither epoch nor hours: there are none then.
 //!
 //! What is saved together is `length of its body with all bits the other way (4) | the length (4) |
 //! body | checksum (4)`, and its body changes, each `length (BigSize) | channel (32) | change`:
@@ -21,14 +22,17 @@
 //! twice.
 
 use std::fmt;
+use std::mem::take;
 
 use bitcoin::Network;
+use wire::amount::Msat;
 use wire::fault::Broke;
 use wire::id::ChannelKey;
 use wire::lease::LeaseEpoch;
 use wire::reader::Reader;
 use wire::saved::{self, ChangeFault};
 
+use super::day::HOURS_MAX;
 use super::keys::NAME_BYTES;
 use super::saved::{read_change, read_lease, read_memory, write_change, write_lease, write_memory};
 use super::{CHANNELS_MAX, ChannelChange, Channels};
@@ -36,8 +40,8 @@ use crate::journal::{CHECKSUM_BYTES, checksum, number};
 
 /// The layout that is written.
 pub const CHANNELS_VERSION: u8 = 3;
-/// One that is read, too: without the epoch of a lease.
-const VERSION_WITHOUT_LEASE: u8 = 2;
+/// One that is read, too: without the epoch of a lease, and without hours.
+const VERSION_BEFORE: u8 = 2;
 
 const HEAD_BYTES: usize = 8;
 /// A disk writes so many bytes or none.
@@ -124,6 +128,11 @@ impl Channels {
             to.extend(count(bytes.len()));
             to.extend(bytes);
         }
+        to.extend(count(self.day.hours.len()));
+        for (hour, amount) in &self.day.hours {
+            to.extend(hour.to_be_bytes());
+            to.extend(amount.0.to_be_bytes());
+        }
         to.extend(checksum(&to));
         to
     }
@@ -163,11 +172,11 @@ impl Channels {
         bytes: &[u8],
         network: Network,
     ) -> Result<RestoredChannels, ChannelsFault> {
-        let had = (std::mem::take(&mut self.memory), std::mem::take(&mut self.lease));
+        let had = (take(&mut self.memory), take(&mut self.lease), take(&mut self.day));
         let read = self.read_all(bytes, network);
         match read {
             Ok(_) => self.late.clear(),
-            Err(_) => (self.memory, self.lease) = had,
+            Err(_) => (self.memory, self.lease, self.day) = had,
         }
         read
     }
@@ -190,7 +199,7 @@ impl Channels {
     fn read_sum(&mut self, bytes: &[u8], network: Network) -> Result<usize, ChannelsFault> {
         let mut from = Reader::new(bytes);
         let [version] = *from.array()?;
-        if ![VERSION_WITHOUT_LEASE, CHANNELS_VERSION].contains(&version) {
+        if ![VERSION_BEFORE, CHANNELS_VERSION].contains(&version) {
             return Err(ChannelsFault::Version { got: version, want: CHANNELS_VERSION });
         }
         let ([got], want) = (*from.array()?, number(network));
@@ -201,7 +210,7 @@ impl Channels {
         if got != want {
             return Err(ChannelsFault::Keys { got, want });
         }
-        if version != VERSION_WITHOUT_LEASE {
+        if version != VERSION_BEFORE {
             self.lease = LeaseEpoch(u64::from_be_bytes(*from.array()?));
         }
         let (all, max) = (read_count(&mut from)?, CHANNELS_MAX);
@@ -213,6 +222,15 @@ impl Channels {
             let at = bytes.len() - from.len();
             let len = read_count(&mut from)?;
             parts.push((at, from.take(len)?));
+        }
+        let hours = if version == VERSION_BEFORE { 0 } else { read_count(&mut from)? };
+        if hours > HOURS_MAX {
+            return Err(ChannelsFault::TooMany { got: hours, max: HOURS_MAX });
+        }
+        for _ in 0..hours {
+            let (hour, amount) = (*from.array()?, *from.array()?);
+            let hour = u32::from_be_bytes(hour);
+            self.day.hours.insert(hour, Msat(u64::from_be_bytes(amount)));
         }
         let end = bytes.len() - from.len();
         check(bytes, 0, end)?;

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use tx::{Commitment, Contract, Kind, Meaning, Output, Placed, Purpose, Side, Terms};
-use wire::amount::{CsvDelay, FeeratePerKw, Msat, Sat};
+use tx::{Commitment, Contract, HTLC, Kind, Meaning, Output, Placed, Purpose, Side, Terms};
+use wire::amount::{BlockHeight, CsvDelay, FeeratePerKw, Msat, Sat};
 use wire::id::CommitmentNumber;
 
 use super::ChannelRefusal as No;
-use super::SetUp;
+use super::limits::{EXPIRY_BLOCKS_MAX, Rules};
 use super::memory::Memory;
+use super::{SetUp, Spent};
 
 /// Contracts of each side in one commitment (BOLT 2).
 pub const CONTRACTS_MAX: usize = 483;
@@ -27,7 +28,7 @@ pub const DUST_SAT_MAX: Sat = Sat(10_000);
 
 impl SetUp {
     /// Whether these are terms that we agree to.
-    pub(super) fn judge(&self) -> Result<(), No> {
+    pub(super) fn judge(&self, rules: Rules<'_>) -> Result<(), No> {
         let terms = &self.terms;
         if terms.funding.value > Sat::MAX_MONEY {
             let (got, limit) = (terms.funding.value.0, Sat::MAX_MONEY.0);
@@ -36,6 +37,13 @@ impl SetUp {
         let all = terms.funding.value.to_msat().expect("all money fits");
         if self.pushed > all {
             return Err(No::Terms { term: "push_msat", got: self.pushed.0, limit: all.0 });
+        }
+        if let (Side::Opener, Some(limits)) = (self.side, rules.limits) {
+            let limit = u128::from(all.0) * u128::from(limits.push_percent_max) / 100;
+            if u128::from(self.pushed.0) > limit {
+                let limit = u64::try_from(limit).unwrap_or(u64::MAX);
+                return Err(No::Terms { term: "push_msat", got: self.pushed.0, limit });
+            }
         }
         for (side, min) in [(self.side, CsvDelay(1)), (self.side.other(), PEER_DELAY_MIN)] {
             let got = terms.party(side).delay;
@@ -60,7 +68,12 @@ impl SetUp {
 
 impl Memory {
     /// Whether `meaning` may follow what is agreed on.
-    pub(super) fn judge(&self, meaning: &Meaning, secrets: &[Vec<u8>]) -> Result<(), No> {
+    pub(super) fn judge(
+        &self,
+        meaning: &Meaning,
+        secrets: &[Vec<u8>],
+        rules: Rules<'_>,
+    ) -> Result<Spent, No> {
         let (got, min, max) = (meaning.feerate, COMMITMENT_RATE_MIN, COMMITMENT_RATE_MAX);
         if got < min || got > max {
             return Err(No::FeeRate { got, min, max });
@@ -77,31 +90,42 @@ impl Memory {
             fits.map_err(No::Contract)?;
         }
         conserved(meaning, &self.setup.terms)?;
-        self.no_loss(meaning, secrets)
+        let ours = self.counted(self.setup.side, meaning);
+        self.no_loss(meaning, secrets, &ours)?;
+        self.judge_new(meaning, &ours, rules)?;
+        self.judge_day(meaning, &ours, rules)
+    }
+
+    /// The contracts of a side: how many there are of each in the commitment before, and now.
+    fn counted<'a>(&'a self, side: Side, meaning: &'a Meaning) -> Counted<'a> {
+        let mut all = Counted::new();
+        let before = self.newest(meaning.owner).map_or(&[][..], |it| &it.meaning.contracts);
+        for placed in before.iter().filter(|it| it.offered_by == side) {
+            all.entry(key(placed)).or_insert(Counts::none(placed)).before += 1;
+        }
+        for placed in meaning.contracts.iter().filter(|it| it.offered_by == side) {
+            all.entry(key(placed)).or_insert(Counts::none(placed)).now += 1;
+        }
+        all
     }
 
     /// Our money leaves by contracts only, and what they do not pay comes back.
-    fn no_loss(&self, meaning: &Meaning, secrets: &[Vec<u8>]) -> Result<(), No> {
+    fn no_loss(
+        &self,
+        meaning: &Meaning,
+        secrets: &[Vec<u8>],
+        ours: &Counted<'_>,
+    ) -> Result<(), No> {
         let side = self.setup.side;
-        let before = self.newest(meaning.owner);
         let [opener, acceptor] = self.setup.first();
         let first = if side == Side::Opener { opener } else { acceptor };
-        let had = before.map_or(first, |it| free(&it.meaning, side));
-        let mut offered: BTreeMap<_, (i64, &Placed)> = BTreeMap::new();
-        let old = before.map_or(&[][..], |it| &it.meaning.contracts);
-        for (sign, placed) in
-            old.iter().map(|it| (-1, it)).chain(meaning.contracts.iter().map(|it| (1, it)))
-        {
-            if placed.offered_by == side {
-                offered.entry(key(placed)).or_insert((0, placed)).0 += sign;
-            }
-        }
+        let had = self.newest(meaning.owner).map_or(first, |it| free(&it.meaning, side));
         let mut want = i128::from(had.0);
-        for (change, placed) in offered.into_values() {
-            let amount = i128::from(placed.amount.0);
+        for Counts { placed, before, now } in ours.values() {
+            let (before, now) = (i128::from(*before), i128::from(*now));
             let is_opened = || secrets.iter().any(|it| placed.contract.is_opened_by(it));
-            if change > 0 || !is_opened() {
-                want -= i128::from(change) * amount;
+            if now > before || !is_opened() {
+                want -= (now - before) * i128::from(placed.amount.0);
             }
         }
         let got = free(meaning, side);
@@ -109,6 +133,97 @@ impl Memory {
             true => Err(No::Loss { got, want: Msat(want.try_into().unwrap_or(u64::MAX)) }),
             false => Ok(()),
         }
+    }
+
+    /// What it takes on is within the limits of the owner. What is in a commitment already may stay
+    /// and may end, whatever they are now: else nothing could come to its end.
+    fn judge_new(&self, meaning: &Meaning, ours: &Counted<'_>, rules: Rules<'_>) -> Result<(), No> {
+        let new = self.new_of(meaning.owner, ours);
+        if let Some((age, max)) = rules.seen.and_then(|seen| seen.stale) {
+            let theirs = self.counted(self.setup.side.other(), meaning);
+            if !new.is_empty() || !self.new_of(meaning.owner, &theirs).is_empty() {
+                return Err(No::Stale { age, max });
+            }
+        }
+        if new.is_empty() {
+            return Ok(());
+        }
+        if let Some(limits) = rules.limits {
+            let offered = ours.values().map(|it| u64::from(it.now) * it.placed.amount.0);
+            let (got, max) = (Msat(offered.sum()), limits.in_flight_max);
+            if got > max {
+                return Err(No::InFlight { got, max });
+            }
+        }
+        if let Some(tip) = rules.seen.and_then(|seen| seen.tip) {
+            let min = BlockHeight(tip.0.saturating_add(1));
+            let max = BlockHeight(tip.0.saturating_add(EXPIRY_BLOCKS_MAX));
+            let expiries = new.iter().filter(|it| it.contract.kind() == HTLC);
+            let mut expiries = expiries.map(|it| BlockHeight(it.contract.order()));
+            if let Some(got) = expiries.find(|got| *got < min || *got > max) {
+                return Err(No::Expiry { got, min, max });
+            }
+        }
+        Ok(())
+    }
+
+    /// What we offer is within what may leave in a day; so is what an opener gives away at once.
+    fn judge_day(
+        &self,
+        meaning: &Meaning,
+        ours: &Counted<'_>,
+        rules: Rules<'_>,
+    ) -> Result<Spent, No> {
+        let more = |it: &Counts<'_>| u64::from(it.now.saturating_sub(it.before));
+        let is_first = meaning.number == CommitmentNumber(0);
+        let offered = match is_first && self.setup.side == Side::Opener {
+            true => self.setup.pushed,
+            false => Msat(ours.values().map(|it| more(it) * it.placed.amount.0).sum()),
+        };
+        let time = rules.seen.and_then(|seen| seen.time);
+        let Some((at, limits)) = time.zip(rules.limits).filter(|_| offered > Msat(0)) else {
+            return Ok(Spent { offered, ..Default::default() });
+        };
+        let counted = self.ahead.counted(meaning.owner != self.setup.side, offered);
+        let limit = limits.day_max;
+        let left = Msat(limit.0.saturating_sub(rules.day.spent(at).0));
+        match counted > left {
+            true => Err(No::Allowance { got: counted, left, limit }),
+            false => Ok(Spent { offered, counted, at }),
+        }
+    }
+
+    /// Those of them that are in neither newest commitment. A contract comes into one after the
+    /// other, and is judged when it comes into the first.
+    fn new_of<'a>(&self, owner: Side, counted: &Counted<'a>) -> Vec<&'a Placed> {
+        if counted.values().all(|it| it.now <= it.before) {
+            return Vec::new();
+        }
+        let mut elsewhere = BTreeMap::<_, u32>::new();
+        for placed in self.newest(owner.other()).iter().flat_map(|it| &it.meaning.contracts) {
+            *elsewhere.entry((placed.offered_by, key(placed))).or_default() += 1;
+        }
+        let is_new = |(key, it): &(&Key, &Counts<'a>)| {
+            let there = || elsewhere.get(&(it.placed.offered_by, (*key).clone())).copied();
+            it.now > it.before && it.now > there().unwrap_or(0)
+        };
+        counted.iter().filter(is_new).map(|(_, it)| it.placed).collect()
+    }
+}
+
+/// Contracts of one side.
+type Counted<'a> = BTreeMap<Key, Counts<'a>>;
+
+/// How many contracts there are that cannot be told from each other.
+struct Counts<'a> {
+    placed: &'a Placed,
+    before: u32,
+    now: u32,
+}
+
+impl<'a> Counts<'a> {
+    const fn none(placed: &'a Placed) -> Self {
+        Self { placed, before: 0, now: 0 }
     }
 }
 
@@ -150,7 +265,9 @@ pub(super) const fn free(meaning: &Meaning, side: Side) -> Msat {
 }
 
 /// Contracts that cannot be told from each other are the same.
-fn key(placed: &Placed) -> (Msat, Kind, Vec<u8>) {
+type Key = (Msat, Kind, Vec<u8>);
+
+fn key(placed: &Placed) -> Key {
     let contract: &dyn Contract = &*placed.contract;
     (placed.amount, contract.kind(), contract.terms())
 }

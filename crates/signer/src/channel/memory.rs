@@ -6,7 +6,8 @@ use wire::amount::FeeratePerKw;
 use wire::id::{CommitmentNumber, PerCommitmentSecret};
 use wire::key::Point;
 
-use super::{ChannelRefusal as No, SetUp};
+use super::day::Ahead;
+use super::{ChannelRefusal as No, SetUp, Spent};
 
 /// A channel, as its signer knows it.
 #[derive(Clone, Debug)]
@@ -21,6 +22,8 @@ pub(super) struct Memory {
     /// The points of the peer's commitments that are not revoked: of the newest, and before it.
     pub(super) points: [Option<(CommitmentNumber, Point)>; 2],
     pub(super) secrets: RevokedSecrets,
+    /// How far what we offer in the peer's commitments is ahead of what we offer in ours.
+    pub(super) ahead: Ahead,
     /// Our newest commitment was signed, to be published.
     pub(super) closing: bool,
     /// A close was signed: the balances stay.
@@ -45,6 +48,8 @@ pub enum ChannelChange {
         meaning: Box<Meaning>,
         /// Its id.
         txid: Txid,
+        /// What we offer in it.
+        spent: Spent,
     },
     /// A commitment of ours is signed by the peer, and the one before is revoked.
     Advanced {
@@ -55,6 +60,8 @@ pub enum ChannelChange {
         /// The point of the one that will follow, if it is at hand. It is not saved: it can be had
         /// again.
         next: Option<Point>,
+        /// What we offer in it.
+        spent: Spent,
     },
     /// The peer has revoked a commitment.
     Revoked {
@@ -100,6 +107,7 @@ impl Memory {
             remote: None,
             points: [None; 2],
             secrets: RevokedSecrets::default(),
+            ahead: Ahead::default(),
             closing: false,
             shut: false,
         }
@@ -122,11 +130,13 @@ impl Memory {
     pub(super) fn evolve(&mut self, change: &ChannelChange) {
         match change {
             ChannelChange::SetUp(_) => {}
-            ChannelChange::SignedRemote { meaning, txid } => {
+            ChannelChange::SignedRemote { meaning, txid, spent } => {
+                self.ahead.offer(true, spent.offered);
                 self.points = [Some((meaning.number, meaning.point)), self.points[0]];
                 self.remote = Some(Agreed { meaning: (**meaning).clone(), txid: *txid });
             }
-            ChannelChange::Advanced { meaning, txid, next } => {
+            ChannelChange::Advanced { meaning, txid, next, spent } => {
+                self.ahead.offer(false, spent.offered);
                 self.local = Some(Agreed { meaning: (**meaning).clone(), txid: *txid });
                 self.next_point = *next;
             }

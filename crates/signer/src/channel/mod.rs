@@ -9,10 +9,12 @@
 //! peer has signed before it gives up the commitment before.
 
 mod api;
+mod day;
 mod end;
 mod journal;
 mod judge;
 mod keys;
+mod limits;
 mod memory;
 mod saved;
 pub(crate) mod topic;
@@ -30,6 +32,7 @@ use wire::key::{Point, Signature};
 use wire::lease::LeaseEpoch;
 
 pub use api::{ChannelAnswer, ChannelAsk, ChannelOp, ChannelRefusal, SetUp, ShownKeys};
+pub use day::Spent;
 pub use end::{
     CLAIM_FEE_PERCENT_MAX, CLOSE_FEE_PERCENT_MAX, END_FEE_FLOOR_SAT, EndFlaw, Money,
     RACED_FEE_PERCENT_MAX, SignClaims, SignClose, SignStages,
@@ -40,10 +43,16 @@ pub use judge::{
     PEER_DELAY_MIN,
 };
 pub use keys::{ChannelKeys, PAYMENT_KEYS};
+pub use limits::{
+    ChannelLimits, DAY_MSAT_MAX, EXPIRY_BLOCKS_MAX, HEADER_AGE_SECONDS_MAX, IN_FLIGHT_MSAT_MAX,
+    PUSH_PERCENT_MAX, Seen,
+};
 pub use memory::ChannelChange;
 
 use api::ChannelRefusal as No;
+use day::Day;
 use keys::Use;
+use limits::Rules;
 use memory::{Agreed, Memory};
 
 /// Channels of one signer.
@@ -59,6 +68,7 @@ pub struct Channels {
     /// Whoever has had the channels last.
     lease: LeaseEpoch,
     memory: BTreeMap<ChannelKey, Memory>,
+    day: Day,
     /// Changes that wait until another one is saved, as [`journal`] has them.
     late: Vec<Vec<u8>>,
 }
@@ -69,8 +79,14 @@ pub type Decided = (Option<ChannelChange>, ChannelAnswer);
 impl Channels {
     /// A signer's channels, before any was saved. Contracts without a template are refused.
     pub const fn new(keys: ChannelKeys, templates: Templates) -> Self {
-        let lease = LeaseEpoch(0);
-        Self { keys, templates, lease, memory: BTreeMap::new(), late: Vec::new() }
+        Self {
+            keys,
+            templates,
+            lease: LeaseEpoch(0),
+            memory: BTreeMap::new(),
+            day: Day { hours: BTreeMap::new() },
+            late: Vec::new(),
+        }
     }
 
     /// The same, with contracts of BOLT 3 only.
@@ -97,24 +113,42 @@ impl Channels {
     /// Judges a question, and answers it. Nothing has changed before [`Channels::evolve`]. What
     /// pays to a wallet is refused: there is none.
     pub fn decide(&self, ask: &ChannelAsk) -> Result<Decided, No> {
-        self.decided(ask, None)
+        self.decided(ask, None, None)
     }
 
-    /// The same, with the wallet of the same signer.
+    /// The same, with the wallet of the same signer, and the rules of its owner.
     pub fn decide_with(&self, ask: &ChannelAsk, money: &Money<'_>) -> Result<Decided, No> {
-        self.decided(ask, Some(money))
+        self.decided(ask, Some(money), None)
     }
 
-    fn decided(&self, ask: &ChannelAsk, money: Option<&Money<'_>>) -> Result<Decided, No> {
+    /// The same, with what that signer sees of the world.
+    pub fn decide_seeing(
+        &self,
+        ask: &ChannelAsk,
+        money: &Money<'_>,
+        seen: &Seen,
+    ) -> Result<Decided, No> {
+        self.decided(ask, Some(money), Some(seen))
+    }
+
+    fn decided(
+        &self,
+        ask: &ChannelAsk,
+        money: Option<&Money<'_>>,
+        seen: Option<&Seen>,
+    ) -> Result<Decided, No> {
+        let limits = money.map(|it| &it.policy.channels);
+        let rules = Rules { limits, seen, day: &self.day };
         let (channel, money) = (&ask.channel, money.ok_or(No::End(EndFlaw::NoWallet)));
         match &ask.op {
             ChannelOp::Keys => Ok((None, self.shown(channel))),
-            ChannelOp::SetUp(setup) => self.set_up(channel, setup),
+            ChannelOp::SetUp(setup) => self.set_up(channel, setup, rules),
             ChannelOp::SignRemote { meaning, secrets } => {
-                self.sign_remote(channel, &self.read(meaning)?, secrets)
+                self.sign_remote(channel, (&self.read(meaning)?, secrets), rules)
             }
             ChannelOp::Advance { meaning, secrets, signature, stages } => {
-                self.advance(channel, (&self.read(meaning)?, secrets), (signature, stages))
+                let meaning = &self.read(meaning)?;
+                self.advance(channel, (meaning, secrets), (signature, stages), rules)
             }
             ChannelOp::Revoked { number, secret } => self.revoked(channel, *number, secret),
             ChannelOp::CheckSecret { number, secret } => {
@@ -157,6 +191,11 @@ impl Channels {
     }
 
     fn fold(&mut self, channel: ChannelKey, change: &ChannelChange) {
+        if let ChannelChange::SignedRemote { spent, .. } | ChannelChange::Advanced { spent, .. } =
+            change
+        {
+            self.day.count(spent);
+        }
         match change {
             ChannelChange::SetUp(setup) => {
                 self.memory.insert(channel, Memory::new((**setup).clone()));
@@ -201,14 +240,14 @@ impl Channels {
         }))
     }
 
-    fn set_up(&self, channel: &ChannelKey, setup: &SetUp) -> Result<Decided, No> {
+    fn set_up(&self, channel: &ChannelKey, setup: &SetUp, rules: Rules<'_>) -> Result<Decided, No> {
         match self.memory.get(channel) {
             Some(memory) if memory.setup == *setup => return Ok((None, ChannelAnswer::Done)),
             Some(_) => return Err(No::AlreadySetUp),
             None if self.memory.len() >= CHANNELS_MAX => {
                 return Err(No::TooMany { max: CHANNELS_MAX });
             }
-            None => setup.judge()?,
+            None => setup.judge(rules)?,
         }
         let ours = setup.terms.party(setup.side);
         let funding_key = self.keys.point(channel, Use::Funding);
@@ -221,8 +260,8 @@ impl Channels {
     fn sign_remote(
         &self,
         channel: &ChannelKey,
-        meaning: &Meaning,
-        secrets: &[Vec<u8>],
+        (meaning, secrets): (&Meaning, &[Vec<u8>]),
+        rules: Rules<'_>,
     ) -> Result<Decided, No> {
         let memory = self.known(channel)?;
         let peer = memory.setup.side.other();
@@ -232,12 +271,13 @@ impl Channels {
         let (is_new, unrevoked) = (is_next(memory.remote.as_ref(), meaning), memory.secrets.next());
         let newest = memory.remote.as_ref().map(|it| it.meaning.number);
         let out_of_turn = No::OutOfTurn { number: meaning.number, newest, unrevoked };
+        let mut spent = Spent::default();
         if is_new {
             if meaning.number.0 > unrevoked.0.saturating_add(1) {
                 return Err(out_of_turn);
             }
             memory.judge_open()?;
-            memory.judge(meaning, secrets)?;
+            spent = memory.judge(meaning, secrets, rules)?;
         } else if newest != Some(meaning.number) {
             return Err(out_of_turn);
         }
@@ -247,7 +287,8 @@ impl Channels {
             judge::pays(meaning, &memory.setup.terms, &built)?;
         }
         let answer = self.remote_signatures(channel, memory, meaning, &built);
-        let change = ChannelChange::SignedRemote { meaning: Box::new(meaning.clone()), txid };
+        let meaning = Box::new(meaning.clone());
+        let change = ChannelChange::SignedRemote { meaning, txid, spent };
         Ok((is_new.then_some(change), answer))
     }
 
@@ -292,6 +333,7 @@ impl Channels {
         channel: &ChannelKey,
         (meaning, secrets): (&Meaning, &[Vec<u8>]),
         (signature, stages): (&Signature, &[Signature]),
+        rules: Rules<'_>,
     ) -> Result<Decided, No> {
         let memory = self.known(channel)?;
         let seed = self.keys.seed(channel);
@@ -303,9 +345,10 @@ impl Channels {
         }
         let seed = near(&seed, meaning)?;
         let keys = own(memory, &seed, meaning)?;
+        let mut spent = Spent::default();
         if is_new {
             memory.judge_open()?;
-            memory.judge(meaning, secrets)?;
+            spent = memory.judge(meaning, secrets, rules)?;
         }
         let built = meaning.build_with(&memory.setup.terms, keys);
         let txid = same(memory.local.as_ref().filter(|_| !is_new), meaning, &built)?;
@@ -320,7 +363,7 @@ impl Channels {
         let next = seed.point(next);
         let answer = ChannelAnswer::Advanced { secret, next };
         let meaning = Box::new(meaning.clone());
-        let change = ChannelChange::Advanced { meaning, txid, next: Some(next) };
+        let change = ChannelChange::Advanced { meaning, txid, next: Some(next), spent };
         Ok((is_new.then_some(change), answer))
     }
 

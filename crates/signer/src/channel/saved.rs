@@ -9,6 +9,8 @@
 //! | 10 | closing | |
 //! | 12 | shut | |
 //! | 14 | lease | epoch (8), in the place of a channel's change; its key is zeros |
+//! | 16 | signed remote, with offers | spent, commitment |
+//! | 18 | advanced, with offers | spent, commitment |
 //!
 //! | record of a sum | name | value |
 //! |---|---|---|
@@ -20,6 +22,9 @@
 //! | 10 | secrets | the next number (8), those that are kept (32 each) |
 //! | 12 | closing | |
 //! | 14 | shut | |
+//! | 16 | ahead | by how much (8), if it is not nothing |
+//!
+//! Spent is what is offered (8), what of it counts (8), and when (4).
 //!
 //! A commitment is its transaction's id (32), what it means but for contracts, and its contracts as
 //! pieces: as many of the one before are left out, as many are kept, as many come (BigSize each),
@@ -36,6 +41,7 @@ use std::collections::BTreeMap;
 use bitcoin::Txid;
 use bitcoin::hashes::Hash as _;
 use tx::{Meaning, Placed, RevokedSecrets, Templates};
+use wire::amount::Msat;
 use wire::bigsize;
 use wire::field::Field as _;
 use wire::id::{ChannelKey, CommitmentNumber, PerCommitmentSecret};
@@ -45,12 +51,14 @@ use wire::reader::Reader;
 use wire::saved::{self, ChangeFault};
 use wire::tlv::Records;
 
+use super::day::Ahead;
 use super::memory::{Agreed, Memory};
-use super::{ChannelChange, SetUp};
+use super::{ChannelChange, SetUp, Spent};
 use crate::codec::RecordFlaw;
 use crate::codec::channel::meaning::{read_head, read_placed, write_head, write_placed};
 use crate::codec::channel::terms::{self, SIDES};
 use crate::codec::channel::{chosen, length};
+use crate::view::UnixTime;
 
 /// The record of a lease.
 const LEASE: u64 = 14;
@@ -63,13 +71,15 @@ pub(super) fn write_change(change: &ChannelChange, before: Option<&Memory>) -> V
             write_setup(setup, &mut to);
             2
         }
-        ChannelChange::SignedRemote { meaning, txid } => {
+        ChannelChange::SignedRemote { meaning, txid, spent } => {
+            let record = if write_spent(spent, &mut to) { 16 } else { 4 };
             write_agreed((meaning, txid), before.and_then(|it| it.remote.as_ref()), &mut to);
-            4
+            record
         }
-        ChannelChange::Advanced { meaning, txid, next: _ } => {
+        ChannelChange::Advanced { meaning, txid, next: _, spent } => {
+            let record = if write_spent(spent, &mut to) { 18 } else { 6 };
             write_agreed((meaning, txid), before.and_then(|it| it.local.as_ref()), &mut to);
-            6
+            record
         }
         ChannelChange::Revoked { number, secret } => {
             number.write(&mut to);
@@ -108,14 +118,17 @@ pub(super) fn read_change(
         let read = |from: &mut Reader<'_>, agreed| read_agreed(from, agreed, templates);
         Ok(Some(match record {
             2 => ChannelChange::SetUp(Box::new(read_setup(from)?)),
-            4 => {
+            4 | 16 => {
+                let spent = read_spent(record == 16, from)?;
                 let agreed = read(from, before.and_then(|it| it.remote.as_ref()))?;
-                ChannelChange::SignedRemote { meaning: agreed.meaning.into(), txid: agreed.txid }
+                let (meaning, txid) = (agreed.meaning.into(), agreed.txid);
+                ChannelChange::SignedRemote { meaning, txid, spent }
             }
-            6 => {
+            6 | 18 => {
+                let spent = read_spent(record == 18, from)?;
                 let agreed = read(from, before.and_then(|it| it.local.as_ref()))?;
                 let (meaning, txid) = (agreed.meaning.into(), agreed.txid);
-                ChannelChange::Advanced { meaning, txid, next: None }
+                ChannelChange::Advanced { meaning, txid, next: None, spent }
             }
             8 => ChannelChange::Revoked {
                 number: CommitmentNumber::read(from)?,
@@ -171,7 +184,8 @@ fn follows(change: &ChannelChange, before: Option<&Memory>) -> Result<(), Change
 
 /// The sum of a channel's changes.
 pub(super) fn write_memory(channel: &ChannelKey, memory: &Memory) -> Vec<u8> {
-    let Memory { setup, local, next_point: _, remote, points, secrets, closing, shut } = memory;
+    let Memory { setup, local, next_point: _, remote, points, secrets, ahead, closing, shut } =
+        memory;
     let mut to = saved::write(0, &channel.0);
     let mut record = |number, write: &dyn Fn(&mut Vec<u8>)| {
         let mut value = Vec::new();
@@ -199,6 +213,9 @@ pub(super) fn write_memory(channel: &ChannelKey, memory: &Memory) -> Vec<u8> {
     }
     if *shut {
         record(14, &|_| {});
+    }
+    if *ahead != Ahead::default() {
+        record(16, &|to| to.extend(ahead.0.to_be_bytes()));
     }
     to
 }
@@ -228,12 +245,37 @@ pub(super) fn read_memory(
             (10, Some(memory)) => memory.secrets = read_secrets(from)?,
             (12, Some(memory)) => memory.closing = true,
             (14, Some(memory)) => memory.shut = true,
+            (16, Some(memory)) => memory.ahead = Ahead(i64::from_be_bytes(*from.array()?)),
             (number, _) if number % 2 == 0 => return Err(ChangeFault::Newer { record: number }),
             (_, _) => _ = from.rest(),
         }
         from.end()?;
     }
     channel.zip(memory).ok_or_else(|| none("channel", "one without its key or terms"))
+}
+
+/// Says whether there is something to say.
+fn write_spent(spent: &Spent, to: &mut Vec<u8>) -> bool {
+    let Spent { offered, counted, at } = spent;
+    if *offered == Msat(0) {
+        return false;
+    }
+    offered.write(to);
+    counted.write(to);
+    to.extend(at.0.to_be_bytes());
+    true
+}
+
+fn read_spent(is_there: bool, from: &mut Reader<'_>) -> Result<Spent, ChangeFault> {
+    if !is_there {
+        return Ok(Spent::default());
+    }
+    let (offered, counted) = (Msat::read(from)?, Msat::read(from)?);
+    let at = UnixTime(u32::from_be_bytes(*from.array()?));
+    match offered > Msat(0) && counted <= offered {
+        true => Ok(Spent { offered, counted, at }),
+        false => Err(none("what is spent", format!("{counted} of {offered}"))),
+    }
 }
 
 fn read_secrets(from: &mut Reader<'_>) -> Result<RevokedSecrets, ChangeFault> {
@@ -253,7 +295,7 @@ fn write_setup(setup: &SetUp, to: &mut Vec<u8>) {
 }
 
 fn read_setup(from: &mut Reader<'_>) -> Result<SetUp, ChangeFault> {
-    let (side, pushed) = (chosen(from, &SIDES)?, wire::amount::Msat::read(from)?);
+    let (side, pushed) = (chosen(from, &SIDES)?, Msat::read(from)?);
     let setup = SetUp { side, terms: terms::read(from)?, pushed };
     // What may be agreed on can change with versions: here it only has to be an amount of money.
     let value = setup.terms.funding.value;

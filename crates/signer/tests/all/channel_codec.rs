@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bitcoin::{OutPoint, Txid, hashes::Hash as _};
 use signer::{
     ANSWER_BYTES_MAX, ASK_BYTES_MAX, Answer, Ask, ChannelAnswer, ChannelAsk, ChannelOp,
-    ChannelRefusal as No, Malformed, Refusal, SetUp, ShownKeys, topic,
+    ChannelRefusal as No, Malformed, Refusal, Seconds, SetUp, ShownKeys, topic,
 };
 use tx::{
     Basepoints, Flaw, Form, Funding, Htlc, Kind, Meaning, Party, Placed, SecretFault, Side,
@@ -173,6 +173,10 @@ pub fn refusals() -> Vec<No> {
         No::WrongSecret { number: at(2) },
         No::Secret(SecretFault::NotDerived { number: at(9), conflicts: at(8) }),
         No::Secret(SecretFault::OutOfTurn { number: at(9), next: at(7) }),
+        No::InFlight { got: Msat(2), max: Msat(1) },
+        No::Expiry { got: BlockHeight(1), min: BlockHeight(2), max: BlockHeight(u32::MAX) },
+        No::Allowance { got: Msat(3), left: Msat(2), limit: Msat(u64::MAX) },
+        No::Stale { age: Seconds(3), max: Seconds(2) },
         No::Closing,
         No::Shut,
     ];

@@ -4,7 +4,7 @@
 use bitcoin::hashes::{Hash as _, sha256};
 use signer::{
     Answer, Ask, ChannelAnswer, ChannelAsk, ChannelChange, ChannelOp, ChannelRefusal as No,
-    Channels, ChannelsFault, Refusal, SetUp, SignerChange,
+    Channels, ChannelsFault, Refusal, SetUp, SignerChange, Spent,
 };
 use tx::{Form, Meaning, Placed, Side};
 use wire::Network;
@@ -341,6 +341,7 @@ fn a_change_costs_what_is_new() {
         let change = ChannelChange::SignedRemote {
             meaning: Box::new(meaning),
             txid: pair.setup.terms.funding.outpoint.txid,
+            spent: Spent::default(),
         };
         let bytes = disk.channels.encode_change(&CHANNEL, &change).len();
         disk.take(CHANNEL, &change);
@@ -384,7 +385,9 @@ fn any_list_of_contracts_comes_back_from_the_one_before() {
                 ..pair.meaning(Side::Opener, &contracts)
             };
             let txid = pair.setup.terms.funding.outpoint.txid;
-            let change = ChannelChange::Advanced { meaning: Box::new(meaning), txid, next: None };
+            let spent = Spent::default();
+            let meaning = Box::new(meaning);
+            let change = ChannelChange::Advanced { meaning, txid, next: None, spent };
             disk.take(CHANNEL, &change);
         }
         assert_eq!(sum(&mut by, &disk.file).unwrap(), disk.channels.encode(NETWORK));

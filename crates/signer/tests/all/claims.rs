@@ -9,7 +9,7 @@ use devnet::ledger::verify;
 use secp256k1::{Message, SECP256K1};
 use signer::{
     Answer, Ask, Branch, ChannelAnswer, ChannelAsk, ChannelOp, ChannelRefusal as No, Channels,
-    EndFlaw, KeyIndex, KeyPlace, Money, NodeIndex, Payee, Policy, Refusal, SetUp, SignClaims,
+    EndFlaw, KeyIndex, KeyPlace, Money, NodeIndex, Payee, Policy, Refusal, Seen, SetUp, SignClaims,
     SignStages, SpendInput, WalletKey,
 };
 use tx::{
@@ -42,12 +42,21 @@ pub fn ask_under(
     op: ChannelOp,
     policy: &Policy,
 ) -> Result<ChannelAnswer, No> {
+    ask_seeing(pair, side, op, (policy, &Seen::default()))
+}
+
+pub fn ask_seeing(
+    pair: &mut Pair,
+    side: Side,
+    op: ChannelOp,
+    (policy, seen): (&Policy, &Seen),
+) -> Result<ChannelAnswer, No> {
     let money = Money { wallet: &wallet(side), policy };
     let asked =
         Ask::Channel { lease: LeaseEpoch(0), ask: Box::new(ChannelAsk { channel: CHANNEL, op }) };
     let carried = Ask::decode(&asked.encode());
     let Ok(Ask::Channel { ask, .. }) = carried else { panic!("{carried:?}") };
-    let decided = pair.of(side).decide_with(&ask, &money);
+    let decided = pair.of(side).decide_seeing(&ask, &money, seen);
     if let Ok((Some(change), _)) = &decided {
         pair.of(side).evolve(CHANNEL, change);
     }

@@ -423,8 +423,8 @@ fn a_refusal_with_more_than_it_says_is_none() {
             Malformed::Record { kind: 34, record: 2, flaw: choice(34, 33) },
         ),
         (
-            format!("011b 0201 1b 0418 {nothing}"),
-            Malformed::Record { kind: 27, record: 2, flaw: choice(27, 26) },
+            format!("011b 0201 1f 0418 {nothing}"),
+            Malformed::Record { kind: 27, record: 2, flaw: choice(31, 30) },
         ),
     ];
     for (hex, want) in cases {

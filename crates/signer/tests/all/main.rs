@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod accounts;
+mod allowances;
 mod channel_codec;
 mod channel_journals;
 mod channel_keys;
@@ -19,6 +20,7 @@ mod fundings;
 mod handshakes;
 mod journals;
 mod leases;
+mod limits;
 mod memory;
 mod messages;
 mod onions;

@@ -47,7 +47,7 @@ impl World {
         let amount = Sat(40_000 + self.dice.below(400_000) as u64);
         let pushed = match self.dice.one_in(3) {
             true => Msat(0),
-            false => Msat(self.dice.below(amount.0 as usize * 600) as u64),
+            false => Msat(self.dice.below(amount.0 as usize * 500) as u64),
         };
         let node = keys::known(peer).node;
         let fee_rate = FeeRate::from_sat_per_kwu(400 + self.dice.below(1_500) as u64);

@@ -78,10 +78,10 @@ impl Truth {
                 }
                 self.signers.insert((house, *channel), Signed { funding, side, newest: None });
             }
-            ChannelChange::SignedRemote { meaning, txid } => {
+            ChannelChange::SignedRemote { meaning, txid, spent: _ } => {
                 self.agreed(house, channel, meaning, *txid)?;
             }
-            ChannelChange::Advanced { meaning, txid, next: _ } => {
+            ChannelChange::Advanced { meaning, txid, next: _, spent: _ } => {
                 self.agreed(house, channel, meaning, *txid)?;
                 if let Some(signed) = self.signers.get_mut(&(house, *channel)) {
                     signed.newest = Some((meaning.number, *txid));

@@ -4,7 +4,7 @@ use bitcoin::absolute::LockTime;
 use bitcoin::transaction::Version;
 use bitcoin::{Amount, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Txid, Witness};
 use channel::{CoinOffer, ContractId, End, Met, Offer, ParkedOffer, Resolvers};
-use signer::{ChannelRefusal, SpendInput};
+use signer::{ChannelRefusal, Seconds, SpendInput};
 use tx::PARKED;
 use wire::Message;
 use wire::amount::{BlockHeight, CsvDelay, FeeratePerKw, Msat, Sat};
@@ -206,7 +206,8 @@ impl World {
         let refusal = match tape.byte() % 4 {
             0 => ChannelRefusal::Unknown,
             1 => ChannelRefusal::AlreadySetUp,
-            _ => ChannelRefusal::TooMany { max: 0 },
+            2 => ChannelRefusal::TooMany { max: 0 },
+            _ => ChannelRefusal::Stale { age: Seconds(2), max: Seconds(1) },
         };
         self.answers.push_back((id, Err(refusal)));
     }

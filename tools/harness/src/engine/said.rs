@@ -128,7 +128,8 @@ impl World {
     }
 
     fn signed(&self) -> u64 {
-        self.of_log(|it| matches!(it, Change::Signed))
+        let taken_back = self.of_log(|it| matches!(it, Change::TakenBack));
+        self.of_log(|it| matches!(it, Change::Signed)) - taken_back
     }
 
     fn revoked(&self) -> u64 {

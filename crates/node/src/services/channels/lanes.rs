@@ -147,6 +147,7 @@ impl Channels {
                 let heard = self.state.channels[&name].channel.heard(id);
                 self.take(name, &heard);
             }
+            Told::TakenBack { id, why } => self.payment_taken_back(name, id, &why),
             Told::Refused { why } => {
                 let channel_id = self.state.channels[&name].channel.channel_id();
                 self.act(Effect::Tell(Event::Refused { channel_id, why }));

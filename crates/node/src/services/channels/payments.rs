@@ -181,6 +181,13 @@ impl Channels {
         }
     }
 
+    /// Our signer has not signed an HTLC: it was in no commitment, and its number is free again.
+    pub(super) fn payment_taken_back(&mut self, name: ChannelName, id: ContractId, why: &str) {
+        if let Some(payment) = self.state.carried(&name, false, id.id) {
+            self.payment_failed(payment, format!("our signer does not sign it: {why}"));
+        }
+    }
+
     fn reason(&self, id: PaymentId, reason: &wire::list::Blob) -> String {
         let attempt = self.state.payments.get(&id).and_then(|it| it.attempt.as_ref());
         let Some(ReturnBytes(mut bytes)) = attempt.and_then(|it| it.keys) else {

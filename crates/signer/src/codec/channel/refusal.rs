@@ -7,13 +7,14 @@
 use bitcoin::hashes::Hash as _;
 use bitcoin::{OutPoint, Txid};
 use tx::{Flaw, Kind, SecretFault, Side};
-use wire::amount::{CsvDelay, FeeratePerKw, Msat, Sat};
+use wire::amount::{BlockHeight, CsvDelay, FeeratePerKw, Msat, Sat};
 use wire::id::CommitmentNumber;
 
 use super::super::{Malformed, Read, RecordFlaw, Writer};
 use super::flaw;
 use super::terms::SIDES;
 use crate::channel::ChannelRefusal as No;
+use crate::view::Seconds;
 
 /// What refusals call terms of a channel.
 const TERMS: [&str; 4] = ["a term", "funding_satoshis", "push_msat", "dust_limit_satoshis"];
@@ -64,6 +65,10 @@ fn parts(no: &No) -> Parts {
         No::Secret(SecretFault::OutOfTurn { number, next }) => (22, [number.0, next.0, 0]),
         No::Closing => (23, [0; 3]),
         No::Shut => (24, [0; 3]),
+        No::InFlight { got, max } => (27, [got.0, max.0, 0]),
+        No::Expiry { got, min, max } => (28, [got, min, max].map(|it| it.0.into())),
+        No::Stale { age, max } => (29, [age.0.into(), max.0.into(), 0]),
+        No::Allowance { got, left, limit } => (30, [got.0, left.0, limit.0]),
         No::End(flaw) => return flaw::parts(&flaw),
     };
     (number, numbers, [None; 2])
@@ -153,7 +158,14 @@ fn read_no(number: u8, numbers: &Numbers<'_>) -> Result<No, Malformed> {
         24 => No::Shut,
         25 => No::Contract(Flaw::Least { field: numbers.listed(&FIELDS)?, got: n(1), min: n(2) }),
         26 => No::Contract(Flaw::Form { kind: Kind(numbers.fit(0)?) }),
-        got => return Err(numbers.no_choice(got, 26)),
+        27 => No::InFlight { got: Msat(n(0)), max: Msat(n(1)) },
+        28 => {
+            let height = |at| numbers.fit(at).map(BlockHeight);
+            No::Expiry { got: height(0)?, min: height(1)?, max: height(2)? }
+        }
+        29 => No::Stale { age: Seconds(numbers.fit(0)?), max: Seconds(numbers.fit(1)?) },
+        30 => No::Allowance { got: Msat(n(0)), left: Msat(n(1)), limit: Msat(n(2)) },
+        got => return Err(numbers.no_choice(got, 30)),
     })
 }
 
