@@ -46,6 +46,7 @@ impl Town {
     fn start_signer(&mut self) {
         let (node, sockets) = (self.unix("s-node"), format!("sockets@{}", self.unix("s-sockets")));
         let words = ["--roles", "signer", "--listen", &node, "--listen", &sockets];
+        let words: Vec<_> = words.iter().chain(&["--day-limit", "20000"]).copied().collect();
         self.bobs_signer = Some(self.service("bob", &words));
     }
 
@@ -174,6 +175,12 @@ fn a_channel_survives_kills_and_gives_the_money_back() {
         assert!(payments.iter().all(|it| it["state"] == "paid"));
         assert_eq!(payments.iter().filter(|it| it["incoming"] == true).count(), 10);
     }
+    // Bob's signer remembers what it has let go before it was killed. The channel goes on.
+    let said = town.ask("bob", &["pay", &town.id("alice"), "15_000sat"]);
+    let (said, left) = (format!("{said:?}"), "9999990 msat of 20000000 msat are left");
+    assert!(said.contains("more than may leave today") && said.contains(left), "{said}");
+    until("both are connected again", || town.channel("bob")["connected"] == true);
+    town.is_open();
     let id = town.channel("alice")["id"].as_str().expect("text").to_owned();
     town.must("bob", &["close", &id[..10]]);
     town.until_channel("closing", |it| it["state"] == "closing");

@@ -1,6 +1,6 @@
 //! What of a commitment must hold before it is agreed on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tx::{Commitment, Contract, HTLC, Kind, Meaning, Output, Placed, Purpose, Side, Terms};
 use wire::amount::{BlockHeight, CsvDelay, FeeratePerKw, Msat, Sat};
@@ -196,18 +196,18 @@ impl Memory {
     /// Those of them that are in neither newest commitment. A contract comes into one after the
     /// other, and is judged when it comes into the first.
     fn new_of<'a>(&self, owner: Side, counted: &Counted<'a>) -> Vec<&'a Placed> {
-        if counted.values().all(|it| it.now <= it.before) {
-            return Vec::new();
+        let more: Vec<_> = counted.iter().filter(|(_, it)| it.now > it.before).collect();
+        let Some((_, one)) = more.first() else { return Vec::new() };
+        let (side, mut elsewhere) = (one.placed.offered_by, BTreeMap::<Key, u32>::new());
+        let amounts: BTreeSet<_> = more.iter().map(|(_, it)| it.placed.amount).collect();
+        let there = self.newest(owner.other()).map_or(&[][..], |it| &it.meaning.contracts);
+        let is_like = |it: &&Placed| it.offered_by == side && amounts.contains(&it.amount);
+        for placed in there.iter().filter(is_like) {
+            *elsewhere.entry(key(placed)).or_default() += 1;
         }
-        let mut elsewhere = BTreeMap::<_, u32>::new();
-        for placed in self.newest(owner.other()).iter().flat_map(|it| &it.meaning.contracts) {
-            *elsewhere.entry((placed.offered_by, key(placed))).or_default() += 1;
-        }
-        let is_new = |(key, it): &(&Key, &Counts<'a>)| {
-            let there = || elsewhere.get(&(it.placed.offered_by, (*key).clone())).copied();
-            it.now > it.before && it.now > there().unwrap_or(0)
-        };
-        counted.iter().filter(is_new).map(|(_, it)| it.placed).collect()
+        let is_new =
+            |(key, it): &(&Key, &Counts<'a>)| it.now > elsewhere.get(*key).copied().unwrap_or(0);
+        more.into_iter().filter(is_new).map(|(_, it)| it.placed).collect()
     }
 }
 

@@ -327,6 +327,7 @@ impl Traffic {
         match event {
             Event::Up | Event::Usable => {}
             Event::Refused { .. }
+            | Event::TakenBack { .. }
             | Event::Closing
             | Event::Failing(_)
             | Event::NeedsCoins

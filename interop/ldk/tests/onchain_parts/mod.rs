@@ -165,7 +165,9 @@ impl Scene {
                 }
                 Event::Fulfilled(id, _) => _ = self.shown.insert(id),
                 Event::Done => self.is_done = true,
-                Event::Refused { why } => panic!("our signer refuses: {why}"),
+                Event::Refused { why } | Event::TakenBack { why, .. } => {
+                    panic!("our signer refuses: {why}")
+                }
                 Event::NeedsCoins => panic!("there are coins enough"),
                 Event::Opened(..) | Event::Asked(_) => panic!("LDK has nothing but HTLCs"),
                 Event::Offered(id) => _ = self.offered.insert(id),
