@@ -370,10 +370,10 @@ fn completes(ends: &mut [Half; 2], from: usize) -> Vec<ClosingComplete> {
             }
             end.flush(&mut peer.inbox);
             for message in std::mem::take(&mut peer.inbox) {
-                match message {
-                    Message::ClosingComplete(it) if at == from => said.push(it),
-                    Message::ClosingComplete(_) => {}
-                    message => peer.inbox.push_back(message),
+                if let Message::ClosingComplete(it) = message {
+                    said.extend((at == from).then_some(it));
+                } else {
+                    peer.inbox.push_back(message);
                 }
             }
             while !peer.inbox.is_empty() {

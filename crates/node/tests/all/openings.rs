@@ -127,9 +127,10 @@ fn a_shutdown_behind_the_first_signature_is_heard_when_our_signer_has_looked() {
         let mut pair = Pair::new(74);
         pair.open(Sat(100_000), Msat(20_000_000));
         let message = until(&mut pair, at, last);
-        let named = match &message {
-            Message::FundingSigned(said) => said.channel_id,
-            other => names(other)[1],
+        let named = if let Message::FundingSigned(said) = &message {
+            said.channel_id
+        } else {
+            names(&message)[1]
         };
         // It hears that, its signer has not answered, and the next message comes.
         pair.step(at, 2);
