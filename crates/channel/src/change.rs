@@ -159,9 +159,9 @@ pub enum Change {
     },
     /// Everything is deep in the chain, or nothing came into it.
     Done,
-    /// The acceptor waits for the funding.
+    /// The acceptor waits for the funding; or we wait for a fee of a close that we take.
     Waits {
-        /// The newest block when it began to.
+        /// The newest block when that began.
         since: BlockHeight,
     },
     /// All that came before, since the beginning.

@@ -29,13 +29,13 @@ pub use contract::{
 };
 pub use fault::{Refusal, Remedy, Violation};
 pub use ledger::{As, ContractId, Entry, Gone, Ledger, Removal, Step, View};
-pub use onchain::{CoinOffer, DEEP_BLOCKS, EndedBy, FINAL_BLOCKS, Wanted};
+pub use onchain::{CoinOffer, DEEP_BLOCKS, EndedBy, FINAL_BLOCKS, SECURITY_DELAY_BLOCKS, Wanted};
 pub use opening::{
     Accepting, Agreed, Answering, Created, FUNDING_SMALL_MAX, Funding, Home, Move, Policy,
     Proposed, Unfit, Variation,
 };
 pub use state::{
-    AskId, Channel, Dialects, Effect, Event, FUNDING_BLOCKS_MAX, Failing, Known, Negotiating, Now,
-    Outcome, Ready, Shutdown, State, Why, is_closing_script,
+    AskId, CLOSING_BLOCKS_MAX, Channel, Dialects, Effect, Event, FUNDING_BLOCKS_MAX, Failing,
+    Known, Negotiating, Now, Outcome, Ready, Shutdown, State, Why, is_closing_script,
 };
 pub use sum::Sum;

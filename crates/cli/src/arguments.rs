@@ -97,7 +97,7 @@ pub enum Verb {
         /// Its id, or enough of its beginning
         id: String,
     },
-    /// Set what the commitments of a channel pay
+    /// Set what the commitments of a channel pay, until fee rates of the chain are far from that
     Fee {
         /// Its id, or enough of its beginning
         #[arg(value_name = "CHANNEL")]

@@ -126,6 +126,14 @@ fn channel(line: &api::Channel, as_json: bool) {
     println!("capacity   {} sat", line.capacity_sat);
     println!("under way  {} payments", line.htlcs);
     println!("funding    {}", line.funding);
+    let names = [
+        ("place    ", &line.short_channel_id),
+        ("alias    ", &line.alias),
+        ("peer says", &line.peer_alias),
+    ];
+    for (what, name) in names {
+        name.iter().for_each(|name| println!("{what}  {name}"));
+    }
     println!("fee rate   {} sat/vB", per_vb(line.sat_per_kvb));
     if let Some(txid) = &line.closing_txid {
         println!("closed by  {txid}");

@@ -2,7 +2,8 @@
 //!
 //! What can wait is taken together and cheaply. What somebody else can take as well is taken alone
 //! or with its like, and pays more the nearer that is. A transaction of ours is replaced when it
-//! should pay a quarter more, and when somebody else has taken a part of it.
+//! should pay a quarter more, when somebody else has taken a part of it, and when it is a penalty
+//! for several outputs whose deadline is near (`penalties.rs`).
 
 use std::collections::BTreeMap;
 
@@ -23,7 +24,7 @@ use crate::state::{AskId, Channel, Effect, Event, Outcome};
 /// The least rate that is relayed.
 const RATE_MIN: FeeratePerKw = FeeratePerKw(253);
 /// So much more a replacement pays at least, by each unit of weight: what everybody asks for.
-const STEP_RATE: FeeratePerKw = FeeratePerKw(253);
+pub(super) const STEP_RATE: FeeratePerKw = FeeratePerKw(253);
 /// A coin of the wallet in a transaction, and a change.
 const COIN_WEIGHT: u64 = 230;
 const CHANGE_WEIGHT: u64 = 172;
@@ -32,7 +33,7 @@ const STAGE_WEIGHT: u64 = 1_110;
 /// The child of a commitment: its anchor, a coin, and one output.
 const CHILD_WEIGHT: u64 = 760;
 /// Transactions that one channel has on their way at a time.
-const BIDS_MAX: usize = 200;
+pub(super) const BIDS_MAX: usize = 200;
 
 /// A coin of the wallet, lent to a channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,7 +112,9 @@ impl Channel {
             if outcome.link.bids.len() >= BIDS_MAX {
                 break;
             }
-            self.begin(ended, group, &mut outcome);
+            if !self.take_apart(ended, &group, None, &mut outcome) {
+                self.begin(ended, group, &mut outcome);
+            }
         }
         outcome
     }
@@ -150,13 +153,13 @@ impl Channel {
     }
 
     /// What a bid may cost at most: a part of what it takes, and no more than the signer lets it.
-    fn fee_max(value: Sat, deadline: Option<BlockHeight>) -> Sat {
+    pub(super) fn fee_max(value: Sat, deadline: Option<BlockHeight>) -> Sat {
         let percent =
             if deadline.is_some() { RACED_FEE_PERCENT_MAX } else { CLAIM_FEE_PERCENT_MAX };
         Sat(value.0.saturating_mul(percent) / 100)
     }
 
-    fn fee(&self, weight: u64, value: Sat, deadline: Option<BlockHeight>) -> Sat {
+    pub(super) fn fee(&self, weight: u64, value: Sat, deadline: Option<BlockHeight>) -> Sat {
         let rate = self.rate(deadline);
         let fee = u64::from(rate.0).saturating_mul(weight) / 1_000 + 1;
         Sat(fee).min(Self::fee_max(value, deadline))
@@ -250,7 +253,7 @@ impl Channel {
     }
 
     /// Asks the signer for a transaction that takes these.
-    fn bid(
+    pub(super) fn bid(
         &self,
         ended: &Ended,
         (key, jobs): (Vec<OutPoint>, &[Job]),
@@ -274,7 +277,7 @@ impl Channel {
     }
 
     /// A fee that leaves an output which is no dust.
-    fn affordable(&self, work: &Work, fee: Sat, value: Sat, coins: &[CoinOffer]) -> Sat {
+    pub(super) fn affordable(&self, work: &Work, fee: Sat, value: Sat, coins: &[CoinOffer]) -> Sat {
         let dust = self.begun.agreed().home.script.minimal_non_dust().to_sat();
         let lent: u64 = coins.iter().map(|it| it.input.amount.to_sat()).sum();
         let most = match work {
@@ -284,7 +287,7 @@ impl Channel {
         fee.min(Sat(most))
     }
 
-    fn weight(&self, ended: &Ended, work: &Work, coins: &[CoinOffer]) -> Option<u64> {
+    pub(super) fn weight(&self, ended: &Ended, work: &Work, coins: &[CoinOffer]) -> Option<u64> {
         let terms = &self.setup.terms;
         match work {
             Work::Claims(claims) => {
@@ -372,6 +375,10 @@ impl Channel {
         if let Work::Coins(jobs) = &bid.work {
             outcome.link.bids.remove(key);
             self.begin(ended, jobs.clone(), outcome);
+            return;
+        }
+        if self.take_apart(ended, jobs, Some(bid.fee), outcome) {
+            outcome.link.bids.remove(key);
             return;
         }
         let Some(weight) = self.weight(ended, &bid.work, &bid.coins) else { return };
@@ -573,7 +580,7 @@ fn coin(offer: &CoinOffer) -> Coin {
     Coin { outpoint, value: Sat(amount.to_sat()), script: offer.script.clone(), sequence }
 }
 
-fn claims(jobs: &[Job]) -> Vec<Claim> {
+pub(super) fn claims(jobs: &[Job]) -> Vec<Claim> {
     let claim = |job: &Job| match &job.what {
         What::Claim(claim) => Some(claim.clone()),
         What::Stage(_) => None,

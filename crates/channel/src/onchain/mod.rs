@@ -6,6 +6,7 @@
 //! | `ended.rs` | which commitment has spent the funding, or which close |
 //! | `jobs.rs` | what we can take of it: from which block on, until when |
 //! | `bids.rs` | the transactions that take it, and what they pay |
+//! | `penalties.rs` | near their deadline penalties are taken apart |
 //! | `resolved.rs` | how contracts end there |
 //! | `deadline.rs` | when a contract has to be taken to the chain |
 //!
@@ -16,6 +17,7 @@ mod bids;
 mod deadline;
 mod ended;
 mod jobs;
+mod penalties;
 mod resolved;
 mod seen;
 
@@ -23,6 +25,7 @@ pub(crate) use bids::Bids;
 pub use bids::{CoinOffer, Wanted};
 pub(crate) use ended::Ended;
 pub use ended::EndedBy;
+pub use penalties::SECURITY_DELAY_BLOCKS;
 pub(crate) use seen::{Seen, Spend};
 
 use std::sync::Arc;

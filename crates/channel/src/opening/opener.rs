@@ -121,6 +121,11 @@ impl Created {
         Move::Send(Box::new(created.into()))
     }
 
+    /// Whether the peer has signed our first commitment, as far as it says.
+    pub const fn is_signed(&self) -> bool {
+        self.signature.is_some()
+    }
+
     /// `funding_signed`: our signer looks at the signature of our first commitment.
     pub fn receive(&mut self, said: &FundingSigned) -> Result<Move, Violation> {
         let is_ours = said.channel_id == self.funding.channel_id();

@@ -174,6 +174,7 @@ impl Channel {
         {
             let remote = remote.clone();
             self.state = State::Negotiating(Negotiating { remote, closed: None });
+            self.waits_since = None;
         }
     }
 

@@ -67,6 +67,9 @@ impl Channel {
                 let data = Blob(text.into_bytes());
                 let (channel_id, extension) = (self.channel_id, Default::default());
                 let mut outcome = self.nothing();
+                if let Violation::ClosingFee { .. } = violation {
+                    outcome.changes.extend(self.begins_to_wait());
+                }
                 outcome = outcome.send(Message::from(Warning { channel_id, data, extension }));
                 outcome.effects.push(Effect::Hangup);
                 outcome

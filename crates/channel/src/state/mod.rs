@@ -43,7 +43,7 @@ pub use failing::{Failing, Why};
 pub use funding::{FUNDING_BLOCKS_MAX, Ready};
 pub(crate) use link::{Advance, Asked, Link, Phase, ShownFor};
 pub use link::{AskId, Dialects};
-pub use negotiating::Negotiating;
+pub use negotiating::{CLOSING_BLOCKS_MAX, Negotiating};
 pub use outcome::{Effect, Event, Outcome};
 pub use shutdown::{Shutdown, is_closing_script};
 
@@ -59,7 +59,8 @@ pub struct Channel {
     pub(crate) resolvers: Resolvers,
     pub(crate) state: State,
     pub(crate) ready: Ready,
-    /// The acceptor's newest block when it began to wait for the funding.
+    /// The newest block when we began to wait: the acceptor for the funding, and whoever closes for
+    /// an answer to its fee, or a fee that it takes.
     pub(crate) waits_since: Option<BlockHeight>,
     pub(crate) ledger: Ledger,
     /// What the ledger does not know of contracts.

@@ -9,14 +9,14 @@ use bitcoin::secp256k1::{Message as Digest, SECP256K1};
 use bitcoin::{OutPoint, Transaction};
 use signer::{ChannelOp, Payee, SignClose};
 use tx::{Close, ClosingOutputs, Side, funding_witness};
-use wire::amount::{FeeratePerKw, Sat};
+use wire::amount::{BlockCount, BlockHeight, FeeratePerKw, Sat};
 use wire::id::FeeRange;
 use wire::key::Signature;
 use wire::list::Script;
 use wire::{ClosingSigned, Message};
 
 use super::link::{Closing, Purpose};
-use super::{Channel, Dialects, Effect, Outcome, State};
+use super::{Channel, Dialects, Effect, Outcome, State, Why};
 use crate::change::Change;
 use crate::fault::Violation;
 
@@ -24,6 +24,9 @@ use crate::fault::Violation;
 const WITNESS_WEIGHT: u64 = 224;
 /// The least rate that anybody relays.
 const RATE_MIN: FeeratePerKw = FeeratePerKw(253);
+/// So long a peer may say nothing to our fee, or fees that we do not take (BOLT 2: "a reasonable
+/// amount of time").
+pub const CLOSING_BLOCKS_MAX: BlockCount = BlockCount(144);
 /// The opener takes so many times the fee that it finds right.
 const FEE_SPREAD: u64 = 3;
 
@@ -66,6 +69,12 @@ impl Channel {
             outcome.link.published = Some(Arc::new(closed.clone()));
             outcome.effects.push(Effect::Publish(vec![closed.clone()]));
             return outcome;
+        }
+        if let Some(blocks) = self.disagrees_since(negotiating)
+            && blocks >= CLOSING_BLOCKS_MAX
+        {
+            let BlockCount(blocks) = blocks;
+            return self.fail_for(Why::Violation(format!("no closing fee within {blocks} blocks")));
         }
         let is_begun = self.link.said_shutdown && self.link.heard_shutdown;
         if !self.is_up() || !is_begun || self.link.closing.is_some() {
@@ -110,18 +119,38 @@ impl Channel {
         if self.link.offered.local.is_some() && range.is_some() && overlaps {
             return Err(Violation::ClosingFeeAgain { got: fee, min, max });
         }
-        let next = self.counter(fee, min, max).filter(|_| overlaps);
+        let next = self.counter(fee, (min, max), range).filter(|_| overlaps);
         let next = next.ok_or(Violation::ClosingFee { got: fee, min, max })?;
         let close = self.signed_close(negotiating, next, side);
         self.ask_close(close, Purpose::Offer, &mut outcome);
         Ok(outcome)
     }
 
+    /// For so long the peer has said no fee that we take, since we waited for one first.
+    fn disagrees_since(&self, negotiating: &Negotiating) -> Option<BlockCount> {
+        let since = self.waits_since.filter(|_| negotiating.closed.is_none())?;
+        Some(BlockCount(self.now.tip.0.saturating_sub(since.0)))
+    }
+
+    /// We have said a fee, or do not take that of the peer: it may think about it, but not for
+    /// ever. Each connection is a new try, so the time runs from the first of them on.
+    pub(super) fn begins_to_wait(&self) -> Option<Change> {
+        let is_new = self.waits_since.is_none() && self.now.tip > BlockHeight(0);
+        let is_legacy = !self.link.dialects.simple_close;
+        let is_open = matches!(&self.state, State::Negotiating(it) if it.closed.is_none());
+        (is_new && is_legacy && is_open).then_some(Change::Waits { since: self.now.tip })
+    }
+
     /// What we say to a fee that we do not take: halfway, as far as we go. Nothing if the peer does
     /// not come nearer, or we cannot.
-    fn counter(&self, fee: Sat, min: Sat, max: Sat) -> Option<Sat> {
+    fn counter(&self, fee: Sat, (min, max): (Sat, Sat), range: Option<&FeeRange>) -> Option<Sat> {
         let is_between = |it: Sat, a: Sat, b: Sat| it > a.min(b) && it < a.max(b);
-        let Some(local) = self.link.offered.local else { return Some(fee.clamp(min, max)) };
+        let Some(local) = self.link.offered.local else {
+            // The first is one that the peer takes, too, if it has said what it takes.
+            let min = range.map_or(min, |it| it.min_fee_satoshis.max(min));
+            let max = range.map_or(max, |it| it.max_fee_satoshis.min(max));
+            return (min <= max).then(|| fee.clamp(min, max));
+        };
         if self.link.offered.remote.is_some_and(|before| !is_between(fee, local, before)) {
             return None;
         }
@@ -202,6 +231,7 @@ impl Channel {
         match &closing.purpose {
             Purpose::Offer => {
                 outcome.link.offered.local = Some(closing.close.fee);
+                outcome.changes.extend(self.begins_to_wait());
                 outcome.send(self.closing_message(negotiating, closing.close.fee, signature))
             }
             Purpose::Settle { theirs, is_said } => {

@@ -42,6 +42,10 @@ impl Channel {
         // Whoever cannot pay leaves it to the other.
         let Some(left) = ours.floor_to_sat().0.checked_sub(fee.0) else { return };
         let is_dust = Sat(left) < dust_of(&self.begun.agreed().home.script);
+        if is_dust && ours >= theirs {
+            // It could not leave out its own output, which nobody would relay.
+            return;
+        }
         let leaves_peer = theirs.floor_to_sat() < dust_of(&negotiating.remote);
         let mut variants = match (ours < theirs, is_dust, leaves_peer) {
             (true, true, _) => vec![Variant::Closee],

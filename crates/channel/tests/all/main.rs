@@ -1,5 +1,6 @@
 //! Channels that pay, lose their connection, close and cheat.
 
+mod bargains;
 mod changes;
 mod closing;
 mod ends;
@@ -11,10 +12,12 @@ mod onchain;
 mod opening;
 mod parked;
 mod parting;
+mod penalties;
 #[cfg(feature = "planted")]
 mod planted;
 mod reestablish;
 mod refused;
+mod sentences;
 mod signers;
 mod town;
 mod unfit;

@@ -25,8 +25,8 @@ use crate::halves::{
 use crate::live::{reconnect_as, settle, two};
 use crate::refused::{add, high, offer, refused};
 
-const SIMPLE: Dialects = Dialects { any_segwit: true, simple_close: true };
-const LEGACY: Dialects = Dialects { any_segwit: true, simple_close: false };
+pub const SIMPLE: Dialects = Dialects { any_segwit: true, simple_close: true };
+pub const LEGACY: Dialects = Dialects { any_segwit: true, simple_close: false };
 
 /// A channel in use, and what its acceptor has in it.
 pub fn with_pushed(pushed: Msat, dialects: Dialects) -> [Half; 2] {
@@ -42,7 +42,7 @@ pub fn with_pushed(pushed: Msat, dialects: Dialects) -> [Half; 2] {
     ends
 }
 
-fn close(ends: &mut [Half; 2], at: usize) {
+pub fn close(ends: &mut [Half; 2], at: usize) {
     let outcome = ends[at].live.close().unwrap_or_else(|no| panic!("{no}"));
     ends[at].take(outcome);
 }
@@ -82,7 +82,7 @@ fn closing_complete(ends: &mut [Half; 2], from: usize) -> ClosingComplete {
     said
 }
 
-fn closing_signed(ends: &mut [Half; 2]) -> ClosingSigned {
+pub fn closing_signed(ends: &mut [Half; 2]) -> ClosingSigned {
     close(ends, 0);
     let is_it = |it: &Message| matches!(it, Message::ClosingSigned(_));
     let Message::ClosingSigned(said) = until(ends, 1, is_it) else { unreachable!() };
@@ -90,7 +90,7 @@ fn closing_signed(ends: &mut [Half; 2]) -> ClosingSigned {
 }
 
 /// What a side publishes and says, once it has heard this.
-fn heard(end: &mut Half, message: impl Into<Message>) -> (Vec<Transaction>, Vec<Message>) {
+pub fn heard(end: &mut Half, message: impl Into<Message>) -> (Vec<Transaction>, Vec<Message>) {
     let mut wire = Default::default();
     end.flush(&mut wire);
     (wire, end.published) = Default::default();
@@ -553,7 +553,7 @@ fn who_says_no_range_is_bargained_with() {
 }
 
 /// The acceptor signs what an opener at this rate wants.
-fn close_at(rate: u32) -> ClosingSigned {
+pub fn close_at(rate: u32) -> ClosingSigned {
     let mut ends = with_pushed(PUSHED, LEGACY);
     let calm = FeeratePerKw(rate);
     ends[0].live.at(channel::Now { calm, ..Default::default() });

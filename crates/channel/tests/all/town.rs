@@ -41,6 +41,8 @@ pub struct Town {
     pub sees: [bool; 2],
     /// The newest block that a side has seen.
     seen: [u32; 2],
+    /// Nobody mines what spends these.
+    pub held: Vec<OutPoint>,
 }
 
 impl Town {
@@ -87,6 +89,7 @@ impl Town {
             refused: [Vec::new(), Vec::new()],
             sees: [true; 2],
             seen: [103; 2],
+            held: Vec::new(),
         };
         town.mine_with(vec![coins, funding.expect("it was asked for")]);
         for _ in 0..6 {
@@ -107,7 +110,9 @@ impl Town {
             }
         }
         let (chosen, _) = self.mempool.choose(Room::BLOCK);
-        self.mine_with(chosen.iter().map(|it| Transaction::clone(it)).collect());
+        let is_held = |it: &TxIn| self.held.contains(&it.previous_output);
+        let free = chosen.iter().filter(|it| !it.input.iter().any(is_held));
+        self.mine_with(free.map(|it| Transaction::clone(it)).collect());
     }
 
     pub fn mine_many(&mut self, blocks: u32) {

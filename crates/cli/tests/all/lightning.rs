@@ -153,6 +153,9 @@ fn a_channel_survives_kills_and_gives_the_money_back() {
     town.start_bob();
     town.mine("3");
     town.is_open();
+    let [ours, theirs] = ["alice", "bob"].map(|name| town.channel(name));
+    assert_eq!((&ours["alias"], &theirs["alias"]), (&theirs["peer_alias"], &ours["peer_alias"]));
+    assert!(ours["alias"].is_string() && ours["short_channel_id"].is_null(), "{ours}");
     for number in 0..10 {
         town.pay("alice", "bob", "2_500sat");
         town.pay("bob", "alice", "1_000_001msat");

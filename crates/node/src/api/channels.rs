@@ -24,6 +24,13 @@ pub struct Channel {
     pub announce: bool,
     /// The output that it lives in: `TXID:NUMBER`.
     pub funding: String,
+    /// Where that stands in the chain, as `BLOCKxTRANSACTIONxOUTPUT`, once it does. Not if the
+    /// channel is known by aliases only, as those are that the world does not know of.
+    pub short_channel_id: Option<String>,
+    /// Our name for it, by which the peer may send payments to us.
+    pub alias: Option<String>,
+    /// The peer's name for it: by that it can be told to others who shall pay us.
+    pub peer_alias: Option<String>,
     /// How much it holds.
     pub capacity_sat: u64,
     /// What is ours, without what is under way.

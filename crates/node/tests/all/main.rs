@@ -1,5 +1,6 @@
 //! Whole nodes on this machine, and what they survive.
 
+mod aliases;
 mod bank;
 mod bitcoind;
 #[path = "../../../chain/tests/all/blocks.rs"]
@@ -17,6 +18,7 @@ mod leases;
 mod memory;
 mod nodes;
 mod onions;
+mod openings;
 mod pair;
 mod party;
 #[cfg(feature = "planted")]
@@ -25,6 +27,7 @@ mod planted;
 #[path = "../../../chain/tests/all/plants.rs"]
 mod plants;
 mod purse;
+mod rates;
 mod reach;
 mod source;
 mod store;

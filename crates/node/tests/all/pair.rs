@@ -15,8 +15,9 @@ use noise::PublicKey;
 use signer::{Signer, UnixTime};
 use wire::{
     Message,
-    amount::{Msat, Sat},
+    amount::{FeeratePerKw, Msat, Sat},
     dice::Dice,
+    features::Features,
     id::ConnectionId,
     tick::{Millis, Tick},
 };
@@ -50,6 +51,10 @@ pub struct End {
     pub events: Vec<Event>,
     /// What it has said in warnings and errors.
     pub complaints: Vec<String>,
+    /// What its machine draws, if not what the dice throw.
+    pub draw: Option<[u8; 32]>,
+    /// What its source says that blocks cost, if not what the treasury thinks of that.
+    pub rates: Option<[FeeratePerKw; 2]>,
     now: Tick,
     calls: u64,
 }
@@ -65,6 +70,8 @@ pub struct Pair {
     pub ends: [End; 2],
     pub connection: Option<ConnectionId>,
     connections: u64,
+    /// What both can do.
+    pub features: Features,
     pub dice: Dice,
 }
 
@@ -88,6 +95,8 @@ impl End {
             replies: BTreeMap::new(),
             events: Vec::new(),
             complaints: Vec::new(),
+            draw: None,
+            rates: None,
             now: Tick(0),
             calls: 0,
         };
@@ -98,7 +107,7 @@ impl End {
     /// Random numbers are kept in stock, and steps taken.
     fn turn(&mut self, dice: &mut Dice) {
         for _ in 0..self.channels.thirst() {
-            self.channels.stock(dice.array());
+            self.channels.stock(self.draw.unwrap_or_else(|| dice.array()));
         }
         while let Some(step) = self.channels.poll() {
             self.waiting.push_back(Held::of(step));
@@ -177,6 +186,7 @@ impl End {
         }
         for followed in std::mem::take(&mut self.bank.followed) {
             let treasury::Followed { event, urgent, calm } = followed;
+            let [urgent, calm] = self.rates.unwrap_or([urgent, calm]);
             self.channels.block(event, urgent, calm);
         }
     }
@@ -297,7 +307,9 @@ impl Pair {
     /// Two that know each other, and a block.
     pub fn new(seed: u64) -> Self {
         let ends = [End::new(51, State::default()), End::new(52, State::default())];
-        let mut pair = Self { ends, connection: None, connections: 0, dice: Dice::new(seed) };
+        let (connection, features) = (None, channels::features());
+        let dice = Dice::new(seed);
+        let mut pair = Self { ends, connection, connections: 0, features, dice };
         pair.settle();
         let gifts = [(0, 200_000), (1, 200_001)].map(|(at, sat)| {
             let script = pair.ends[at].bank.address();
@@ -317,7 +329,7 @@ impl Pair {
         self.connection = Some(connection);
         let nodes = [self.ends[0].node, self.ends[1].node];
         for (at, end) in self.ends.iter_mut().enumerate() {
-            let features = channels::features();
+            let features = self.features.clone();
             end.channels.peer_came(connection, nodes[1 - at], features, false);
         }
     }
@@ -434,9 +446,13 @@ impl Pair {
     }
 
     pub fn open(&mut self, amount: Sat, pushed: Msat) -> CallId {
+        self.open_as(amount, pushed, false)
+    }
+
+    pub fn open_as(&mut self, amount: Sat, pushed: Msat, announce: bool) -> CallId {
         let node = self.ends[1].node;
         let fee_rate = bitcoin::FeeRate::from_sat_per_vb(2).expect("it fits");
-        let open = channels::Open { node, amount, pushed, announce: false, fee_rate };
+        let open = channels::Open { node, amount, pushed, announce, fee_rate };
         self.ends[0].call(Command::Open(open))
     }
 

@@ -73,7 +73,7 @@ pub(super) async fn show(
     one(call(&desk, Command::Channel { id: id?.0 }).await?)
 }
 
-/// Sets what the commitments of a channel pay.
+/// Sets what the commitments of a channel pay, until estimates are far from that.
 #[utoipa::path(post, path = "/v1/channels/{id}/fee", params(("id" = String, Path)),
     request_body = api::SetFee,
     responses((status = 200, body = api::Channel), (status = "4XX", body = api::Refused)))]
@@ -186,6 +186,9 @@ fn channel(line: &ChannelLine) -> api::Channel {
         opener: line.opener,
         announce: line.announce,
         funding: line.funding.to_string(),
+        short_channel_id: line.place.map(|it| it.to_string()),
+        alias: line.alias.map(|it| it.to_string()),
+        peer_alias: line.remote_alias.map(|it| it.to_string()),
         capacity_sat: line.capacity.0,
         local_msat: line.local.0,
         remote_msat: line.remote.0,

@@ -52,6 +52,7 @@ impl Channels {
                 self.at(block, urgent, calm);
                 self.found(block, &found);
                 self.look_at_depths();
+                self.look_at_rates();
                 self.save(Change::Heard { block });
             }
             Heard::Disconnected { block, cursor } => {
@@ -168,13 +169,14 @@ impl Channels {
     }
 
     /// Says what is deep enough: a funding that is used, a close that is over.
-    fn look_at_depths(&mut self) {
+    pub(super) fn look_at_depths(&mut self) {
         for name in self.live_names() {
             let held = &self.state.channels[&name];
             let want = held.channel.begun().agreed().minimum_depth.0;
             let is_deep = self.depth(held) >= want && held.confirmed.is_some() || want == 0;
             if is_deep && !held.channel.ready().local {
-                let deep = held.channel.deep(None);
+                let Some(alias) = self.new_alias() else { continue };
+                let deep = self.state.channels[&name].channel.deep(Some(alias));
                 self.take(name, &deep);
                 self.tell_channel(&name);
             } else if self.is_closed(held) && self.depth_of_end(held) == self.terms.closed_depth.0 {

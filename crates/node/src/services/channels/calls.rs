@@ -10,10 +10,10 @@ use tx::Side;
 use wire::{
     Hex,
     amount::{FeeratePerKw, Msat, Sat},
-    id::{ChannelId, PaymentHash, PaymentPreimage},
+    id::{ChannelId, PaymentHash, PaymentPreimage, Scid},
 };
 
-use super::{ChannelName, Channels, Held, Payment, PaymentId, Progress};
+use super::{ChannelName, Channels, Held, Payment, PaymentId, Progress, aliases::place};
 use crate::services::treasury::PaymentName;
 
 /// Hex digits by which a channel may be named at least.
@@ -35,7 +35,7 @@ pub enum Command {
         /// Its id, or the beginning of it, in hex.
         id: String,
     },
-    /// Pay this rate from now on.
+    /// Pay this rate from now on, until estimates are far from that.
     Fee {
         /// Its id, or the beginning of it, in hex.
         id: String,
@@ -120,6 +120,12 @@ pub struct ChannelLine {
     pub announce: bool,
     /// What it lives in.
     pub funding: OutPoint,
+    /// Where that stands in the chain, unless the channel is known by aliases only.
+    pub place: Option<Scid>,
+    /// Our name for it, which the peer has heard.
+    pub alias: Option<Scid>,
+    /// The peer's name for it.
+    pub remote_alias: Option<Scid>,
     /// How much.
     pub capacity: Sat,
     /// What is ours.
@@ -355,6 +361,9 @@ impl Channels {
             opener: Self::is_opener(channel),
             announce: agreed.announce,
             funding: channel.funding(),
+            place: place(held),
+            alias: channel.ready().local_alias,
+            remote_alias: channel.remote_alias(),
             capacity: agreed.funding,
             local,
             remote,

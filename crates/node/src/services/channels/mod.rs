@@ -6,6 +6,7 @@
 //! with its process, so a message that was acknowledged and not followed by anything is said again
 //! by the peer: `channel_reestablish` settles it.
 
+mod aliases;
 mod blocks;
 mod calls;
 mod change;
@@ -14,6 +15,7 @@ mod lease;
 mod openings;
 mod payments;
 mod peers;
+mod rates;
 mod state;
 mod sum;
 
@@ -31,7 +33,7 @@ use wire::{
     Network,
     amount::{BlockCount, CsvDelay, FeeratePerKw, HtlcCount, Msat, Sat},
     features::{Feature, Features},
-    id::{ChainHash, ChannelId, CommitmentNumber, ConnectionId},
+    id::{ChainHash, ChannelId, CommitmentNumber, ConnectionId, Scid},
     lease::{LeaseEpoch, StaleLease},
     tick::{Millis, Tick},
 };
@@ -189,6 +191,10 @@ pub struct Channels {
     state: State,
     lanes: BTreeMap<ChannelName, Lane>,
     by_id: BTreeMap<ChannelId, ChannelName>,
+    /// All names that we have given to channels.
+    aliases: BTreeSet<Scid>,
+    /// A channel waits for a random number, to have a name.
+    is_unnamed: bool,
     peers: BTreeMap<ConnectionId, Peer>,
     by_node: BTreeMap<PublicKey, ConnectionId>,
     openings: BTreeMap<OpeningId, Opening>,
@@ -250,6 +256,7 @@ pub fn features() -> Features {
         Feature::Anchors,
         Feature::ShutdownAnysegwit,
         Feature::ChannelType,
+        Feature::ScidAlias,
         Feature::SimpleClose,
     ])
 }
@@ -257,7 +264,10 @@ pub fn features() -> Features {
 impl Channels {
     /// Goes on from what was saved.
     pub fn open(state: State, terms: Terms, clock: Tick, unix: UnixTime) -> Self {
+        let named = state.channels.values().filter_map(|it| it.channel.ready().local_alias);
         let mut channels = Self {
+            aliases: named.collect(),
+            is_unnamed: false,
             terms,
             lease: Lease::new(state.lease),
             state,
@@ -315,6 +325,9 @@ impl Channels {
     /// 32 bytes, drawn with strong randomness.
     pub fn stock(&mut self, draw: [u8; 32]) {
         self.draws.push_back(draw);
+        if std::mem::take(&mut self.is_unnamed) {
+            self.look_at_depths();
+        }
     }
 
     fn draw(&mut self) -> Option<[u8; 32]> {

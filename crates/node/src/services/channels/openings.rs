@@ -21,7 +21,7 @@ use wire::{
 
 use super::{
     Asked, CHANNELS_MAX, CallId, Change, ChannelName, Channels, Open, Opened, Refusal, Reply,
-    Wanted,
+    Wanted, rates::rate_of,
 };
 use crate::services::treasury;
 
@@ -52,6 +52,10 @@ pub(super) struct Opening {
     pub(super) until: Tick,
     temporary: TemporaryChannelId,
     key: ChannelKey,
+    /// Its name once it is funded, when `funding_created` was sent or has come.
+    channel_id: Option<ChannelId>,
+    /// For the peer it is a channel already, and it has said something to that.
+    early: Vec<Message>,
     /// Who wants it, and what; nothing if the peer does.
     ours: Option<(CallId, Open)>,
     stage: Stage,
@@ -75,28 +79,41 @@ enum Stage {
 }
 
 /// A funding transaction, and its coins.
+#[derive(Clone)]
 struct Paid {
     draft: DraftId,
     transaction: Transaction,
     channel_id: ChannelId,
-    /// For the peer it is a channel already, and it has said something to that.
-    early: Vec<Message>,
 }
 
 /// So much a peer may say to a channel before our signer has looked at its signature.
 const EARLY_MESSAGES_MAX: usize = 4;
 
-impl Stage {
-    /// What we pay, once the peer can know the channel's id.
-    fn paid(&mut self) -> Option<&mut Paid> {
-        match self {
-            Self::Created(it) => Some(&mut it.1),
-            Self::Paying(it) => Some(&mut it.1),
-            Self::Preparing { .. }
-            | Self::Proposed(_)
-            | Self::Funding(_)
-            | Self::Accepting(_)
-            | Self::Answering(_) => None,
+impl Opening {
+    /// Whether the peer may speak of it as of a channel: who opens may once it has named the
+    /// funding, who accepts once it has signed.
+    fn is_channel_to_peer(&self) -> bool {
+        match &self.stage {
+            Stage::Created(created) => created.0.is_signed(),
+            Stage::Paying(_) | Stage::Answering(_) => true,
+            Stage::Preparing { .. }
+            | Stage::Proposed(_)
+            | Stage::Funding(_)
+            | Stage::Accepting(_) => false,
+        }
+    }
+
+    /// By which of its names the peer knows it, if it hears from us that it has failed: that of the
+    /// channel once we have sent what makes it one (BOLT 1).
+    fn name(&self) -> ChannelId {
+        let temporary = ChannelId(self.temporary.0);
+        match &self.stage {
+            Stage::Created(_) | Stage::Paying(_) => self.channel_id.unwrap_or(temporary),
+            Stage::Preparing { .. }
+            | Stage::Proposed(_)
+            | Stage::Funding(_)
+            | Stage::Accepting(_)
+            | Stage::Answering(_) => temporary,
         }
     }
 }
@@ -167,7 +184,9 @@ impl Channels {
         self.last_opening = OpeningId(self.last_opening.0 + 1);
         let (id, until) = (self.last_opening, self.clock + OPENING_MAX);
         let stage = Stage::Preparing { keys: None, home: None, said };
-        let opening = Opening { connection, node, until, temporary, key, ours, stage };
+        let (channel_id, early) = (None, Vec::new());
+        let opening =
+            Opening { connection, node, until, temporary, key, channel_id, early, ours, stage };
         self.openings.insert(id, opening);
         self.want(Wanted::Home(id), treasury::ChannelsWant::Home);
         let ask = ChannelAsk { channel: key, op: ChannelOp::Keys };
@@ -223,6 +242,7 @@ impl Channels {
                 if let Stage::Answering(answering) = &mut opening.stage {
                     answering.signed(signature);
                 } else if let Stage::Created(created) = &opening.stage {
+                    opening.channel_id = Some(created.1.channel_id);
                     let made = created.0.signed(signature);
                     self.make(id, connection, vec![made]);
                 }
@@ -255,15 +275,17 @@ impl Channels {
             },
             (None, Some((_, open))) => {
                 let has_anchors = both.offers(Feature::Anchors);
-                let calm = self.now.unwrap_or_default().calm;
+                // What the world does not know of need not name a place in the chain.
+                let alias = both.offers(Feature::ScidAlias) && !open.announce;
+                let form = if has_anchors { Form::Anchors } else { Form::StaticRemoteKey };
                 let wanted = Funding {
                     key,
                     temporary: opening.temporary,
                     funding: open.amount,
                     pushed: open.pushed,
-                    feerate: calm.clamp(policy.feerate_min, policy.feerate_max),
-                    form: if has_anchors { Form::Anchors } else { Form::StaticRemoteKey },
-                    variation: Variation::default(),
+                    feerate: rate_of(form, self.now.unwrap_or_default(), &policy),
+                    form,
+                    variation: Variation { alias, zero_conf: false },
                     announce: open.announce,
                     home,
                 };
@@ -366,7 +388,7 @@ impl Channels {
         };
         let funding = FundingOutput { txid: transaction.compute_txid(), output };
         let (created, moves) = proposed.funded(agreed, funding);
-        let paid = Paid { draft, transaction, channel_id: funding.channel_id(), early: Vec::new() };
+        let paid = Paid { draft, transaction, channel_id: funding.channel_id() };
         let Some(opening) = self.openings.get_mut(&id) else { return };
         opening.stage = Stage::Created(Box::new((created, paid)));
         let connection = opening.connection;
@@ -385,6 +407,7 @@ impl Channels {
         }
         match (**accepting).clone().receive(said) {
             Ok((answering, moves)) => {
+                opening.channel_id = Some(channel_id);
                 opening.stage = Stage::Answering(Box::new(answering));
                 let connection = opening.connection;
                 self.make(id, connection, moves);
@@ -393,86 +416,77 @@ impl Channels {
         }
     }
 
-    /// `funding_signed`, or what follows it at once, if it is for an opening; else the message is
-    /// given back.
-    pub(super) fn opening_signed(
+    /// A message about a channel that is none yet, if it is for an opening; else it is given back.
+    pub(super) fn opening_heard(
         &mut self,
         at: ConnectionId,
         channel_id: ChannelId,
         message: Message,
     ) -> Option<Message> {
-        let Message::FundingSigned(said) = &message else {
-            let paid = self.openings.values_mut().filter(|it| it.connection == at);
-            let paid = paid.filter_map(|it| it.stage.paid());
-            let mut early = paid.filter(|it| it.channel_id == channel_id).map(|it| &mut it.early);
-            return match early.next().filter(|early| early.len() < EARLY_MESSAGES_MAX) {
-                Some(early) => {
-                    early.push(message);
-                    None
+        let is_it = |it: &Opening| {
+            let is_named = it.channel_id == Some(channel_id) || it.temporary.0 == channel_id.0;
+            it.connection == at && is_named
+        };
+        let mut found = self.openings.iter_mut().map(|(id, it)| (*id, it));
+        let Some((id, opening)) = found.find(|(_, it)| is_it(it)) else { return Some(message) };
+        let is_named = opening.channel_id == Some(channel_id);
+        let is_channel = opening.is_channel_to_peer();
+        match (&mut opening.stage, &message) {
+            (Stage::Created(created), Message::FundingSigned(said)) if is_named => {
+                match created.0.receive(said) {
+                    Ok(made) => self.make(id, at, vec![made]),
+                    Err(violation) => self.blame(id, &violation.to_string()),
                 }
-                None => Some(message),
-            };
-        };
-        let is_it = |it: &&mut Opening| {
-            let stage = &it.stage;
-            it.connection == at
-                && matches!(stage, Stage::Created(it) if it.1.channel_id == channel_id)
-        };
-        let found = self.openings.iter_mut().map(|(id, it)| (*id, it)).find(|(_, it)| is_it(it));
-        let Some((id, Opening { stage: Stage::Created(created), .. })) = found else {
-            return Some(message);
-        };
-        match created.0.receive(said) {
-            Ok(made) => self.make(id, at, vec![made]),
-            Err(violation) => self.blame(id, &violation.to_string()),
+                None
+            }
+            // BOLT 2: "if it hasn't received a `funding_signed` (if it is a funder) or a
+            // `funding_created` (if it is a fundee): SHOULD send an `error` and fail the channel."
+            (_, Message::Shutdown(_)) if !is_channel => {
+                self.blame(id, "shutdown: the channel is not funded yet");
+                None
+            }
+            (_, Message::FundingSigned(_)) => Some(message),
+            _ if is_named && opening.early.len() < EARLY_MESSAGES_MAX => {
+                opening.early.push(message);
+                None
+            }
+            _ => Some(message),
         }
-        None
     }
 
     /// The signer has looked at what the peer has signed: the channel begins.
     fn advanced(&mut self, id: OpeningId, answer: Result<ChannelAnswer, ChannelRefusal>) {
-        let Some(opening) = self.openings.remove(&id) else { return };
-        let Opening { connection, node, temporary, ours, stage, until, key } = opening;
-        let name = ChannelName { node, key };
-        let begun = match stage {
-            Stage::Created(created) => {
-                let (created, paid) = *created;
-                match created.clone().advanced(answer) {
-                    Ok(begun) => {
-                        let draft = paid.draft;
-                        let stage = Stage::Paying(Box::new((begun, paid)));
-                        let paying =
-                            Opening { connection, node, temporary, ours, stage, until, key };
-                        self.openings.insert(id, paying);
-                        let sign = treasury::ChannelsWant::SignFunding { draft };
-                        return self.want(Wanted::Signatures(id), sign);
-                    }
-                    Err(violation) => {
-                        Err((Stage::Created(Box::new((created, paid))), violation.to_string()))
-                    }
+        let Some(opening) = self.openings.get_mut(&id) else { return };
+        let begun = match &opening.stage {
+            Stage::Created(created) => match created.0.clone().advanced(answer) {
+                Ok(begun) => {
+                    let draft = created.1.draft;
+                    opening.stage = Stage::Paying(Box::new((begun, created.1.clone())));
+                    let sign = treasury::ChannelsWant::SignFunding { draft };
+                    return self.want(Wanted::Signatures(id), sign);
                 }
-            }
-            Stage::Answering(answering) => match (*answering).clone().advanced(answer) {
-                Ok((begun, made)) => Ok((begun, made)),
-                Err(violation) => Err((Stage::Answering(answering), violation.to_string())),
+                Err(violation) => Err(violation.to_string()),
             },
-            stage @ (Stage::Preparing { .. }
+            Stage::Answering(answering) => {
+                (**answering).clone().advanced(answer).map_err(|violation| violation.to_string())
+            }
+            Stage::Preparing { .. }
             | Stage::Proposed(_)
             | Stage::Funding(_)
             | Stage::Paying(_)
-            | Stage::Accepting(_)) => Err((stage, "the signer is too early".to_owned())),
+            | Stage::Accepting(_) => Err("the signer is too early".to_owned()),
         };
         match begun {
             Ok((begun, made)) => {
+                let Some(opening) = self.openings.remove(&id) else { return };
+                let Opening { connection, node, key, early, .. } = opening;
+                let name = ChannelName { node, key };
                 self.begun(name, connection, begun, None);
                 self.make(id, connection, vec![made]);
+                self.hear_early(name, connection, early);
                 self.tell_channel(&name);
             }
-            Err((stage, why)) => {
-                let opening = Opening { connection, node, temporary, ours, stage, until, key };
-                self.openings.insert(id, opening);
-                self.blame(id, &why);
-            }
+            Err(why) => self.blame(id, &why),
         }
     }
 
@@ -489,7 +503,8 @@ impl Channels {
         };
         // Whoever has given it up meanwhile has freed its coins, too: it is not published.
         let Some(opening) = self.openings.remove(&id) else { return };
-        let Opening { connection, node, ours, stage: Stage::Paying(paying), key, .. } = opening
+        let Opening { connection, node, ours, stage: Stage::Paying(paying), key, early, .. } =
+            opening
         else {
             self.openings.insert(id, opening);
             return;
@@ -497,14 +512,14 @@ impl Channels {
         let (begun, paid) = *paying;
         let name = ChannelName { node, key };
         self.begun(name, connection, begun, Some(Paid { transaction: signed, ..paid }));
+        self.hear_early(name, connection, early);
         self.opened(name, ours.map(|(call, _)| call));
     }
 
     /// From here on it is a channel: it is saved, and then its funding is published.
     fn begun(&mut self, name: ChannelName, at: ConnectionId, begun: Begun, paid: Option<Paid>) {
         let (channel_id, begun) = (begun.channel_id(), Box::new(begun));
-        let (paid, early) = paid.map(|it| ((it.draft, Box::new(it.transaction)), it.early)).unzip();
-        let (draft, funding) = paid.unzip();
+        let (draft, funding) = paid.map(|it| (it.draft, Box::new(it.transaction))).unzip();
         let created = self.unix;
         self.save(Change::Begun { name, created, funding: funding.clone(), begun });
         self.by_id.insert(channel_id, name);
@@ -520,7 +535,11 @@ impl Channels {
             let outcome = held.channel.opened_in(dialects);
             self.take(name, &outcome);
         }
-        for message in early.into_iter().flatten() {
+    }
+
+    /// What the peer has said to it before it was one for us.
+    fn hear_early(&mut self, name: ChannelName, at: ConnectionId, early: Vec<Message>) {
+        for message in early {
             self.lane_said(name, at, message);
         }
     }
@@ -557,11 +576,9 @@ impl Channels {
 
     /// Whoever wanted it hears why, and coins are free again.
     fn end_opening(&mut self, id: OpeningId, why: &str, to_peer: &str) {
-        let Some(Opening { connection, node, temporary, ours, stage, .. }) =
-            self.openings.remove(&id)
-        else {
-            return;
-        };
+        let Some(opening) = self.openings.remove(&id) else { return };
+        let named = opening.name();
+        let Opening { connection, node, ours, stage, .. } = opening;
         let is_said = match &stage {
             Stage::Preparing { said, .. } => said.is_some(),
             Stage::Proposed(_)
@@ -571,18 +588,17 @@ impl Channels {
             | Stage::Accepting(_)
             | Stage::Answering(_) => true,
         };
-        let (names, draft) = match &stage {
-            Stage::Created(created) => (ChannelId(temporary.0), Some(created.1.draft)),
-            // For the peer it is a channel by now.
-            Stage::Paying(paying) => (paying.1.channel_id, Some(paying.1.draft)),
+        let draft = match &stage {
+            Stage::Created(created) => Some(created.1.draft),
+            Stage::Paying(paying) => Some(paying.1.draft),
             Stage::Preparing { .. }
             | Stage::Proposed(_)
             | Stage::Funding(_)
             | Stage::Accepting(_)
-            | Stage::Answering(_) => (ChannelId(temporary.0), None),
+            | Stage::Answering(_) => None,
         };
         if is_said {
-            self.say(connection, &Error::new(names, to_peer).into());
+            self.say(connection, &Error::new(named, to_peer).into());
         }
         if let Some(draft) = draft {
             self.want(Wanted::Nothing, treasury::ChannelsWant::Unfund { draft });
@@ -593,9 +609,9 @@ impl Channels {
     }
 
     /// The peer has failed an opening.
-    pub(super) fn lose_opening(&mut self, at: ConnectionId, id: TemporaryChannelId, text: &str) {
-        let all = ChannelId::ALL.0;
-        let is_it = |it: &Opening| it.connection == at && (it.temporary == id || id.0 == all);
+    pub(super) fn lose_opening(&mut self, at: ConnectionId, id: ChannelId, text: &str) {
+        let is_named = |it: &Opening| it.temporary.0 == id.0 || it.channel_id == Some(id);
+        let is_it = |it: &Opening| it.connection == at && (is_named(it) || id == ChannelId::ALL);
         let gone: Vec<_> =
             self.openings.iter().filter(|(_, it)| is_it(it)).map(|(id, _)| *id).collect();
         for id in gone {

@@ -105,7 +105,7 @@ impl Channels {
             Route::Channel(id) => match self.by_id.get(&id).copied() {
                 Some(name) if name.node == node => self.lane_said(name, connection, message),
                 Some(_) | None => {
-                    if let Some(message) = self.opening_signed(connection, id, message) {
+                    if let Some(message) = self.opening_heard(connection, id, message) {
                         self.no_such_channel(connection, id, &message);
                     }
                 }
@@ -120,7 +120,7 @@ impl Channels {
         if !fails {
             return;
         }
-        self.lose_opening(connection, TemporaryChannelId(id.0), text);
+        self.lose_opening(connection, id, text);
         let mine = self.live().filter(|(name, held)| {
             let is_meant = id == ChannelId::ALL || held.channel.channel_id() == id;
             name.node == node && is_meant
