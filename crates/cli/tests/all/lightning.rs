@@ -1,5 +1,7 @@
 //! Two nodes that open a channel, pay each other over it and close it, whatever is killed.
 
+use std::{fs, path::Path, process::Command};
+
 use serde_json::Value;
 
 use crate::process::{Place, Service, json, run, until};
@@ -58,6 +60,11 @@ impl Town {
     }
 
     fn start_bob(&mut self) {
+        self.bob = Some(self.start_node("bob"));
+    }
+
+    /// A node on what this folder remembers, with Bob's signer and sockets.
+    fn start_node(&self, name: &str) -> Service {
         let devnet = &self.alice.as_ref().expect("she is up").ready["devnet"];
         let url = format!("http://{}", devnet.as_str().expect("an address"));
         let cookie = self.place.at("alice/devnet/.cookie");
@@ -65,7 +72,7 @@ impl Town {
         let words = ["--roles", "node", "--signer", &signer, "--sockets", &sockets];
         let chain = ["--bitcoind", &url, "--bitcoind-cookie", &cookie, "--api", "127.0.0.1:0"];
         let words: Vec<_> = words.iter().chain(&chain).copied().collect();
-        self.bob = Some(self.service("bob", &words));
+        self.service(name, &words)
     }
 
     /// Where Bob listens.
@@ -195,6 +202,60 @@ fn a_channel_survives_kills_and_gives_the_money_back() {
     let (alice, bob) = (town.confirmed("alice"), town.confirmed("bob"));
     assert!((882_000..=885_000).contains(&alice), "{alice}");
     assert!((114_000..=115_000).contains(&bob), "{bob}");
+}
+
+/// A signal to a process.
+fn signal(service: &Service, name: &str) {
+    let id = service.child.id().to_string();
+    let sent = Command::new("kill").args([name, &id]).status().expect("there is such a tool");
+    assert!(sent.success());
+}
+
+/// What the node of a folder remembers, while no process has it.
+fn copy_log(from: &str, to: &str) {
+    fs::create_dir(to).expect("a folder");
+    for each in fs::read_dir(from).expect("a folder").map(|each| each.expect("a file")) {
+        if each.file_type().expect("it has one").is_file() {
+            let name = each.file_name();
+            fs::copy(each.path(), Path::new(to).join(name)).expect("there is room");
+        }
+    }
+}
+
+/// Two processes with the same channels: the one that comes later has them, and the older one,
+/// which has slept meanwhile, ends when it wants to use them.
+#[test]
+fn whoever_sleeps_while_another_takes_over_ends() {
+    let mut town = Town::up();
+    town.gift("alice", "1_000_000sat");
+    town.mine("1");
+    let bob = town.bob_at();
+    town.must("alice", &["open", &bob, "0.004btc", "--push", "100_000sat"]);
+    town.mine("3");
+    town.is_open();
+    town.pay("bob", "alice", "1_000sat");
+    town.until_channel("nothing is under way", |it| it["htlcs"] == 0);
+    town.bob.as_mut().expect("he is up").kill();
+    copy_log(&town.place.at("bob"), &town.place.at("twin"));
+    town.start_bob();
+    town.is_open();
+    signal(town.bob.as_ref().expect("he is up"), "-STOP");
+    let twin = town.start_node("twin");
+    let is_open = || town.channel("twin")["connected"] == true;
+    until("the twin has the channel", || town.ask("twin", &["channels"]).is_ok() && is_open());
+    town.pay("twin", "alice", "2_000sat");
+    signal(town.bob.as_ref().expect("he sleeps"), "-CONT");
+    let alice = town.id("alice");
+    let dir = town.place.at("bob");
+    // Nobody answers, or nothing is paid: he ends.
+    run(&["--dir", &dir, "pay", &alice, "3_000sat"]);
+    let old = town.bob.as_mut().expect("he is awake");
+    until("the older one has ended", || old.child.try_wait().expect("it is ours").is_some());
+    town.pay("twin", "alice", "4_000sat");
+    town.pay("alice", "twin", "5_000sat");
+    let local = town.channel("twin")["local_msat"].as_u64();
+    assert_eq!(local, Some(100_000_000 - 1_000_000 - 2_000_000 - 4_000_000 + 5_000_000));
+    drop(twin);
 }
 
 #[test]

@@ -234,11 +234,13 @@ impl Answer {
             Self::Reclaimed(_) => 5,
             Self::Listed(_) => 6,
             Self::Status(_) => 7,
+            Self::Refused(Denial::StaleEpoch { .. }) => 9,
             Self::Refused(_) => 8,
         }
     }
 
-    /// The payload. Keys in it are given away; a refusal becomes its words.
+    /// The payload. Keys in it are given away; a refusal becomes its words, but one that says which
+    /// epoch is in force: whoever starts goes on from there.
     pub fn encode(self) -> Payload {
         let mut to = Payload::default();
         match self {
@@ -265,6 +267,7 @@ impl Answer {
                 to.numbers([connections, handshakes, unanswered]);
                 to.flag(key_holder);
             }
+            Self::Refused(Denial::StaleEpoch { got, have }) => to.numbers([got.0, have.0]),
             Self::Refused(denial) => to.extend_from_slice(denial.to_string().as_bytes()),
         }
         to
@@ -302,6 +305,7 @@ impl Answer {
                 let text = core::str::from_utf8(from.rest()).map_err(|_| Malformed::Text)?;
                 Self::Refused(Denial::Told(text.to_owned()))
             }
+            9 => Self::Refused(Denial::StaleEpoch { got: epoch(from)?, have: epoch(from)? }),
             _ => return unknown("an answer", topic),
         };
         reader.end()?;

@@ -89,6 +89,7 @@ fn answers() -> Vec<Answer> {
         Answer::Listed(vec![line(None), line(Some(key(4).public()))]),
         Answer::Status(status),
         Answer::Refused(Denial::Malformed),
+        Answer::Refused(Denial::StaleEpoch { got: Epoch(1), have: Epoch(u64::MAX) }),
         Answer::Refused(Denial::Full { what: "pings", have: 16, max: 16 }),
         Answer::Refused(Denial::Told("für niemanden".to_owned())),
     ]
@@ -212,7 +213,7 @@ fn no_number_of_a_kind_is_free_twice() {
     }
     // Every number up to the last has a sample here, so that a new kind is noticed.
     for (kind, seen, last) in
-        [(Kind::Ask, asks, 14), (Kind::Answer, answers, 8), (Kind::Event, events, 6)]
+        [(Kind::Ask, asks, 14), (Kind::Answer, answers, 9), (Kind::Event, events, 6)]
     {
         assert!(seen[1..=last].iter().all(|count| *count > 0), "{kind:?}");
         assert_eq!(seen[last + 1..].iter().sum::<i32>(), 0, "{kind:?}");
@@ -288,7 +289,6 @@ fn refusals_cross_as_their_words() {
     let refusals = [
         Denial::Unknown { connection: ONE },
         Denial::Connection(peer::Refusal::NotNow { asked: "send", state: "tunnel" }),
-        Denial::StaleEpoch { got: Epoch(1), have: Epoch(2) },
         Denial::Full { what: "connections", have: 3, max: 3 },
         Denial::Malformed,
     ];
@@ -299,4 +299,16 @@ fn refusals_cross_as_their_words() {
         let told = Answer::decode(topic, &bytes).expect("words");
         assert!(matches!(told, Answer::Refused(Denial::Told(text)) if text == words));
     }
+}
+
+/// A desk that starts behind goes on from the number.
+#[test]
+fn which_epoch_is_in_force_crosses_as_a_number() {
+    let stale = Answer::Refused(Denial::StaleEpoch { got: Epoch(1), have: Epoch(1 << 40) });
+    let (topic, bytes) = (stale.topic(), stale.encode());
+    let Ok(Answer::Refused(Denial::StaleEpoch { got, have })) = Answer::decode(topic, &bytes)
+    else {
+        panic!("it is what it was")
+    };
+    assert_eq!((got, have), (Epoch(1), Epoch(1 << 40)));
 }
