@@ -5,9 +5,17 @@ use apart::Place;
 use bitcoin::hex::{DisplayHex as _, FromHex as _};
 use channel::Channel;
 use node::io::channels::{CHANNELS, Sums, recalled, restore};
-use node::services::channels::{Change, ChannelName, Past, State};
+use node::services::channels::{
+    AttemptId, Change, ChannelName, PAYMENTS_MAX, Past, PaymentId, ReturnBytes, State,
+};
 use node::store::{Store, Write};
-use wire::{amount::Msat, dice::Dice, id::CommitmentNumber};
+use signer::UnixTime;
+use sphinx::RETURN_KEYS_BYTES;
+use wire::{
+    amount::Msat,
+    dice::Dice,
+    id::{CommitmentNumber, HtlcId, PaymentHash},
+};
 
 use crate::pair::Pair;
 
@@ -136,4 +144,45 @@ fn a_snapshot_of_this_layout_stays_readable() {
     assert_eq!(ledger.free(side).0 + ledger.free(side.other()).0, 100_000_000);
     assert!(held.channel.ended_by().is_none() && held.confirmed.is_some());
     assert!(state.encode().to_lower_hex_string() == OLD.trim(), "it is written the same");
+}
+
+/// A payment whose HTLC was never signed leaves its number to another one, which is found by it
+/// however long the first has been forgotten.
+#[test]
+fn a_number_is_of_the_payment_that_has_it_last() {
+    let pair = paid(24);
+    let state = folded(&pair.ends[0].log);
+    let (name, _) = state.channels.first_key_value().expect("it has one");
+    let name = *name;
+    let (hash, keys) = (PaymentHash([1; 32]), ReturnBytes([2; RETURN_KEYS_BYTES]));
+    let paying = |id| Change::Paying {
+        id: PaymentId(id),
+        node: name.node,
+        amount: Msat(1_000),
+        hash,
+        created: UnixTime(1),
+        name: None,
+    };
+    let attempt = |id| Change::Attempt {
+        id: PaymentId(id),
+        attempt: AttemptId(0),
+        channel: name,
+        htlc: HtlcId(0),
+        keys,
+    };
+    let mut state = State::default();
+    for change in [
+        paying(0),
+        attempt(0),
+        Change::Failed { id: PaymentId(0), why: "it is not signed".to_owned() },
+        paying(1),
+        attempt(1),
+    ] {
+        state.evolve(&change);
+    }
+    for id in 2..=PAYMENTS_MAX as u64 {
+        state.evolve(&paying(id));
+    }
+    assert_eq!(state.payments.keys().next(), Some(&PaymentId(1)), "the first is forgotten");
+    assert_eq!(state.carried(&name, false, HtlcId(0)), Some(PaymentId(1)));
 }

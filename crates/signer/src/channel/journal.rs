@@ -2,8 +2,8 @@
 //! one after the other.
 //!
 //! The sum is `version (1 byte, 3) | network (1) | name of the keys (16) | epoch of the lease (8) |
-//! channels (4) | each behind its length (4) | hours (4) | each since 1970 (4), and what has left in
-//! it (8) | checksum (4)`. Version 2 had neither epoch nor hours: there are none then.
+//! channels (4) | each behind its length (4) | hours (4) | each since 1970 (4), and what has left
+//! in it (8) | checksum (4)`. Version 2 had neither epoch nor hours: there are none then.
 //!
 //! What is saved together is `length of its body with all bits the other way (4) | the length (4) |
 //! body | checksum (4)`, and its body changes, each `length (BigSize) | channel (32) | change`:

@@ -228,7 +228,11 @@ impl State {
             if let Some(id) = oldest.map(|(id, _)| *id)
                 && let Some(Payment { incoming, attempt: Some(of), .. }) = self.payments.remove(&id)
             {
-                self.by_htlc.remove(&(of.channel, incoming, of.htlc));
+                let htlc = (of.channel, incoming, of.htlc);
+                // An HTLC that was never signed leaves its number to the next.
+                if self.by_htlc.get(&htlc) == Some(&id) {
+                    self.by_htlc.remove(&htlc);
+                }
             }
         }
     }
