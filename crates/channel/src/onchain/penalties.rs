@@ -57,7 +57,7 @@ impl Channel {
         let [Job { deadline: Some(deadline), .. }, _, ..] = jobs else { return false };
         self.setup.terms.form.has_anchors()
             && jobs.iter().all(is_penalty)
-            && self.now.tip.0 + SECURITY_DELAY_BLOCKS.0 >= deadline.0
+            && self.now.tip.0.saturating_add(SECURITY_DELAY_BLOCKS.0) >= deadline.0
     }
 
     /// The first of these takes the place of the one for all, wherever that waits, so that there is
