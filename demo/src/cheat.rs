@@ -16,7 +16,7 @@ use crate::{
 /// What the channel holds.
 const CAPACITY_SAT: u64 = 500_000;
 /// What of it is Mallory's from the beginning.
-const PUSHED_SAT: u64 = 300_000;
+const PUSHED_SAT: u64 = 250_000;
 /// What she pays Alice, and would like to have back.
 const PAID_SAT: u64 = 200_000;
 /// What is enough for everybody's fees.

@@ -1,6 +1,7 @@
 //! What commitments pay, when the chain becomes dearer or cheaper.
 
 use node::services::channels::{self, Change, Reply, Stage};
+use signer::{ChannelLimits, UnixTime};
 use wire::{
     amount::{FeeratePerKw, Msat, Sat},
     features::{Feature, Features},
@@ -96,6 +97,8 @@ fn without_anchors_a_commitment_pays_for_the_next_blocks_with_a_margin() {
 #[test]
 fn a_rate_that_the_opener_cannot_pay_is_not_proposed() {
     let mut pair = Pair::new(83);
+    let limits = ChannelLimits { push_percent_max: 100, ..Default::default() };
+    pair.ends[0].limit(limits, UnixTime(0));
     pair.open(Sat(100_000), Msat(96_000_000));
     pair.settle();
     for _ in 0..3 {

@@ -295,6 +295,11 @@ pub(crate) fn conserved(held: &Held) -> Result<(), Broken> {
     Ok(())
 }
 
+/// Whether a signer's owner lets no more leave, or be under way.
+fn is_limit(why: &str) -> bool {
+    ["of ours would be under way", "than may leave today"].iter().any(|it| why.contains(it))
+}
+
 impl World {
     /// Somebody hears something: it is durable, and it is no complaint.
     pub(super) fn told(&mut self, house: usize, event: &Event) -> Result<(), Broken> {
@@ -309,6 +314,8 @@ impl World {
                 }
             }
             Event::Refused { why, .. } if why.contains("no coin is left") => Ok(()),
+            // After a crash what a signer does not take on waits, and is not taken back.
+            Event::Refused { why, .. } if is_limit(why) && self.houses[house].life > 1 => Ok(()),
             Event::Refused { channel_id, why } => {
                 Err(format!("house {house}: {channel_id:?} is refused: {why}"))
             }
