@@ -100,11 +100,12 @@ impl Memory {
     fn counted<'a>(&'a self, side: Side, meaning: &'a Meaning) -> Counted<'a> {
         let mut all = Counted::new();
         let before = self.newest(meaning.owner).map_or(&[][..], |it| &it.meaning.contracts);
-        for placed in before.iter().filter(|it| it.offered_by == side) {
-            all.entry(key(placed)).or_insert(Counts::none(placed)).before += 1;
+        let of = |all: &'a [Placed]| all.iter().filter(move |it| it.offered_by == side).enumerate();
+        for (place, placed) in of(before) {
+            all.entry(key(placed)).or_insert(Counts::none(placed, place)).before += 1;
         }
-        for placed in meaning.contracts.iter().filter(|it| it.offered_by == side) {
-            all.entry(key(placed)).or_insert(Counts::none(placed)).now += 1;
+        for (place, placed) in of(&meaning.contracts) {
+            all.entry(key(placed)).or_insert(Counts::none(placed, place)).now += 1;
         }
         all
     }
@@ -121,10 +122,12 @@ impl Memory {
         let first = if side == Side::Opener { opener } else { acceptor };
         let had = self.newest(meaning.owner).map_or(first, |it| free(&it.meaning, side));
         let mut want = i128::from(had.0);
-        for Counts { placed, before, now } in ours.values() {
+        let mut changed: Vec<_> = ours.values().filter(|it| it.now != it.before).collect();
+        changed.sort_unstable_by_key(|it| it.place);
+        let mut keys = Keys::new(secrets);
+        for Counts { placed, before, now, place: _ } in changed {
             let (before, now) = (i128::from(*before), i128::from(*now));
-            let is_opened = || secrets.iter().any(|it| placed.contract.is_opened_by(it));
-            if now > before || !is_opened() {
+            if now > before || !keys.open(placed) {
                 want -= (now - before) * i128::from(placed.amount.0);
             }
         }
@@ -217,13 +220,40 @@ type Counted<'a> = BTreeMap<Key, Counts<'a>>;
 /// How many contracts there are that cannot be told from each other.
 struct Counts<'a> {
     placed: &'a Placed,
+    /// Where the first of them is among the contracts of this side.
+    place: usize,
     before: u32,
     now: u32,
 }
 
 impl<'a> Counts<'a> {
-    const fn none(placed: &'a Placed) -> Self {
-        Self { placed, before: 0, now: 0 }
+    const fn none(placed: &'a Placed, place: usize) -> Self {
+        Self { placed, place, before: 0, now: 0 }
+    }
+}
+
+/// Secrets, each of which may open a contract. They mostly come in the order of their contracts:
+/// who looks for each from where the last was finds it at once.
+struct Keys<'a> {
+    all: &'a [Vec<u8>],
+    next: usize,
+}
+
+impl<'a> Keys<'a> {
+    const fn new(all: &'a [Vec<u8>]) -> Self {
+        Self { all, next: 0 }
+    }
+
+    /// Whether one of them opens it.
+    fn open(&mut self, placed: &Placed) -> bool {
+        let (before, after) = self.all.split_at(self.next);
+        let mut ahead = after.iter().chain(before);
+        let Some(found) = ahead.position(|it| placed.contract.is_opened_by(it)) else {
+            return false;
+        };
+        // The same again may open another one like it.
+        self.next = (self.next + found) % self.all.len();
+        true
     }
 }
 
