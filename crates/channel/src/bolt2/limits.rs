@@ -130,7 +130,7 @@ impl Channel {
                 let have = Msat(have.0.saturating_sub(reserve.0));
                 return Err(Excess::Balance { have, need: amount });
             }
-            let costs = self.costs(owner, view.feerate, add, is_ours && by == Side::Opener);
+            let costs = self.costs(owner, &view, add, is_ours && by == Side::Opener);
             let (opener, kept) = match by {
                 Side::Opener => (Msat(have.0 - amount.0), reserve),
                 Side::Acceptor => (view.to_opener, Msat(0)),
@@ -158,9 +158,8 @@ impl Channel {
     }
 
     /// Fee and anchors of a commitment with one more contract, with a margin if it is our own.
-    fn costs(&self, owner: Side, rate: FeeratePerKw, more: &Placed, with_margin: bool) -> Sat {
-        let terms = &self.setup.terms;
-        let view = self.ledger.view(owner, As::Draft);
+    fn costs(&self, owner: Side, view: &View, more: &Placed, with_margin: bool) -> Sat {
+        let (terms, rate) = (&self.setup.terms, view.feerate);
         let known = view.contracts.iter().filter(|(id, _)| self.is_known(more.offered_by, *id));
         let all = known.map(|(_, placed)| placed).chain([more]);
         let outputs = all.filter(|it| !it.is_trimmed(terms, owner, rate)).count();
