@@ -6,7 +6,6 @@ use wire::Network;
 use wire::amount::{Msat, Sat};
 
 /// What the settings say of it. What they do not say is as the signer has it.
-#[derive(Default)]
 pub struct Said {
     /// Who may be paid beside us: anybody, if nobody is named.
     pub pay_only: Option<Vec<String>>,

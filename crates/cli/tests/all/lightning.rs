@@ -134,6 +134,13 @@ impl Town {
         self.must(name, &["wallet", "balance"])["confirmed_sat"].as_u64().expect("a number")
     }
 
+    /// Alice gets money, and puts some of it into a channel with Bob.
+    fn opens(&self) -> Value {
+        self.gift("alice", "1_000_000sat");
+        self.mine("1");
+        self.must("alice", &["open", &self.bob_at(), "0.004btc", "--push", "100_000sat"])
+    }
+
     fn pay(&self, from: &str, to: &str, amount: &str) {
         let paid = self.must(from, &["pay", &self.id(to), amount]);
         assert_eq!(paid["state"], "paid", "{paid}");
@@ -144,10 +151,7 @@ impl Town {
 #[test]
 fn a_channel_survives_kills_and_gives_the_money_back() {
     let mut town = Town::up();
-    town.gift("alice", "1_000_000sat");
-    town.mine("1");
-    let bob = town.bob_at();
-    let opened = town.must("alice", &["open", &bob, "0.004btc", "--push", "100_000sat"]);
+    let opened = town.opens();
     assert_eq!((&opened["state"], &opened["local_msat"]), (&"funding".into(), &300_000_000.into()));
     // The process that has made it ends before a block has its funding.
     town.bob = None;
@@ -227,10 +231,7 @@ fn copy_log(from: &str, to: &str) {
 #[test]
 fn whoever_sleeps_while_another_takes_over_ends() {
     let mut town = Town::up();
-    town.gift("alice", "1_000_000sat");
-    town.mine("1");
-    let bob = town.bob_at();
-    town.must("alice", &["open", &bob, "0.004btc", "--push", "100_000sat"]);
+    town.opens();
     town.mine("3");
     town.is_open();
     town.pay("bob", "alice", "1_000sat");
