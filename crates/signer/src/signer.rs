@@ -202,7 +202,7 @@ impl Signer {
 
     fn decide_channel(&self, ask: &ChannelAsk) -> Result<Decided, ChannelRefusal> {
         let money = Money { wallet: &self.wallet, policy: &self.policy };
-        self.channels.decide_seeing(ask, &money, &self.seen())
+        self.channels.decide_with(ask, &money, &self.seen())
     }
 
     /// What it sees of the world. A view that nobody has ever shown a block to says nothing.

@@ -10,7 +10,7 @@ use channel::{
 };
 use signer::{
     Branch, ChannelAnswer, ChannelAsk, ChannelChange, ChannelLimits, ChannelOp, ChannelRefusal,
-    Channels, KeyIndex, KeyPlace, Money, NodeIndex, Seed, ShownKeys, WalletKey,
+    Channels, KeyIndex, KeyPlace, Money, NodeIndex, Seed, Seen, ShownKeys, WalletKey,
 };
 use tx::{Form, Side, Templates};
 use wire::amount::{BlockCount, CsvDelay, FeeratePerKw, HtlcCount, Msat, Sat};
@@ -72,7 +72,7 @@ pub fn channels_of(entropy: u8, templates: Templates) -> Keys {
 /// Whatever a signer is asked for, saved at once.
 pub fn answer(signer: &mut Keys, ask: &ChannelAsk) -> Result<ChannelAnswer, ChannelRefusal> {
     let money = Money { wallet: &signer.wallet, policy: &signer.policy };
-    let (change, answer) = signer.channels.decide_with(ask, &money)?;
+    let (change, answer) = signer.channels.decide_with(ask, &money, &Seen::default())?;
     if let Some(change) = change {
         signer.channels.evolve(ask.channel, &change);
         signer.log.push(change);

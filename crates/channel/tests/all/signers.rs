@@ -1,7 +1,7 @@
 //! A signer that is not as it should be: the channel waits and says so, nobody loses anything, and
 //! all goes on when the signer is right again.
 
-use channel::{Dialects, Event, Now, State};
+use channel::{ContractId, Dialects, Event, Now, State};
 use signer::{ChannelAnswer, ChannelRefusal};
 use tx::{Form, Side};
 use wire::amount::{BlockHeight, FeeratePerKw, Msat};
@@ -292,18 +292,24 @@ fn balances(end: &Half) -> [Msat; 2] {
     })
 }
 
-/// The signer was slow, and the connection lost meanwhile: we know that the peer has no signature.
-#[test]
-fn an_offer_is_taken_back_in_another_connection() {
+/// The first has said an offer, and asks for a signature that its owner does not want.
+fn asked_for_too_much(seed: u64) -> ([Half; 2], ContractId) {
     let mut ends = pair(Form::Anchors);
-    let mut dice = Dice::new(9);
-    let (id, outcome) = ends[0].live.send_add(offer(&mut dice)).unwrap_or_else(|no| panic!("{no}"));
+    let offered = ends[0].live.send_add(offer(&mut Dice::new(seed)));
+    let (id, outcome) = offered.unwrap_or_else(|no| panic!("{no}"));
     ends[0].take(outcome);
     let commit = ends[0].live.drive();
     ends[0].take(commit);
     let (end, peer) = two(&mut ends, 0);
     end.flush(&mut peer.inbox);
     ends[0].signer.policy.channels.in_flight_max = Msat(0);
+    (ends, id)
+}
+
+/// The signer was slow, and the connection lost meanwhile: we know that the peer has no signature.
+#[test]
+fn an_offer_is_taken_back_in_another_connection() {
+    let (mut ends, id) = asked_for_too_much(9);
     reconnect(&mut ends, None);
     turns(&mut ends, 0, None);
     let told = &ends[0].told;
@@ -320,15 +326,7 @@ fn an_offer_is_taken_back_in_another_connection() {
 /// After a crash nobody knows whether the peer has such a signature: what is refused then waits.
 #[test]
 fn what_may_have_been_signed_is_not_taken_back() {
-    let mut ends = pair(Form::Anchors);
-    let mut dice = Dice::new(8);
-    let outcome = ends[0].live.send_add(offer(&mut dice)).unwrap_or_else(|no| panic!("{no}")).1;
-    ends[0].take(outcome);
-    let commit = ends[0].live.drive();
-    ends[0].take(commit);
-    let (end, peer) = two(&mut ends, 0);
-    end.flush(&mut peer.inbox);
-    ends[0].signer.policy.channels.in_flight_max = Msat(0);
+    let (mut ends, _) = asked_for_too_much(8);
     reconnect(&mut ends, Some(0));
     turns(&mut ends, 0, None);
     let told = &ends[0].told;

@@ -116,13 +116,9 @@ impl Channels {
         self.decided(ask, None, None)
     }
 
-    /// The same, with the wallet of the same signer, and the rules of its owner.
-    pub fn decide_with(&self, ask: &ChannelAsk, money: &Money<'_>) -> Result<Decided, No> {
-        self.decided(ask, Some(money), None)
-    }
-
-    /// The same, with what that signer sees of the world.
-    pub fn decide_seeing(
+    /// The same, with the wallet of the same signer, the rules of its owner, and what it sees of
+    /// the world.
+    pub fn decide_with(
         &self,
         ask: &ChannelAsk,
         money: &Money<'_>,

@@ -44,7 +44,7 @@ impl Owner {
         let money = Money { wallet: &wallet(Side::Opener), policy: &policy };
         let seen = Seen { tip: Some(Height(9)), stale: None, time: Some(UnixTime(self.now)) };
         let ask = ChannelAsk { channel, op };
-        let (change, answer) = self.channels.decide_seeing(&ask, &money, &seen)?;
+        let (change, answer) = self.channels.decide_with(&ask, &money, &seen)?;
         if let Some(change) = change {
             if self.channels.has_to_be_saved(&change) {
                 self.file.extend(self.channels.encode_change(&channel, &change));

@@ -56,7 +56,7 @@ pub fn ask_seeing(
         Ask::Channel { lease: LeaseEpoch(0), ask: Box::new(ChannelAsk { channel: CHANNEL, op }) };
     let carried = Ask::decode(&asked.encode());
     let Ok(Ask::Channel { ask, .. }) = carried else { panic!("{carried:?}") };
-    let decided = pair.of(side).decide_seeing(&ask, &money, seen);
+    let decided = pair.of(side).decide_with(&ask, &money, seen);
     if let Ok((Some(change), _)) = &decided {
         pair.of(side).evolve(CHANNEL, change);
     }

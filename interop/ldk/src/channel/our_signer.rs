@@ -5,7 +5,7 @@ use std::path::Path;
 use node::io::channels_file::ChannelsFile;
 use signer::{
     ChannelAnswer, ChannelAsk, ChannelChange, ChannelRefusal, Channels, Money, NodeIndex, Seed,
-    WalletKey,
+    Seen, WalletKey,
 };
 use tx::Templates;
 use wire::Network;
@@ -59,7 +59,7 @@ pub(super) fn answer(
     ask: &ChannelAsk,
 ) -> Result<ChannelAnswer, ChannelRefusal> {
     let money = Money { wallet: &signer.wallet, policy: &signer.policy };
-    let (change, answer) = signer.channels.decide_with(ask, &money)?;
+    let (change, answer) = signer.channels.decide_with(ask, &money, &Seen::default())?;
     if let Some(change) = change {
         let has_to_be = signer.channels.has_to_be_saved(&change);
         if let Some(file) = signer.file.as_mut().filter(|_| has_to_be) {

@@ -7,7 +7,9 @@ use bitcoin::Transaction;
 use channel::{
     As, AskId, Begun, Change, Channel, Effect, Now, Outcome, Resolvers, Violation, Wanted,
 };
-use signer::{ChannelAnswer, ChannelAsk, ChannelOp, ChannelRefusal, Channels, Money, WalletKey};
+use signer::{
+    ChannelAnswer, ChannelAsk, ChannelOp, ChannelRefusal, Channels, Money, Seen, WalletKey,
+};
 use tx::{Meaning, Side};
 use wire::Message;
 use wire::amount::{BlockHeight, FeeratePerKw};
@@ -44,7 +46,7 @@ pub(super) struct Keys {
 impl Keys {
     pub(super) fn answer(&mut self, ask: &ChannelAsk) -> Result<ChannelAnswer, ChannelRefusal> {
         let money = Money { wallet: &self.wallet, policy: &self.policy };
-        let (change, answer) = self.channels.decide_with(ask, &money)?;
+        let (change, answer) = self.channels.decide_with(ask, &money, &Seen::default())?;
         if let Some(change) = change {
             self.channels.evolve(ask.channel, &change);
         }
